@@ -1,0 +1,143 @@
+//! The proof that no accumulator overflows, and with it every check of a matrix's contents.
+//!
+//! A row computes `b + Σ_g (p_g << (E_g − e))` in int32, p_g a sum of int8 inputs over the group's non-zero trits. With
+//! inputs of magnitude at most 128 no partial sum, in any order, exceeds `|b| + Σ_g 128·nnz_g·2^(E_g − e)`; the
+//! rounding constant of the requantisation comes on top. Where that stays within 2³¹ − 1, kernels need no checks.
+
+use crate::exponents::ExponentEncoding;
+use crate::matrix::{Bias, Row, TernaryMatrix};
+use crate::{MatrixFault, trits};
+
+/// The unit of a layer's accumulators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accumulators {
+    /// int8 outputs: each row's unit is its own smallest exponent e; the requantising shift is `scale − e`.
+    PerRow {
+        /// s_out − s_in, the difference of the tensors' exponents.
+        scale: i32,
+    },
+    /// int32 outputs: one unit for the whole layer, at most every row's smallest exponent.
+    Layer {
+        /// The common exponent e.
+        exponent: i32,
+    },
+}
+
+/// The rounding constant 2^(r−1) of a requantising shift r, 0 where nothing is rounded.
+pub const fn rounding(shift: i32) -> u64 {
+    if 1 <= shift && shift <= 31 { 1 << (shift - 1) } else { 0 }
+}
+
+/// Bound on the magnitude of a row's accumulator, in units of 2^`unit`, without the bias and the rounding constant.
+///
+/// Exponents below `unit` are the caller's error and count as `unit`.
+pub fn row_magnitude(groups: impl Iterator<Item = (usize, i32)>, unit: i32) -> u64 {
+    groups.fold(0, |sum: u64, (nonzero, exponent)| sum.saturating_add(term(nonzero, exponent - unit)))
+}
+
+/// 128·nonzero·2^shift, saturating.
+const fn term(nonzero: usize, shift: i32) -> u64 {
+    let shift = if shift < 0 { 0 } else { shift as u32 };
+    let magnitude = 128 * nonzero as u64;
+    if magnitude == 0 {
+        0
+    } else if shift > magnitude.leading_zeros() {
+        u64::MAX
+    } else {
+        magnitude << shift
+    }
+}
+
+/// True where a row with this magnitude, bias and rounding constant cannot overflow int32.
+pub const fn fits_int32(magnitude: u64, bias: i32, rounding: u64) -> bool {
+    magnitude.saturating_add(bias.unsigned_abs() as u64).saturating_add(rounding) <= i32::MAX as u64
+}
+
+/// Checks every row: trit bytes, padding, exponents, the int32 bound.
+pub(crate) fn check(
+    matrix: &TernaryMatrix<'_>,
+    bias: Option<Bias<'_>>,
+    accumulators: Accumulators,
+) -> Result<(), MatrixFault> {
+    let mut biases = bias.map(|bias| bias.iter());
+    for (index, row) in matrix.iter().enumerate() {
+        let bias = biases.as_mut().and_then(Iterator::next).unwrap_or(0);
+        check_row(index, &row, bias, accumulators)?;
+    }
+    Ok(())
+}
+
+fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators) -> Result<(), MatrixFault> {
+    if row.trits.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
+        return Err(MatrixFault::TritByte { row: index });
+    }
+    check_offsets(index, row)?;
+    let smallest = row.exponents.smallest();
+    let (unit, rounding) = match accumulators {
+        Accumulators::PerRow { scale } => (smallest, rounding(scale - smallest)),
+        Accumulators::Layer { exponent } if exponent > smallest => {
+            return Err(MatrixFault::BelowOutputUnit { row: index });
+        }
+        Accumulators::Layer { exponent } => (exponent, 0),
+    };
+    let mut magnitude = 0u64;
+    for (group_index, group) in row.groups().enumerate() {
+        let used = (group.len - 1) % trits::PER_BYTE + 1;
+        if group.bytes.last().is_some_and(|last| !trits::padding_is_zero(*last, used)) {
+            return Err(MatrixFault::TritPadding { row: index, group: group_index });
+        }
+        if group.exponent != smallest && group.bytes.iter().all(|byte| *byte == trits::ZERO_BYTE) {
+            return Err(MatrixFault::EmptyGroup { row: index, group: group_index });
+        }
+        magnitude = magnitude.saturating_add(term(group.len, group.exponent - unit));
+    }
+    // Counting every trit as non-zero is enough for nearly every row; only the others are counted exactly.
+    if fits_int32(magnitude, bias, rounding) {
+        return Ok(());
+    }
+    let nonzero = |bytes: &[u8]| bytes.iter().map(|byte| usize::from(trits::NONZERO[usize::from(*byte)])).sum();
+    let exact = row_magnitude(row.groups().map(|group| (nonzero(group.bytes), group.exponent)), unit);
+    if fits_int32(exact, bias, rounding) { Ok(()) } else { Err(MatrixFault::Int32Bound { row: index }) }
+}
+
+/// Four-bit offsets: one of them is 0, an unused nibble is 0, no exponent exceeds int8.
+fn check_offsets(index: usize, row: &Row<'_>) -> Result<(), MatrixFault> {
+    let exponents = row.exponents;
+    if exponents.encoding == ExponentEncoding::Int8 {
+        return Ok(());
+    }
+    let unused = if exponents.groups.is_multiple_of(2) { 0 } else { exponents.bytes.last().map_or(0, |b| b >> 4) };
+    let (smallest, largest) = exponents.fold((i32::MAX, i32::MIN), |(low, high), e| (low.min(e), high.max(e)));
+    if unused != 0 || smallest != i32::from(exponents.base) || largest > i32::from(i8::MAX) {
+        return Err(MatrixFault::ExponentOffsets { row: index });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_exact_at_its_edge() {
+        // 2^31 − 1 = 128·16777215 + 127: one more unit of anything does not fit.
+        assert!(fits_int32(128 * 16_777_215, 127, 0));
+        assert!(!fits_int32(128 * 16_777_215, -128, 0));
+        assert!(!fits_int32(128 * 16_777_215, 120, 8));
+        assert!(fits_int32(0, i32::MAX, 0));
+        assert!(!fits_int32(0, i32::MIN, 0));
+    }
+
+    #[test]
+    fn magnitudes_saturate_instead_of_wrapping() {
+        assert_eq!(row_magnitude([(1, 57), (0, 255)].into_iter(), 0), u64::MAX);
+        assert_eq!(row_magnitude([(1, 56), (0, 255)].into_iter(), 0), 1 << 63);
+        assert_eq!(row_magnitude([(1, 200)].into_iter(), -55), u64::MAX);
+        assert_eq!(row_magnitude([(3, 2), (5, -1)].into_iter(), -1), 128 * 3 * 8 + 128 * 5);
+    }
+
+    #[test]
+    fn rounding_constants() {
+        assert_eq!([0, 1, 2, 31, 32, -4].map(rounding), [0, 1, 2, 1 << 30, 0, 0]);
+    }
+}

@@ -1,0 +1,223 @@
+//! Linear layers of every table of kernels against a naive definition in 128-bit integers.
+
+use proptest::prelude::*;
+use trishift_format::write::{MatrixValues, ModelWriter, Region};
+use trishift_format::{DataType, GroupSize, Linear, Model, Operator, Tensor, TensorClass};
+use trishift_kernels::linear::{LinearI8, LinearI32};
+
+/// One layer and a batch for it.
+#[derive(Clone, Debug)]
+struct Case {
+    rows: usize,
+    columns: usize,
+    group: GroupSize,
+    trits: Vec<i8>,
+    exponents: Vec<i8>,
+    bias: Option<Vec<i32>>,
+    scale: i16,
+    relu: bool,
+    input: Vec<i8>,
+}
+
+impl Case {
+    fn batch(&self) -> usize {
+        self.input.len() / self.columns
+    }
+
+    /// The exponents as a file holds them: groups of zeros carry their row's smallest.
+    fn exponent(&self, row: usize, group: usize) -> i32 {
+        let groups = self.group.count(self.columns);
+        let used = |g: usize| self.row(row).chunks(self.group.get()).nth(g).unwrap().iter().any(|t| *t != 0);
+        let of = |g: usize| i32::from(self.exponents[row * groups + g]);
+        let smallest = (0..groups).filter(|g| used(*g)).map(of).min().unwrap_or(0);
+        if used(group) { of(group) } else { smallest }
+    }
+
+    fn smallest(&self, row: usize) -> i32 {
+        (0..self.group.count(self.columns)).map(|g| self.exponent(row, g)).min().unwrap()
+    }
+
+    fn row(&self, row: usize) -> &[i8] {
+        &self.trits[row * self.columns..][..self.columns]
+    }
+
+    /// b + Σ T·x·2^(E − unit).
+    fn naive(&self, sample: usize, row: usize, unit: i32) -> i128 {
+        let inputs = &self.input[sample * self.columns..][..self.columns];
+        let mut sum = self.bias.as_ref().map_or(0, |bias| i128::from(bias[row]));
+        for (k, (trit, x)) in self.row(row).iter().zip(inputs).enumerate() {
+            let shift = self.exponent(row, k / self.group.get()) - unit;
+            sum += (i128::from(*trit) * i128::from(*x)) << shift;
+        }
+        sum
+    }
+
+    /// The layer as a model file, or `None` where the format refuses it (the int32 bound).
+    fn file(&self, output: DataType, unit: i32) -> Option<Vec<u8>> {
+        let mut writer = ModelWriter::new("case");
+        let matrix = MatrixValues {
+            rows: self.rows,
+            columns: self.columns,
+            group: self.group,
+            trits: &self.trits,
+            exponents: &self.exponents,
+        };
+        let weights = writer.add_matrix(&matrix).unwrap();
+        let bias = self.bias.as_ref().map(|bias| writer.add_bias(bias).unwrap());
+        let relu = self.relu && output == DataType::I8;
+        writer.push(&Operator::Linear(Linear { input: 0, output: 1, relu, weights, bias })).unwrap();
+        writer.input_scales(&[trishift_format::InputScale::IDENTITY]);
+        let exponent = match output {
+            DataType::I8 => self.scale,
+            DataType::I32 => unit as i16,
+        };
+        let tensor = |class, data_type, exponent, len: usize| Tensor {
+            data_type,
+            class,
+            exponent,
+            shape: [1, 1, len as u32],
+            offset: 0,
+            first: 0,
+            last: 0,
+        };
+        let tensors = [
+            tensor(TensorClass::Input, DataType::I8, 0, self.columns),
+            tensor(TensorClass::Output, output, exponent, self.rows),
+        ];
+        writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).ok()
+    }
+}
+
+fn linear(model: &Model<'_>) -> Linear {
+    match model.operators().next() {
+        Some(Operator::Linear(op)) => op,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs every table of kernels on the case and compares with the naive definition; false where the format refuses it.
+fn check(case: &Case) -> bool {
+    let layer_unit = (0..case.rows).map(|row| case.smallest(row)).min().unwrap();
+    let (Some(narrow), Some(wide)) = (case.file(DataType::I8, 0), case.file(DataType::I32, layer_unit)) else {
+        return false;
+    };
+    let (narrow, wide) = (Model::parse(&narrow).unwrap(), Model::parse(&wide).unwrap());
+    for kernels in trishift_kernels::available() {
+        let op = linear(&narrow);
+        let layer = LinearI8 {
+            matrix: narrow.matrix(&op.weights),
+            bias: narrow.bias(&op),
+            scale: i32::from(case.scale),
+            relu: case.relu,
+        };
+        let mut output = vec![77i8; case.batch() * case.rows];
+        (kernels.linear_i8)(&layer, &case.input, &mut output);
+        let op = linear(&wide);
+        let layer =
+            LinearI32 { matrix: wide.matrix(&op.weights), bias: wide.bias(&op), exponent: layer_unit };
+        let mut logits = vec![77i32; case.batch() * case.rows];
+        (kernels.linear_i32)(&layer, &case.input, &mut logits);
+        for sample in 0..case.batch() {
+            for row in 0..case.rows {
+                let at = sample * case.rows + row;
+                assert_eq!(i128::from(logits[at]), case.naive(sample, row, layer_unit), "{} {at}", kernels.name);
+                let unit = case.smallest(row);
+                let shift = i32::from(case.scale) - unit;
+                let accumulator = case.naive(sample, row, unit);
+                let shifted = match shift {
+                    32.. => 0,
+                    1.. => (accumulator + (1 << (shift - 1))) >> shift,
+                    _ => accumulator << -shift,
+                };
+                let expected = shifted.clamp(if case.relu { 0 } else { -128 }, 127) as i8;
+                assert_eq!(output[at], expected, "{} {at}", kernels.name);
+            }
+        }
+    }
+    true
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let shape = (1usize..9, 1usize..220, 0usize..GroupSize::ALL.len(), 0usize..4);
+    shape.prop_flat_map(|(rows, columns, group, batch)| {
+        let group = GroupSize::ALL[group];
+        let exponents = proptest::collection::vec(-9i8..0, rows * group.count(columns));
+        let trits = proptest::collection::vec(-1i8..=1, rows * columns);
+        let bias = proptest::option::of(proptest::collection::vec(-90_000i32..90_000, rows));
+        let input = proptest::collection::vec(any::<i8>(), batch * columns);
+        (exponents, trits, bias, -6i16..6, any::<bool>(), input).prop_map(
+            move |(exponents, trits, bias, scale, relu, input)| {
+                Case { rows, columns, group, trits, exponents, bias, scale, relu, input }
+            },
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn random_layers_equal_the_naive_definition(case in cases()) {
+        // Windows of 8 bits over at most 219 columns always fit int32.
+        prop_assert!(check(&case));
+    }
+}
+
+#[test]
+fn saturated_inputs_and_all_plus_one_rows() {
+    for group in GroupSize::ALL {
+        for columns in [1, 5, group.get() - 1, group.get(), group.get() + 1, 4096] {
+            for (trit, input) in [(1, 127), (1, -128), (-1, -128), (-1, 127), (0, -128)] {
+                let case = Case {
+                    rows: 2,
+                    columns,
+                    group,
+                    trits: vec![trit; 2 * columns],
+                    exponents: vec![3; 2 * group.count(columns)],
+                    bias: Some(vec![i32::from(i16::MAX), -5]),
+                    scale: 9,
+                    relu: false,
+                    input: vec![input; 3 * columns],
+                };
+                assert!(check(&case));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_at_the_int32_bound_is_exact_and_one_beyond_is_refused() {
+    // Two groups of four ones: 128·4·(1 + 2^w) + 2^(r−1) ≤ 2^31 − 1 holds up to w = 21.
+    let case = |window: i8| Case {
+        rows: 1,
+        columns: 8,
+        group: GroupSize::new(4).unwrap(),
+        trits: vec![-1; 8],
+        exponents: vec![-10, -10 + window],
+        bias: None,
+        scale: 0,
+        relu: false,
+        input: vec![-128; 8],
+    };
+    assert!(check(&case(21)));
+    assert!(!check(&case(22)));
+}
+
+#[test]
+fn batches_across_block_edges() {
+    for batch in [1, 31, 32, 33, 64, 65] {
+        let columns = 37;
+        let case = Case {
+            rows: 3,
+            columns,
+            group: GroupSize::new(16).unwrap(),
+            trits: (0..3 * columns).map(|i| (i % 3) as i8 - 1).collect(),
+            exponents: (0..9).map(|i| i as i8 - 12).collect(),
+            bias: None,
+            scale: -2,
+            relu: true,
+            input: (0..batch * columns).map(|i| (i * 89 % 256) as u8 as i8).collect(),
+        };
+        assert!(check(&case));
+    }
+}

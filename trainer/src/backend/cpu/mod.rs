@@ -1,0 +1,190 @@
+//! The CPU backend: f32 matrix products on all cores, exact where exponent windows allow, integers for everything that
+//! lasts.
+//!
+//! Activations lie feature after feature, [features, batch], so that a panel of a layer's rows is contiguous in weights,
+//! outputs and gradients alike. Work is divided into panels of fixed size: results do not depend on the number of
+//! threads.
+
+mod activation;
+mod loss;
+mod product;
+
+use super::{Backend, Steps};
+use crate::checkpoint::{CheckpointError, StateReader, Totals};
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::frozen::FrozenLayer;
+use crate::network::{Network, Stage, StageOutput};
+use crate::rule::gradient::Gradient;
+use crate::rule::{self, LayerState, Step, power_of_two};
+use crate::schedule;
+use activation::Activation;
+use ndarray::Array2;
+
+/// Samples of one forward pass outside training.
+const EVALUATION_BATCH: usize = 512;
+
+/// A network in training on the CPU.
+#[derive(Debug)]
+pub struct CpuBackend<'a> {
+    network: Network,
+    layers: Vec<Box<dyn LayerState>>,
+    data: &'a Dataset,
+    batch: usize,
+    order: Vec<u32>,
+    totals: Totals,
+    work: Vec<Work>,
+}
+
+/// What a step makes for one layer; kept from step to step.
+#[derive(Debug, Default)]
+struct Work {
+    /// W of the forward pass, [rows, columns].
+    weights: Array2<f32>,
+    /// The layer's int8 outputs or logits as floats, [rows, batch].
+    output: Array2<f32>,
+    /// Derivative of each output with respect to its accumulator, [rows, batch].
+    gain: Array2<f32>,
+    /// Gradient with respect to the accumulators, [rows, batch].
+    gradient: Array2<f32>,
+}
+
+impl<'a> CpuBackend<'a> {
+    /// A fresh network for the training samples of `data`.
+    pub fn new(config: &Config, network: &Network, data: &'a Dataset) -> Self {
+        let stages = network.stages.iter().enumerate();
+        Self {
+            network: network.clone(),
+            layers: stages.map(|(index, stage)| rule::create(config, stage, index)).collect(),
+            data,
+            batch: config.training.batch as usize,
+            order: Vec::new(),
+            totals: Totals::default(),
+            work: network.stages.iter().map(|_| Work::default()).collect(),
+        }
+    }
+
+    /// Forward pass over `input`, [batch, inputs]; leaves every layer's output in `self.work`.
+    fn forward(&mut self, input: &Array2<f32>) {
+        let Self { network, layers, work, .. } = self;
+        let mut done: &mut [Work] = &mut [];
+        let mut rest: &mut [Work] = work;
+        for (stage, layer) in network.stages.iter().zip(layers) {
+            let Some((current, after)) = rest.split_first_mut() else { return };
+            let previous = done.last().map(|work: &Work| work.output.t());
+            let source = previous.unwrap_or_else(|| input.view());
+            product::expand_weights(layer.as_ref(), stage, &mut current.weights);
+            product::multiply_panels(&current.weights, source.t(), &mut current.output);
+            add_bias(stage, layer.as_ref(), &mut current.output);
+            match stage.output {
+                StageOutput::Logits => {}
+                StageOutput::Requantized { relu } => {
+                    Activation { relu }.requantize(&mut current.output, &mut current.gain);
+                }
+                StageOutput::ShiftNorm { relu } => {
+                    Activation { relu }.shift_norm(&mut current.output, &mut current.gain);
+                }
+            }
+            done = std::slice::from_mut(current);
+            rest = after;
+        }
+    }
+
+    /// Backward pass and updates, last layer first, after [`CpuBackend::forward`] over the same input and the gradient
+    /// of the last layer.
+    fn backward(&mut self, input: &Array2<f32>, step: Step) {
+        for index in (0..self.layers.len()).rev() {
+            let (before, current) = self.work.split_at_mut(index);
+            let Some(current) = current.first() else { continue };
+            // The input gradient uses the weights of the forward pass, so it comes before the update.
+            if let Some(previous) = before.last_mut() {
+                product::multiply_transposed(&current.weights, &current.gradient, &mut previous.gradient);
+                activation::apply_gain(&mut previous.gradient, &previous.gain);
+            }
+            let source = before.last().map(|previous| previous.output.t());
+            let gradient = Gradient {
+                output: current.gradient.view(),
+                input: source.unwrap_or_else(|| input.view()),
+            };
+            if let Some(layer) = self.layers.get_mut(index) {
+                layer.update(&gradient, step);
+            }
+        }
+    }
+
+    /// The samples of one batch as floats, [batch, inputs], and their labels.
+    fn gather(&self, indices: &[u32]) -> (Array2<f32>, Vec<u16>) {
+        let mut input = Array2::zeros((indices.len(), self.network.inputs()));
+        for (mut row, index) in input.rows_mut().into_iter().zip(indices) {
+            for (value, sample) in row.iter_mut().zip(self.data.row(*index as usize)) {
+                *value = f32::from(*sample);
+            }
+        }
+        let labels = indices.iter().filter_map(|index| self.data.labels.get(*index as usize).copied()).collect();
+        (input, labels)
+    }
+}
+
+/// Adds the rounded biases, as the exported layer has them.
+fn add_bias(stage: &Stage, layer: &dyn LayerState, output: &mut Array2<f32>) {
+    if !stage.bias {
+        return;
+    }
+    let frozen = FrozenLayer::new(stage, layer);
+    for ((mut row, bias), unit) in output.rows_mut().into_iter().zip(&frozen.bias).zip(&frozen.units) {
+        let bias = *bias as f32 * power_of_two(*unit);
+        row.iter_mut().for_each(|value| *value += bias);
+    }
+}
+
+impl Backend for CpuBackend<'_> {
+    fn set_order(&mut self, order: Vec<u32>) {
+        self.order = order;
+    }
+
+    fn train(&mut self, steps: Steps) {
+        for offset in 0..steps.count {
+            let step = Step {
+                index: steps.first + offset,
+                lambda: schedule::cosine(steps.first + offset, steps.total),
+            };
+            let start = (steps.first_batch + offset) as usize * self.batch;
+            let end = (start + self.batch).min(self.order.len());
+            let (input, labels) = self.gather(&self.order[start.min(end)..end]);
+            self.forward(&input);
+            if let Some(last) = self.work.last_mut() {
+                let totals = loss::cross_entropy(&last.output, &labels, &mut last.gradient);
+                self.totals.add(totals);
+            }
+            self.backward(&input, step);
+        }
+    }
+
+    fn take_totals(&mut self) -> Totals {
+        std::mem::take(&mut self.totals)
+    }
+
+    fn layers(&mut self) -> &[Box<dyn LayerState>] {
+        &self.layers
+    }
+
+    fn logits(&mut self, samples: &[i8]) -> Vec<f32> {
+        let inputs = self.network.inputs();
+        let mut logits = Vec::with_capacity(samples.len() / inputs.max(1) * self.network.outputs());
+        for chunk in samples.chunks(EVALUATION_BATCH * inputs.max(1)) {
+            let rows = chunk.len() / inputs.max(1);
+            let values: Vec<f32> = chunk.iter().take(rows * inputs).map(|value| f32::from(*value)).collect();
+            // The length is rows × inputs by construction.
+            let Ok(input) = Array2::from_shape_vec((rows, inputs), values) else { continue };
+            self.forward(&input);
+            if let Some(last) = self.work.last() {
+                logits.extend(last.output.t().iter());
+            }
+        }
+        logits
+    }
+
+    fn load(&mut self, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        reader.load(&mut self.layers)
+    }
+}

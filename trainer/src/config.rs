@@ -1,0 +1,289 @@
+//! What to train, as a TOML file: data, network, training. Presets are such files inside the binary.
+
+use crate::data::ScalingMode;
+use crate::rule::RuleName;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use trishift_format::GroupSize;
+
+/// The presets: name and TOML.
+pub const PRESETS: [(&str, &str); 2] = [
+    ("digits-mlp", include_str!("../presets/digits-mlp.toml")),
+    ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
+];
+
+/// The data path that means the 8×8 digits inside the binary.
+pub const BUILT_IN_DIGITS: &str = "digits";
+
+/// A run's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the model.
+    pub name: String,
+    /// Where samples come from and how they are split.
+    pub data: DataConfig,
+    /// The layers.
+    pub network: NetworkConfig,
+    /// How the layers learn.
+    pub training: TrainingConfig,
+}
+
+/// Where samples come from and how they are split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DataConfig {
+    /// A folder of IDX files, a CSV file or a folder of such, or `digits` for the built-in set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Label column of a CSV: `first`, `last` or a name of the header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// One input scale for all features (`tensor`) or one for each (`feature`).
+    #[serde(default)]
+    pub scaling: Scaling,
+    /// Share of the samples held out for testing, where the data has no test samples of its own.
+    #[serde(default)]
+    pub test: f64,
+    /// Share of the training samples held out for choosing settings.
+    #[serde(default)]
+    pub validation: f64,
+    /// Seed of the split; the same for every training seed, so that runs are judged on the same samples.
+    #[serde(default)]
+    pub split_seed: u64,
+}
+
+/// One input scale for all features or one for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// One for all: images.
+    Tensor,
+    /// One for each: tables.
+    #[default]
+    Feature,
+}
+
+impl From<Scaling> for ScalingMode {
+    fn from(scaling: Scaling) -> Self {
+        match scaling {
+            Scaling::Tensor => Self::Tensor,
+            Scaling::Feature => Self::Feature,
+        }
+    }
+}
+
+/// The layers, first to last, and their group size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Columns that share one exponent.
+    pub group: u32,
+    /// The layers.
+    pub layers: Vec<LayerConfig>,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LayerConfig {
+    /// Ternary linear layer.
+    Linear {
+        /// Outputs; left out in the last layer, which has one for each class.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outputs: Option<u32>,
+        /// With an int32 bias; not before a norm.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        bias: bool,
+    },
+    /// Scales each sample by a power of two.
+    ShiftNorm,
+    /// max(x, 0).
+    Relu,
+}
+
+/// How the layers learn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainingConfig {
+    /// The update rule.
+    #[serde(default)]
+    pub rule: RuleName,
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Samples of one update.
+    pub batch: u32,
+    /// Seed of the initial weights and of the order of the samples.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Correlation strength S of the rule `correlation`.
+    #[serde(default = "default_strength")]
+    pub correlation_strength: f64,
+    /// Peak learning rate of the rule `straight-through`.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_strength() -> f64 {
+    4.0
+}
+
+fn default_learning_rate() -> f64 {
+    0.004
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No preset of this name.
+    #[error("there is no preset {name:?}; the presets are {}", PRESETS.map(|(name, _)| name).join(", "))]
+    UnknownPreset {
+        /// The name given.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a configuration.
+    #[error("{origin} is not a valid configuration: {message}")]
+    Syntax {
+        /// File, preset or checkpoint.
+        origin: String,
+        /// One line: what and where.
+        message: String,
+    },
+    /// A value out of range.
+    #[error("{setting} is {value}; {expected}")]
+    Value {
+        /// Name of the setting.
+        setting: &'static str,
+        /// Value given.
+        value: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// No data path.
+    #[error("no data was named; give --data DIR, or path under [data] in the configuration")]
+    NoData,
+}
+
+impl Config {
+    /// The preset of this name.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownPreset`] lists the names there are.
+    pub fn preset(name: &str) -> Result<Self, ConfigError> {
+        let preset = PRESETS.iter().find(|(preset, _)| *preset == name);
+        let (_, text) = preset.ok_or_else(|| ConfigError::UnknownPreset { name: name.into() })?;
+        Self::from_toml(text, &format!("preset {name}"))
+    }
+
+    /// The configuration in a TOML file. A relative data path is relative to the working directory.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] or [`ConfigError::Syntax`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::from_toml(&text, &path.display().to_string())
+    }
+
+    /// The configuration in TOML; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`].
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let message = error.message().replace('\n', " ");
+            let message = line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"));
+            ConfigError::Syntax { origin: origin.into(), message }
+        })
+    }
+
+    /// The configuration as TOML.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`] where a value has no TOML form.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self)
+            .map_err(|error| ConfigError::Syntax { origin: "the configuration".into(), message: error.to_string() })
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] says what is accepted.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let TrainingConfig { epochs, batch, correlation_strength, learning_rate, .. } = self.training;
+        let check = |accepted: bool, setting, value: String, expected| {
+            if accepted { Ok(()) } else { Err(ConfigError::Value { setting, value, expected }) }
+        };
+        check(epochs >= 1, "epochs", epochs.to_string(), "at least 1 is needed")?;
+        check((1..=65_536).contains(&batch), "batch", batch.to_string(), "1 to 65536 are accepted")?;
+        self.group()?;
+        let strength_fits = correlation_strength.is_finite() && correlation_strength > 0.0;
+        check(
+            strength_fits,
+            "correlation-strength",
+            correlation_strength.to_string(),
+            "a finite number above 0 is needed",
+        )?;
+        let rate_fits = learning_rate.is_finite() && learning_rate > 0.0;
+        check(rate_fits, "learning-rate", learning_rate.to_string(), "a finite number above 0 is needed")?;
+        for (setting, share) in [("test", self.data.test), ("validation", self.data.validation)] {
+            let fits = (0.0..1.0).contains(&share);
+            check(fits, setting, share.to_string(), "a share from 0 to below 1 is needed, such as 0.1")?;
+        }
+        Ok(())
+    }
+
+    /// The group size.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] lists the sizes there are.
+    pub fn group(&self) -> Result<GroupSize, ConfigError> {
+        GroupSize::new(self.network.group).map_err(|_| ConfigError::Value {
+            setting: "group",
+            value: self.network.group.to_string(),
+            expected: "the group sizes are 4, 6, 8, 16, 20, 32, 40, 64, 80, 96",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_and_round_trip() {
+        for (name, _) in PRESETS {
+            let config = Config::preset(name).unwrap();
+            config.validate().unwrap();
+            assert_eq!(config.name, name);
+            assert_eq!(Config::from_toml(&config.to_toml().unwrap(), "").unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_accepted() {
+        let error = Config::preset("mnist").unwrap_err().to_string();
+        assert!(error.contains("digits-mlp, mnist-mlp"), "{error}");
+        let mut config = Config::preset("mnist-mlp").unwrap();
+        config.network.group = 5;
+        assert!(config.validate().unwrap_err().to_string().contains("4, 6, 8, 16"));
+        let error = Config::from_toml("name = \"x\"\nlayers = 3", "here").unwrap_err().to_string();
+        assert!(error.starts_with("here is not a valid configuration: line 2") && !error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,284 @@
+//! Everything that can be wrong with a data set, one variant a cause.
+//!
+//! Each message is one sentence that names the file where there is one, says what was found there, and what to do about
+//! it. Causes from the operating system are kept as the error's source and are not repeated in the message.
+
+use std::path::PathBuf;
+
+use super::faults::{IdxFault, TableFault, listing};
+
+/// Why a data set could not be read, split or quantised.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    // Files.
+    /// The operating system, or the decompressor, refused.
+    #[error("cannot read {path}; check that it exists, may be read and is intact")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was refused.
+        source: std::io::Error,
+    },
+    /// A folder without a data set.
+    #[error(
+        "no data set in the folder {path}; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
+         .gz), or train.csv and test.csv, or exactly one .csv or .csv.gz file; there is {}", listing(.found)
+    )]
+    NotRecognised {
+        /// The folder.
+        path: PathBuf,
+        /// Names of the files in it, sorted.
+        found: Vec<String>,
+    },
+    /// A single file that is no table by its name.
+    #[error("{path} is no table by its name; give a .csv or .csv.gz file, or the folder that holds the image files")]
+    NotATable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Some of the image and label files are there, others are not.
+    #[error("the folder {path} lacks {missing} (plain or .gz); add it")]
+    MissingFile {
+        /// The folder.
+        path: PathBuf,
+        /// Name of the absent file.
+        missing: &'static str,
+    },
+
+    // Image and label files (IDX).
+    /// Something is wrong inside a file of images or labels.
+    #[error("{path} {fault}")]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: IdxFault,
+    },
+    /// Images and labels that do not belong together.
+    #[error(
+        "{images} holds {image_count} images but {labels} holds {label_count} labels; give files that belong together"
+    )]
+    CountMismatch {
+        /// The file of images.
+        images: PathBuf,
+        /// The number of images.
+        image_count: usize,
+        /// The file of labels.
+        labels: PathBuf,
+        /// The number of labels.
+        label_count: usize,
+    },
+    /// Test images of another size than training images.
+    #[error("{test} holds images of {test_shape:?} but {train} of {train_shape:?}; give files that belong together")]
+    ShapesDiffer {
+        /// The file of training images.
+        train: PathBuf,
+        /// Height, width and channels there.
+        train_shape: [usize; 3],
+        /// The file of test images.
+        test: PathBuf,
+        /// Height, width and channels there.
+        test_shape: [usize; 3],
+    },
+
+    // Tables (CSV).
+    /// Not text, or not readable.
+    #[error("cannot read {path} as comma-separated text; check that it is intact and in UTF-8")]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What the reader refused.
+        source: csv::Error,
+    },
+    /// Something is wrong inside a table.
+    #[error("{path} {fault}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: TableFault,
+    },
+    /// An empty name for the label column.
+    #[error("the name of the label column is empty; give first, last or a name from the header line")]
+    EmptyLabelColumn,
+    /// Test rows with another number of columns than training rows.
+    #[error("{test} has {test_count} columns but {train} has {train_count}; give files with the same columns")]
+    ColumnCountsDiffer {
+        /// The training file.
+        train: PathBuf,
+        /// Columns there.
+        train_count: usize,
+        /// The test file.
+        test: PathBuf,
+        /// Columns there.
+        test_count: usize,
+    },
+    /// Test columns with other names than training columns.
+    #[error(
+        "column {column} is {test_name:?} in {test} but {train_name:?} in {train}; give files with the same columns"
+    )]
+    ColumnNamesDiffer {
+        /// The first column that differs, counted from 1.
+        column: usize,
+        /// The training file.
+        train: PathBuf,
+        /// The column's name there, empty where that file has no header line.
+        train_name: String,
+        /// The test file.
+        test: PathBuf,
+        /// The column's name there, empty where that file has no header line.
+        test_name: String,
+    },
+
+    // Labels.
+    /// Nothing to tell apart.
+    #[error("{path} holds {count} class(es) of labels; give one with at least 2")]
+    TooFewClasses {
+        /// The file.
+        path: PathBuf,
+        /// Classes in it.
+        count: usize,
+    },
+    /// More classes than labels can count; the wrong column, most often.
+    #[error("{path} holds {count} classes of labels, more than 65535; check which column holds the labels")]
+    TooManyClasses {
+        /// The file.
+        path: PathBuf,
+        /// Classes in it.
+        count: usize,
+    },
+    /// A test label that training does not know.
+    #[error(
+        "{path} holds the label {label:?}, which the training samples do not have; remove its samples or train on some"
+    )]
+    UnknownLabel {
+        /// The test file.
+        path: PathBuf,
+        /// The label.
+        label: String,
+    },
+
+    // Splitting.
+    /// A fraction that is none.
+    #[error("the {part} fraction is {value}; give one from 0 up to, but not including, 1")]
+    Fraction {
+        /// "test" or "validation".
+        part: &'static str,
+        /// The value given.
+        value: f64,
+    },
+    /// Test samples asked for twice.
+    #[error("the data set has test samples of its own; leave the test fraction at 0 instead of {value}")]
+    OwnTestSamples {
+        /// The fraction given.
+        value: f64,
+    },
+    /// A part without a sample.
+    #[error("the {part} part of {samples} samples would be empty; change the fractions or give more samples")]
+    EmptyPart {
+        /// "training", "validation" or "test".
+        part: &'static str,
+        /// The samples to split.
+        samples: usize,
+    },
+    /// More samples than an index counts.
+    #[error("the data set has {samples} samples; give at most 4294967295")]
+    TooManySamples {
+        /// The samples there are.
+        samples: usize,
+    },
+
+    // Scaling.
+    /// An unknown scaling mode.
+    #[error("the scaling mode is {text:?}; give tensor or feature")]
+    UnknownScalingMode {
+        /// The text given.
+        text: String,
+    },
+    /// Input scaling for another number of features.
+    #[error(
+        "the model has {found} input scaling records but a sample has {features} features; give data of the model's shape"
+    )]
+    ScaleCount {
+        /// The records given.
+        found: usize,
+        /// Features of a sample; 1 record or this many would do.
+        features: usize,
+    },
+    /// An input scaling record with a field out of its range.
+    #[error("input scaling record {index} is out of range; export the model again")]
+    InvalidScale {
+        /// The record, counted from 0.
+        index: usize,
+    },
+    /// A value that no input scaling record reaches, or none at all.
+    #[error("feature {feature} of sample {sample} is {value}; keep values finite and within ±2^100")]
+    ValueOutOfRange {
+        /// The sample, counted from 0.
+        sample: usize,
+        /// The feature, counted from 0.
+        feature: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Samples whose fields do not belong together.
+    #[error(
+        "{values} values do not make {samples} samples of shape {shape:?}; give height × width × channels values a sample"
+    )]
+    InconsistentSamples {
+        /// Height, width and channels.
+        shape: [usize; 3],
+        /// Number of labels.
+        samples: usize,
+        /// Number of values.
+        values: usize,
+    },
+    /// Test samples of another shape than the training samples.
+    #[error("the test samples have shape {test:?} but the training samples {train:?}; give both the same")]
+    TestShape {
+        /// Shape of the training samples.
+        train: [usize; 3],
+        /// Shape of the test samples.
+        test: [usize; 3],
+    },
+    /// A label without a class.
+    #[error("the label of sample {sample} is {label} but there are {classes} classes; give every label a class name")]
+    LabelOutOfRange {
+        /// The sample, counted from 0.
+        sample: usize,
+        /// Its label.
+        label: u16,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// An index past the last sample.
+    #[error("there is no sample {index} among {samples}; give indices below that")]
+    IndexOutOfRange {
+        /// The index.
+        index: u32,
+        /// The number of samples.
+        samples: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_sentence_with_the_path() {
+        let fault = IdxFault::Rank { expected: "images", rank: 3, found: 1, looks_like: "labels" };
+        let error = DataError::Idx { path: "data/train-images-idx3-ubyte".into(), fault };
+        assert_eq!(
+            error.to_string(),
+            "data/train-images-idx3-ubyte has 1 dimension(s), as labels would; put a file of images there, which has 3"
+        );
+        let error = DataError::NotRecognised { path: "data".into(), found: vec!["notes.txt".into()] };
+        assert_eq!(
+            error.to_string(),
+            "no data set in the folder data; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
+             .gz), or train.csv and test.csv, or exactly one .csv or .csv.gz file; there is notes.txt"
+        );
+    }
+}

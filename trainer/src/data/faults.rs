@@ -1,0 +1,165 @@
+//! What can be wrong inside one file, in the words that follow its path in a [`DataError`](super::DataError).
+
+/// Why a file of images or labels cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdxFault {
+    /// The first two bytes are not zero.
+    #[error("is not in IDX format, its first bytes are {first_bytes:02x?}; fetch the original file")]
+    Magic {
+        /// The first four bytes.
+        first_bytes: [u8; 4],
+    },
+    /// Values of another type than unsigned bytes.
+    #[error("holds {name} values (IDX type 0x{code:02x}); convert it to unsigned bytes (IDX type 0x08)")]
+    Type {
+        /// The type's code in the file.
+        code: u8,
+        /// What the code stands for.
+        name: &'static str,
+    },
+    /// Another number of dimensions than asked for; labels where images should be, most often.
+    #[error("has {found} dimension(s), as {looks_like} would; put a file of {expected} there, which has {rank}")]
+    Rank {
+        /// What should be in the file: "images" or "labels".
+        expected: &'static str,
+        /// The number of dimensions those have.
+        rank: u8,
+        /// The number of dimensions the file has.
+        found: u8,
+        /// What files with that number of dimensions hold.
+        looks_like: &'static str,
+    },
+    /// Sizes that no file of this length can hold.
+    #[error("declares the sizes {sizes:?}, more than its {stored} bytes can hold; fetch the file again")]
+    Sizes {
+        /// The sizes it declares.
+        sizes: Vec<u32>,
+        /// Its length on disk, in bytes.
+        stored: u64,
+    },
+    /// Fewer bytes than the header declares.
+    #[error("is cut short: {found} of {expected} bytes; fetch the file again")]
+    Truncated {
+        /// Bytes it should hold once decompressed, header included.
+        expected: u64,
+        /// Bytes it does hold.
+        found: u64,
+    },
+    /// More bytes than the header declares.
+    #[error("goes on after the {expected} bytes that its header declares; fetch the file again")]
+    TrailingBytes {
+        /// Bytes it should hold once decompressed, header included.
+        expected: u64,
+    },
+    /// A file of no samples.
+    #[error("holds no samples; give a file with at least one")]
+    NoSamples,
+    /// Images without pixels.
+    #[error("holds images of {height} × {width} pixels; give a file of images that have pixels")]
+    EmptyImages {
+        /// Declared height.
+        height: usize,
+        /// Declared width.
+        width: usize,
+    },
+}
+
+/// Why a table cannot be used. Lines and columns are counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableFault {
+    /// A file without a row.
+    #[error("is empty; give a table with one row a sample")]
+    Empty,
+    /// A header line and nothing else.
+    #[error("holds a header line but no rows; add one row a sample")]
+    HeaderOnly,
+    /// No column but the labels'.
+    #[error("has one column only; separate the features and the label by commas")]
+    OneColumn,
+    /// A first row that is neither names nor numbers.
+    #[error(
+        "mixes numbers with text in its first row ({text:?} in column {column}); name the label column if that row is a \
+         header, or put a number there if it is not"
+    )]
+    MixedFirstRow {
+        /// The first column with text.
+        column: usize,
+        /// The text.
+        text: String,
+    },
+    /// No column has the label column's name.
+    #[error("has no column named {name:?}; name one of {}", listing(.columns))]
+    NoSuchColumn {
+        /// The name asked for.
+        name: String,
+        /// The names in the header line.
+        columns: Vec<String>,
+    },
+    /// Several columns have the label column's name.
+    #[error("has more than one column named {name:?}; give the label column a name of its own")]
+    RepeatedColumn {
+        /// The name asked for.
+        name: String,
+    },
+    /// A row with more or fewer fields than the first.
+    #[error("has {found} field(s) in line {line} where its first row has {expected}; make them equal")]
+    RaggedRow {
+        /// The line.
+        line: u64,
+        /// Fields in the first row.
+        expected: usize,
+        /// Fields in this line.
+        found: usize,
+    },
+    /// Text where a feature should be.
+    #[error("has {text:?} in line {line}, column {column}; put a number there")]
+    NotANumber {
+        /// The line.
+        line: u64,
+        /// The column.
+        column: usize,
+        /// The text.
+        text: String,
+    },
+    /// An infinity, not-a-number, or a number beyond f32.
+    #[error("has {text:?} in line {line}, column {column}; put a finite number within ±3.4e38 there")]
+    NotFinite {
+        /// The line.
+        line: u64,
+        /// The column.
+        column: usize,
+        /// The text.
+        text: String,
+    },
+    /// A row without a label.
+    #[error("has no label in line {line}; give it one or take the line out")]
+    EmptyLabel {
+        /// The line.
+        line: u64,
+    },
+}
+
+/// A few names in one line; the whole of a large folder would drown the sentence.
+pub(super) fn listing(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match names.len() {
+        0 => "nothing".to_owned(),
+        count if count <= SHOWN => names.join(", "),
+        count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_stay_short() {
+        assert_eq!(listing(&[]), "nothing");
+        assert_eq!(listing(&["a".into(), "b".into()]), "a, b");
+        let many: Vec<String> = (0..14).map(|number| number.to_string()).collect();
+        assert_eq!(listing(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more");
+    }
+}

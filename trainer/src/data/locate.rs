@@ -1,0 +1,180 @@
+//! Which files a path stands for.
+//!
+//! Only names are looked at here. Image files win over tables, because a folder of MNIST's files may well hold a stray
+//! table beside them while the reverse does not happen by accident.
+
+use std::path::{Path, PathBuf};
+
+use super::DataError;
+
+/// A file of images and the file of their labels.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ImageFiles {
+    pub(super) images: PathBuf,
+    pub(super) labels: PathBuf,
+}
+
+/// The files of one data set.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Files {
+    /// IDX files, in the names MNIST gave them.
+    Images { train: ImageFiles, test: Option<ImageFiles> },
+    /// Comma-separated text.
+    Table { train: PathBuf, test: Option<PathBuf> },
+}
+
+/// Finds the data set at `path`: a folder, or a single table.
+pub(super) fn locate(path: &Path) -> Result<Files, DataError> {
+    let refused = |source| DataError::Io { path: path.to_owned(), source };
+    if !path.metadata().map_err(refused)?.is_dir() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return if is_table(&name) {
+            Ok(Files::Table { train: path.to_owned(), test: None })
+        } else {
+            Err(DataError::NotATable { path: path.to_owned() })
+        };
+    }
+
+    let mut names = Vec::new();
+    for entry in path.read_dir().map_err(refused)? {
+        let entry = entry.map_err(refused)?;
+        if entry.path().is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    choose(path, names)
+}
+
+/// Picks the data set among the files `names` of `folder`.
+fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
+    let find = |candidate: &str| names.iter().any(|name| name == candidate).then(|| folder.join(candidate));
+    let find_packed = |stem: &str| find(stem).or_else(|| find(&format!("{stem}.gz")));
+    let find_idx = |dashed: &'static str, dotted: &str| Idx {
+        name: dashed,
+        path: find_packed(dashed).or_else(|| find_packed(dotted)),
+    };
+
+    let train_images = find_idx("train-images-idx3-ubyte", "train-images.idx3-ubyte");
+    let train_labels = find_idx("train-labels-idx1-ubyte", "train-labels.idx1-ubyte");
+    let test_images = find_idx("t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte");
+    let test_labels = find_idx("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte");
+    let test_there = test_images.path.is_some() || test_labels.path.is_some();
+    if test_there || train_images.path.is_some() || train_labels.path.is_some() {
+        let train = pair(folder, train_images, train_labels)?;
+        let test = test_there.then(|| pair(folder, test_images, test_labels)).transpose()?;
+        return Ok(Files::Images { train, test });
+    }
+
+    if let (Some(train), test @ Some(_)) = (find_packed("train.csv"), find_packed("test.csv")) {
+        return Ok(Files::Table { train, test });
+    }
+    let mut tables = names.iter().filter(|name| is_table(name));
+    match (tables.next(), tables.next()) {
+        (Some(only), None) => Ok(Files::Table { train: folder.join(only), test: None }),
+        _ => Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
+    }
+}
+
+/// One of the four image and label files: what it is called, and where it lies if it does.
+struct Idx {
+    name: &'static str,
+    path: Option<PathBuf>,
+}
+
+/// Both files of a pair, or the name of the one that is not there.
+fn pair(folder: &Path, images: Idx, labels: Idx) -> Result<ImageFiles, DataError> {
+    let missing = |missing| DataError::MissingFile { path: folder.to_owned(), missing };
+    Ok(ImageFiles {
+        images: images.path.ok_or_else(|| missing(images.name))?,
+        labels: labels.path.ok_or_else(|| missing(labels.name))?,
+    })
+}
+
+fn is_table(name: &str) -> bool {
+    name.ends_with(".csv") || name.ends_with(".csv.gz")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&str]) -> Result<Files, DataError> {
+        choose(Path::new("folder"), names.iter().map(|&name| name.to_owned()).collect())
+    }
+
+    fn images(images: &str, labels: &str) -> ImageFiles {
+        ImageFiles { images: Path::new("folder").join(images), labels: Path::new("folder").join(labels) }
+    }
+
+    fn table(train: &str, test: Option<&str>) -> Files {
+        let folder = Path::new("folder");
+        Files::Table { train: folder.join(train), test: test.map(|name| folder.join(name)) }
+    }
+
+    #[test]
+    fn image_files_are_found_under_each_spelling() {
+        let found = chosen(&[
+            "notes.csv",
+            "t10k-images.idx3-ubyte",
+            "t10k-labels.idx1-ubyte.gz",
+            "train-images-idx3-ubyte",
+            "train-images-idx3-ubyte.gz",
+            "train-labels-idx1-ubyte.gz",
+        ]);
+        let train = images("train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz");
+        let test = Some(images("t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte.gz"));
+        assert_eq!(found.unwrap(), Files::Images { train, test });
+
+        let found = chosen(&["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]);
+        let train = images("train-images-idx3-ubyte", "train-labels-idx1-ubyte");
+        assert_eq!(found.unwrap(), Files::Images { train, test: None });
+    }
+
+    #[test]
+    fn half_a_pair_names_the_other_half() {
+        for (names, absent) in [
+            (&["train-images-idx3-ubyte"][..], "train-labels-idx1-ubyte"),
+            (&["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"], "train-images-idx3-ubyte"),
+            (
+                &["t10k-labels-idx1-ubyte", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
+                "t10k-images-idx3-ubyte",
+            ),
+        ] {
+            match chosen(names) {
+                Err(DataError::MissingFile { missing, .. }) => assert_eq!(missing, absent),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn tables_are_found_when_there_is_no_doubt() {
+        assert_eq!(chosen(&["iris.csv", "readme.txt"]).unwrap(), table("iris.csv", None));
+        assert_eq!(chosen(&["iris.csv.gz"]).unwrap(), table("iris.csv.gz", None));
+        assert_eq!(chosen(&["test.csv.gz", "train.csv"]).unwrap(), table("train.csv", Some("test.csv.gz")));
+        assert_eq!(chosen(&["a.csv", "test.csv", "train.csv"]).unwrap(), table("train.csv", Some("test.csv")));
+        for names in [&[][..], &["readme.txt"], &["a.csv", "b.csv"]] {
+            match chosen(names) {
+                Err(DataError::NotRecognised { found, .. }) => assert_eq!(found, names),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn paths_are_told_apart_by_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rows.csv");
+        std::fs::write(&file, "").unwrap();
+        std::fs::create_dir(folder.path().join("not-a-file.csv")).unwrap();
+        let expected = Files::Table { train: file.clone(), test: None };
+        assert_eq!(locate(folder.path()).unwrap(), expected);
+        assert_eq!(locate(&file).unwrap(), expected);
+
+        let image = folder.path().join("train-images-idx3-ubyte");
+        std::fs::write(&image, "").unwrap();
+        assert!(matches!(locate(&image), Err(DataError::NotATable { path }) if path == image));
+        assert!(matches!(locate(&folder.path().join("absent")), Err(DataError::Io { .. })));
+    }
+}

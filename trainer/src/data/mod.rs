@@ -1,0 +1,216 @@
+//! From files to the int8 samples a network sees, in three steps that each can be read alone.
+//!
+//! 1. [`read`] turns a path into a [`Source`]: raw values exactly as the files hold them, labels as indices. [`digits`]
+//!    does the same for the small data set that comes with the program.
+//! 2. [`split`] divides the samples into training, validation and test parts, by a seed and nothing else.
+//! 3. [`scaling`] chooses how raw values become int8, from the training part alone, and [`prepare`] applies it.
+//!
+//! Two promises hold for the whole module. Any file, however broken, gives a [`DataError`] that names it and says what to
+//! do, never a panic, and never an allocation that its real size does not justify. And the same files, options and seed
+//! give the same bytes on every machine, whatever its number of threads.
+
+mod csv;
+mod dataset;
+pub mod digits;
+mod error;
+mod faults;
+mod idx;
+mod labels;
+mod locate;
+mod open;
+mod quantize;
+mod rows;
+pub mod scaling;
+pub mod split;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+pub use dataset::{Dataset, Prepared, prepare, prepare_with};
+pub use error::DataError;
+pub use faults::{IdxFault, TableFault};
+pub use quantize::quantize;
+pub use scaling::ScalingMode;
+pub use split::{Split, SplitOptions, permutation};
+
+/// Raw values, row-major `[samples, features]`, in the narrowest of two types that holds them exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Pixels, or a table whose features are all whole numbers from 0 to 255.
+    U8(Vec<u8>),
+    /// Any other table.
+    F32(Vec<f32>),
+}
+
+impl Values {
+    /// Number of values: samples × features.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+
+    /// True where there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Labelled samples as their file holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    /// Height, width and channels of one sample; a row of a table is `[1, 1, columns]`.
+    pub shape: [usize; 3],
+    /// The raw values, row-major `[samples, height, width, channels]`.
+    pub values: Values,
+    /// One label a sample: an index into [`Source::classes`].
+    pub labels: Vec<u16>,
+}
+
+impl Samples {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True where there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Values of one sample: height × width × channels (`usize::MAX` where that overflows).
+    pub fn features(&self) -> usize {
+        self.shape.iter().fold(1, |product: usize, &size| product.saturating_mul(size))
+    }
+
+    /// The fields are public, so whoever indexes by them checks first that they agree.
+    fn check(&self) -> Result<(), DataError> {
+        let features = self.features();
+        if features == 0 || self.len().checked_mul(features) != Some(self.values.len()) {
+            let (samples, values) = (self.len(), self.values.len());
+            return Err(DataError::InconsistentSamples { shape: self.shape, samples, values });
+        }
+        Ok(())
+    }
+}
+
+/// A data set as its files hold it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// The samples to train on; where `test` is absent, the samples to test on are split from them.
+    pub train: Samples,
+    /// The samples of the data set's own test files, of the same shape as `train`.
+    pub test: Option<Samples>,
+    /// Names of the classes, in the order of their labels.
+    pub classes: Vec<String>,
+}
+
+/// The column of a table that holds the labels.
+///
+/// Written `first`, `last`, or as the column's name in the header line; a column that is itself named `first` or `last`
+/// can therefore be picked by its place only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LabelColumn {
+    /// The first column.
+    First,
+    /// The last column.
+    #[default]
+    Last,
+    /// The column with this name in the header line.
+    Name(String),
+}
+
+impl FromStr for LabelColumn {
+    type Err = DataError;
+
+    /// Fails for an empty name only: [`DataError::EmptyLabelColumn`].
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text.trim() {
+            "" => Err(DataError::EmptyLabelColumn),
+            "first" => Ok(Self::First),
+            "last" => Ok(Self::Last),
+            name => Ok(Self::Name(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for LabelColumn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::First => "first",
+            Self::Last => "last",
+            Self::Name(name) => name,
+        })
+    }
+}
+
+/// What a path alone does not say about a data set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Where a table's labels are; the last column unless said otherwise. Image files do not use it.
+    pub label: LabelColumn,
+}
+
+/// Reads the data set at `path`.
+///
+/// | `path` | read as |
+/// |---|---|
+/// | a folder with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and perhaps the `t10k-` pair | images (MNIST's format) |
+/// | a folder with `train.csv` and `test.csv` | a table with its own test rows |
+/// | a folder with exactly one `.csv` file, or such a file itself | a table |
+///
+/// Each name may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
+/// both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first bytes, not by
+/// its name.
+///
+/// A row of a table is a sample. The first row is a header where all its features are text, or where
+/// [`ReadOptions::label`] names a column; name it where columns are called by numbers. Labels may be whole numbers or
+/// text, and the classes are ordered by value or alphabetically, accordingly.
+///
+/// # Errors
+///
+/// Anything else at `path`, and any file that is not exactly what its format asks for, gives a [`DataError`].
+pub fn read(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
+    match locate::locate(path)? {
+        locate::Files::Images { train, test } => idx::read(&train, test.as_ref()),
+        locate::Files::Table { train, test } => csv::read(&train, test.as_deref(), &options.label),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_column_survives_text() {
+        for column in [LabelColumn::First, LabelColumn::Last, LabelColumn::Name("species".into())] {
+            assert_eq!(column.to_string().parse::<LabelColumn>().unwrap(), column);
+        }
+        assert_eq!(LabelColumn::default(), LabelColumn::Last);
+        assert!(matches!(" ".parse::<LabelColumn>(), Err(DataError::EmptyLabelColumn)));
+    }
+
+    #[test]
+    fn samples_whose_fields_disagree_are_found() {
+        let good = Samples { shape: [1, 1, 2], values: Values::U8(vec![0; 6]), labels: vec![0; 3] };
+        assert!(good.check().is_ok());
+        assert_eq!((good.len(), good.features(), good.values.is_empty()), (3, 2, false));
+        for shape in [[1, 1, 3], [1, 0, 2], [usize::MAX, 2, 1]] {
+            let bad = Samples { shape, ..good.clone() };
+            assert!(matches!(bad.check(), Err(DataError::InconsistentSamples { .. })), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_read_by_what_lies_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("train.csv"), "1,2,a\n3,4,b\n").unwrap();
+        std::fs::write(folder.path().join("test.csv"), "5,6,b\n").unwrap();
+        let source = read(folder.path(), &ReadOptions::default()).unwrap();
+        assert_eq!(source.test.map(|test| test.labels), Some(vec![1]));
+        let alone = read(&folder.path().join("train.csv"), &ReadOptions::default()).unwrap();
+        assert_eq!((alone.train, alone.test), (source.train, None));
+    }
+}

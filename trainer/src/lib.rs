@@ -1,0 +1,25 @@
+//! Trains networks whose weights are W = T·2^E, with integers as the only lasting state, and exports them for the
+//! `trishift` runtime.
+//!
+//! The way of the data: [`data`] reads and quantises a data set; [`config`] says what to train; [`network`] is the
+//! resolved graph; a [`backend`] runs it, applying a [`rule`] to the state of every layer; [`checkpoint`] keeps that
+//! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime and holds it against
+//! the trainer's own arithmetic. [`run`] ties them together into a folder that can be interrupted and resumed.
+//!
+//! Nothing flows back up, and what is reported is what the exported file does.
+#![forbid(unsafe_code)]
+
+pub mod backend;
+
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod evaluate;
+pub mod export;
+pub mod file;
+pub mod frozen;
+pub mod network;
+pub mod plan;
+pub mod rule;
+
+pub mod schedule;

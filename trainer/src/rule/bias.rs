@@ -1,0 +1,99 @@
+//! Integer biases: one int32 per output in 1/256 of an output step, moved by votes.
+//!
+//! With G the bias gradient and s its root mean square rounded to a power of two (never below 2^−8 of the largest s
+//! seen): `q = clip(round(4·λ·G/s), ±127)`, `B = clip(B − 16·q, ±2^20)`.
+
+use super::gradient::{Gradient, ordered_sum};
+use super::{Step, power_of_two};
+use crate::checkpoint::{CheckpointError, StateReader};
+use crate::rule::flip_correlation::VoteScale;
+use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
+
+/// Bits below one output step.
+const FRACTION_BITS: i32 = 8;
+
+/// Largest magnitude of a bias.
+const LIMIT: i32 = 1 << 20;
+
+/// Weight of one vote.
+const VOTE: i32 = 16;
+
+/// The biases of one layer; empty for a layer without.
+#[derive(Clone, Debug)]
+pub(super) struct VotedBias {
+    values: Vec<i32>,
+    scale: VoteScale,
+}
+
+impl VotedBias {
+    /// Zeros for every row, or nothing.
+    pub(super) fn new(rows: usize, present: bool) -> Self {
+        Self { values: if present { vec![0; rows] } else { Vec::new() }, scale: VoteScale::new() }
+    }
+
+    /// The biases in units of 2^unit of an output step, halves to even.
+    pub(super) fn in_units(&self, units: &[i32]) -> Vec<i32> {
+        self.values.iter().zip(units).map(|(value, unit)| scaled(*value, -FRACTION_BITS - unit)).collect()
+    }
+
+    pub(super) fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
+        if self.values.is_empty() {
+            return;
+        }
+        let gradients = gradient.bias();
+        let squares: Vec<f64> = gradients.iter().map(|g| g * g).collect();
+        let Some(exponent) = self.scale.next(ordered_sum(&squares) / squares.len() as f64) else { return };
+        let factor = 4.0 * step.lambda * power_of_two(-exponent);
+        for (value, gradient) in self.values.iter_mut().zip(gradients) {
+            let vote = (gradient * f64::from(factor)).round_ties_even().clamp(-127.0, 127.0) as i32;
+            *value = (*value - VOTE * vote).clamp(-LIMIT, LIMIT);
+        }
+    }
+
+    pub(super) fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        writer.push(&format!("{prefix}.bias"), 1, StateValues::I32(&self.values))?;
+        self.scale.save(&format!("{prefix}.bias_scale"), writer)
+    }
+
+    pub(super) fn load(&mut self, prefix: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        self.values = reader.i32s(&format!("{prefix}.bias"), self.values.len())?;
+        self.scale.load(&format!("{prefix}.bias_scale"), reader)
+    }
+
+    pub(super) fn state_bytes(&self) -> usize {
+        self.values.len() * 4
+    }
+}
+
+/// value·2^shift, halves to even, saturated to int32.
+fn scaled(value: i32, shift: i32) -> i32 {
+    let value = i64::from(value);
+    if shift >= 0 {
+        // |value| ≤ 2^20 and units are at least 2^−40, so 2^63 is not reached.
+        (value << shift.min(40)).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    } else {
+        let right = shift.unsigned_abs().min(40);
+        let floor = value >> right;
+        let rest = value - (floor << right);
+        let half = 1i64 << (right - 1);
+        (floor + i64::from(rest > half || (rest == half && floor & 1 == 1))) as i32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_go_to_even() {
+        assert_eq!([-6, -2, 2, 6, 5, 7].map(|v| scaled(v, -2)), [-2, 0, 0, 2, 1, 2]);
+        assert_eq!(scaled(-3, 4), -48);
+        assert_eq!(scaled(LIMIT, 40), i32::MAX);
+    }
+}

@@ -1,0 +1,128 @@
+//! The original rule: trits and exponents stay as they began, a correlation per group bends the exponents.
+//!
+//! - Weights: `W = T·2^e`, `e = E + corr/max(step·G, 1)·S`, S the correlation strength, clamped to −14…15; fractional in
+//!   training, rounded at export, which loses some of what was learnt.
+//! - Vote: `v = sgn(D)`; score of a group: `s = Σ v·T`.
+//! - Update: `corr −= s`, `step += 1`, both int64, saturating.
+//!
+//! Kept for comparison: dividing by `step` makes corr drift back when votes balance, and sign votes throw the gradient's
+//! magnitude away.
+
+use super::bias::VotedBias;
+use super::gradient::{Gradient, PANEL_ROWS, with_buffer};
+use super::initial::{self, Draw};
+use super::{EXPONENT_LIMITS, LayerState, Step, Ternary};
+use crate::checkpoint::{CheckpointError, StateReader};
+use crate::network::Stage;
+use rayon::prelude::*;
+use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
+
+/// One layer under this rule.
+#[derive(Debug)]
+pub(super) struct Correlation {
+    stage: Stage,
+    strength: f32,
+    trits: Vec<i8>,
+    exponents: Vec<i8>,
+    corr: Vec<i64>,
+    step: i64,
+    bias: VotedBias,
+}
+
+impl Correlation {
+    pub(super) fn new(stage: &Stage, draw: Draw, strength: f32) -> Self {
+        let Ternary { trits, exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        Self {
+            stage: *stage,
+            strength,
+            corr: vec![0; exponents.len()],
+            trits,
+            exponents,
+            step: 0,
+            bias: VotedBias::new(stage.rows, stage.bias),
+        }
+    }
+
+    /// The exponent that the forward pass uses; at step 0 that is E, whatever corr holds.
+    fn effective(&self, exponent: i8, corr: i64) -> f32 {
+        let limits = (*EXPONENT_LIMITS.start() as f32, *EXPONENT_LIMITS.end() as f32);
+        if self.step == 0 {
+            return f32::from(exponent).clamp(limits.0, limits.1);
+        }
+        let votes = self.step.saturating_mul(self.stage.group.get() as i64).max(1);
+        let bend = (corr as f64 / votes as f64 * f64::from(self.strength)) as f32;
+        (f32::from(exponent) + bend).clamp(limits.0, limits.1)
+    }
+}
+
+impl LayerState for Correlation {
+    fn weights(&self, first_row: usize, weights: &mut [f32]) {
+        let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
+        let trits = self.trits[first_row * columns..].chunks(columns);
+        let exponents = self.exponents[first_row * groups..].chunks(groups);
+        let corr = self.corr[first_row * groups..].chunks(groups);
+        for (((weights, trits), exponents), corr) in weights.chunks_mut(columns).zip(trits).zip(exponents).zip(corr) {
+            let scales = exponents.iter().zip(corr).map(|(e, corr)| self.effective(*e, *corr).exp2());
+            for ((weights, trits), scale) in weights.chunks_mut(group).zip(trits.chunks(group)).zip(scales) {
+                for (weight, trit) in weights.iter_mut().zip(trits) {
+                    *weight = f32::from(*trit) * scale;
+                }
+            }
+        }
+    }
+
+    fn ternary(&self) -> Ternary {
+        let exponents = self.exponents.iter().zip(&self.corr);
+        let exponents = exponents.map(|(e, corr)| self.effective(*e, *corr).round_ties_even() as i8).collect();
+        Ternary { trits: self.trits.clone(), exponents }
+    }
+
+    fn bias(&self, units: &[i32]) -> Vec<i32> {
+        self.bias.in_units(units)
+    }
+
+    fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
+        let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
+        let trits = self.trits.par_chunks(PANEL_ROWS * columns);
+        let corr = self.corr.par_chunks_mut(PANEL_ROWS * groups);
+        trits.zip(corr).enumerate().for_each(|(panel, (trits, corr))| {
+            let first = panel * PANEL_ROWS;
+            with_buffer(trits.len(), |buffer| {
+                gradient.panel(first..first + trits.len() / columns, buffer);
+                let rows = trits.chunks(columns).zip(buffer.chunks(columns)).zip(corr.chunks_mut(groups));
+                for ((trits, gradient), corr) in rows {
+                    for ((corr, trits), gradient) in corr.iter_mut().zip(trits.chunks(group)).zip(gradient.chunks(group)) {
+                        let sign = |d: &f32| i64::from(*d > 0.0) - i64::from(*d < 0.0);
+                        let score: i64 = trits.iter().zip(gradient).map(|(t, d)| i64::from(*t) * sign(d)).sum();
+                        *corr = corr.saturating_sub(score);
+                    }
+                }
+            });
+        });
+        self.step = self.step.saturating_add(1);
+        self.bias.update(gradient, step);
+    }
+
+    fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
+        let rows = self.stage.rows;
+        writer.push(&format!("{prefix}.trits"), rows, StateValues::Trits(&self.trits))?;
+        writer.push(&format!("{prefix}.exponents"), rows, StateValues::I8(&self.exponents))?;
+        writer.push(&format!("{prefix}.corr"), rows, StateValues::I64(&self.corr))?;
+        writer.push(&format!("{prefix}.step"), 1, StateValues::I64(&[self.step]))?;
+        self.bias.save(prefix, writer)
+    }
+
+    fn load(&mut self, prefix: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        self.trits = reader.trits(&format!("{prefix}.trits"), self.trits.len())?;
+        self.exponents = reader.i8s(&format!("{prefix}.exponents"), self.exponents.len())?;
+        self.corr = reader.i64s(&format!("{prefix}.corr"), self.corr.len())?;
+        for step in reader.i64s(&format!("{prefix}.step"), 1)? {
+            self.step = step;
+        }
+        self.bias.load(prefix, reader)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.trits.len() + self.exponents.len() + self.corr.len() * 8 + 8 + self.bias.state_bytes()
+    }
+}

@@ -1,0 +1,170 @@
+//! Straight-through training with floating-point latent weights and Adam: the baseline to compare with, not a product.
+//!
+//! Per group, m = mean |w|: `T = clip(round(w/m), ±1)`, `E = clamp(round(log2 m), −14, 15)`; the gradient passes straight
+//! through to w. Adam with β₁ = 0.9, β₂ = 0.999, the learning rate times the schedule's λ. Its state is three floats a
+//! weight: the one place where a checkpoint holds floating-point numbers.
+
+use super::gradient::{Gradient, PANEL_ROWS, with_buffer};
+use super::initial::{self, Draw};
+use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, power_of_two};
+use crate::checkpoint::{CheckpointError, StateReader};
+use crate::network::Stage;
+use rayon::prelude::*;
+use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
+
+/// Decay of the mean of gradients.
+const BETA1: f32 = 0.9;
+/// Decay of the mean of squared gradients.
+const BETA2: f32 = 0.999;
+/// Keeps Adam's quotient finite.
+const EPSILON: f32 = 1e-10;
+/// Keeps a group's mean above 0.
+const SMALLEST_MEAN: f32 = 1e-8;
+/// Biases are counted in output steps, 32 of which make 1.
+const BIAS_STEPS: f32 = 32.0;
+
+/// Parameters with Adam's two moments.
+#[derive(Debug)]
+struct Adam {
+    values: Vec<f32>,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Adam {
+    fn new(values: Vec<f32>) -> Self {
+        let zeros = vec![0.0; values.len()];
+        Self { values, first: zeros.clone(), second: zeros }
+    }
+
+    fn save(&self, name: &str, rows: usize, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
+        writer.push(&format!("{name}.values"), rows, StateValues::F32(&self.values))?;
+        writer.push(&format!("{name}.first"), rows, StateValues::F32(&self.first))?;
+        writer.push(&format!("{name}.second"), rows, StateValues::F32(&self.second))
+    }
+
+    fn load(&mut self, name: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        let count = self.values.len();
+        self.values = reader.f32s(&format!("{name}.values"), count)?;
+        self.first = reader.f32s(&format!("{name}.first"), count)?;
+        self.second = reader.f32s(&format!("{name}.second"), count)?;
+        Ok(())
+    }
+}
+
+/// The step's rates: learning rate and bias corrections.
+#[derive(Clone, Copy)]
+struct Rates {
+    learning: f32,
+    first: f32,
+    second: f32,
+}
+
+impl Rates {
+    fn update(self, gradient: f32, value: &mut f32, first: &mut f32, second: &mut f32) {
+        *first = BETA1 * *first + (1.0 - BETA1) * gradient;
+        *second = BETA2 * *second + (1.0 - BETA2) * gradient * gradient;
+        *value -= self.learning * (*first * self.first) / ((*second * self.second).sqrt() + EPSILON);
+    }
+}
+
+/// One layer under this rule.
+#[derive(Debug)]
+pub(super) struct StraightThrough {
+    stage: Stage,
+    learning_rate: f32,
+    weights: Adam,
+    bias: Adam,
+}
+
+impl StraightThrough {
+    pub(super) fn new(stage: &Stage, draw: Draw, learning_rate: f32) -> Self {
+        let bias = if stage.bias { vec![0.0; stage.rows] } else { Vec::new() };
+        let weights = Adam::new(initial::normal_weights(stage, draw));
+        Self { stage: *stage, learning_rate, weights, bias: Adam::new(bias) }
+    }
+
+    /// Mean magnitude of a group, and the exponent it gives.
+    fn group_scale(group: &[f32]) -> (f32, i32) {
+        let mean = group.iter().map(|w| w.abs()).sum::<f32>() / group.len() as f32 + SMALLEST_MEAN;
+        let exponent = mean.log2().round_ties_even() as i32;
+        (mean, exponent.clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end()))
+    }
+
+    fn trit(weight: f32, mean: f32) -> f32 {
+        (weight / mean).round_ties_even().clamp(-1.0, 1.0)
+    }
+}
+
+impl LayerState for StraightThrough {
+    fn weights(&self, first_row: usize, weights: &mut [f32]) {
+        let (columns, group) = (self.stage.columns, self.stage.group.get());
+        let latent = self.weights.values[first_row * columns..].chunks(columns);
+        for (weights, latent) in weights.chunks_mut(columns).zip(latent) {
+            for (weights, latent) in weights.chunks_mut(group).zip(latent.chunks(group)) {
+                let (mean, exponent) = Self::group_scale(latent);
+                let scale = power_of_two(exponent);
+                for (weight, latent) in weights.iter_mut().zip(latent) {
+                    *weight = Self::trit(*latent, mean) * scale;
+                }
+            }
+        }
+    }
+
+    fn ternary(&self) -> Ternary {
+        let rows = self.weights.values.chunks(self.stage.columns);
+        let groups = || rows.clone().flat_map(|row| row.chunks(self.stage.group.get()));
+        let trits = groups().flat_map(|group| {
+            let (mean, _) = Self::group_scale(group);
+            group.iter().map(move |w| Self::trit(*w, mean) as i8)
+        });
+        Ternary { trits: trits.collect(), exponents: groups().map(|group| Self::group_scale(group).1 as i8).collect() }
+    }
+
+    fn bias(&self, units: &[i32]) -> Vec<i32> {
+        let scaled = |(bias, unit): (&f32, &i32)| (bias * power_of_two(-unit)).round_ties_even() as i32;
+        self.bias.values.iter().zip(units).map(scaled).collect()
+    }
+
+    fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
+        let columns = self.stage.columns;
+        let steps = step.index.min(1_000_000) as i32 + 1;
+        let rates = Rates {
+            learning: self.learning_rate * step.lambda,
+            first: 1.0 / (1.0 - BETA1.powi(steps)),
+            second: 1.0 / (1.0 - BETA2.powi(steps)),
+        };
+        let Adam { values, first, second } = &mut self.weights;
+        let values = values.par_chunks_mut(PANEL_ROWS * columns);
+        let moments =
+            first.par_chunks_mut(PANEL_ROWS * columns).zip(second.par_chunks_mut(PANEL_ROWS * columns));
+        values.zip(moments).enumerate().for_each(|(panel, (values, (first, second)))| {
+            let row = panel * PANEL_ROWS;
+            with_buffer(values.len(), |buffer| {
+                gradient.panel(row..row + values.len() / columns, buffer);
+                for (((value, first), second), gradient) in values.iter_mut().zip(first).zip(second).zip(buffer) {
+                    rates.update(*gradient, value, first, second);
+                }
+            });
+        });
+        let bias_rates = Rates { learning: rates.learning * BIAS_STEPS, ..rates };
+        let Adam { values, first, second } = &mut self.bias;
+        for (((value, first), second), gradient) in values.iter_mut().zip(first).zip(second).zip(gradient.bias()) {
+            bias_rates.update(gradient as f32, value, first, second);
+        }
+    }
+
+    fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
+        self.weights.save(&format!("{prefix}.latent"), self.stage.rows, writer)?;
+        if self.stage.bias { self.bias.save(&format!("{prefix}.bias"), 1, writer) } else { Ok(()) }
+    }
+
+    fn load(&mut self, prefix: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        self.weights.load(&format!("{prefix}.latent"), reader)?;
+        if self.stage.bias { self.bias.load(&format!("{prefix}.bias"), reader) } else { Ok(()) }
+    }
+
+    fn state_bytes(&self) -> usize {
+        (self.weights.values.len() + self.bias.values.len()) * 12
+    }
+}

@@ -1,1 +1,47 @@
-//! placeholder
+//! Runs a trishift model: integer additions and shifts, from a Cortex-M0 to a server, with the same result everywhere.
+//!
+//! ```
+//! use trishift::{Engine, HeapArena, Model};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let file = trishift::doc_model();
+//! let model = Model::parse(&file)?;                    // everything that can be wrong is found here
+//! let mut arena = HeapArena::new(&model, 1)?;          // firmware: a static `Arena<{ … }>`
+//! let mut engine = Engine::new(&model, arena.bytes(), 1)?;
+//! let input = vec![1i8; model.input().len()];
+//! let mut logits = vec![0i32; model.output().len()];
+//! engine.run(&input, &mut logits)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - The arena's exact size is known before the first run: [`Engine::arena_len`], or [`arena_len_of_file`] in a constant.
+//! - Nothing allocates and nothing panics; without the feature `std` there is no heap at all.
+//! - Operators are cargo features. A model that needs a missing one is refused by [`Engine::new`], by name.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod arena;
+#[cfg(feature = "std")]
+mod batch;
+mod engine;
+mod error;
+mod logging;
+mod profile;
+
+#[cfg(feature = "std")]
+pub use arena::HeapArena;
+pub use arena::{Arena, arena_len_of_file};
+#[cfg(feature = "std")]
+pub use batch::run_threads;
+pub use engine::{Engine, OutputSlice};
+pub use error::{EngineError, RunError};
+pub use profile::{Profiler, Step};
+pub use trishift_format as format;
+pub use trishift_format::{InputScale, Model, ParseError};
+pub use trishift_kernels as kernels;
+#[cfg(feature = "argmax")]
+pub use trishift_kernels::argmax::argmax;

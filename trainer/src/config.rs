@@ -14,7 +14,7 @@ pub const PRESETS: [(&str, &str); 2] = [
 ];
 
 /// The data path that means the 8×8 digits inside the binary.
-pub const BUILT_IN_DIGITS: &str = "digits";
+pub const BUILT_IN_DIGITS: &str = "builtin:digits";
 
 /// A run's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataConfig {
-    /// A folder of IDX files, a CSV file or a folder of such, or `digits` for the built-in set.
+    /// A folder of IDX files, a CSV file or a folder of such, or `builtin:digits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Label column of a CSV: `first`, `last` or a name of the header.
@@ -43,9 +43,10 @@ pub struct DataConfig {
     /// One input scale for all features (`tensor`) or one for each (`feature`).
     #[serde(default)]
     pub scaling: Scaling,
-    /// Share of the samples held out for testing, where the data has no test samples of its own.
-    #[serde(default)]
-    pub test: f64,
+    /// Share of the samples held out for testing. Left out: none where the data has test samples of its own, a fifth
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<f64>,
     /// Share of the training samples held out for choosing settings.
     #[serde(default)]
     pub validation: f64,
@@ -194,8 +195,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Read`] or [`ConfigError::Syntax`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
         Self::from_toml(&text, &path.display().to_string())
     }
 
@@ -242,7 +242,7 @@ impl Config {
         )?;
         let rate_fits = learning_rate.is_finite() && learning_rate > 0.0;
         check(rate_fits, "learning-rate", learning_rate.to_string(), "a finite number above 0 is needed")?;
-        for (setting, share) in [("test", self.data.test), ("validation", self.data.validation)] {
+        for (setting, share) in [("test", self.data.test.unwrap_or(0.0)), ("validation", self.data.validation)] {
             let fits = (0.0..1.0).contains(&share);
             check(fits, setting, share.to_string(), "a share from 0 to below 1 is needed, such as 0.1")?;
         }

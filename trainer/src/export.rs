@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn windows_are_narrowed_only_as_far_as_needed() {
-        for (exponents, zeroed) in [(vec![-14, 7], 0), (vec![-14, 8], 4), (vec![-14, 7, 15], 4), (vec![-14, -13, 15], 8)]
+        for (exponents, zeroed) in
+            [(vec![-14, 7], 0), (vec![-14, 8], 4), (vec![-14, 7, 15], 4), (vec![-14, -13, 15], 8)]
         {
             let columns = exponents.len() * 4;
             let network = FrozenNetwork { layers: vec![layer(exponents, StageOutput::Logits)] };
@@ -266,14 +267,9 @@ mod tests {
             bias: false,
             output: StageOutput::Requantized { relu: true },
         };
-        let frozen =
-            FrozenLayer::from_ternary(&stage, Ternary { trits: vec![0; 8], exponents: vec![-128, 127] });
+        let frozen = FrozenLayer::from_ternary(&stage, Ternary { trits: vec![0; 8], exponents: vec![-128, 127] });
         let last = layer(vec![-3], StageOutput::Logits);
-        let last = FrozenLayer {
-            stage: Stage { columns: 2, ..last.stage },
-            trits: vec![1, -1],
-            ..last
-        };
+        let last = FrozenLayer { stage: Stage { columns: 2, ..last.stage }, trits: vec![1, -1], ..last };
         let exported = export(&FrozenNetwork { layers: vec![frozen, last] }, &metadata(4)).unwrap();
         assert_eq!(exported.narrowing, Narrowing::default());
     }

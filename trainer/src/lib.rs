@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod bench;
 
 pub mod checkpoint;
 pub mod config;
@@ -21,5 +22,6 @@ pub mod frozen;
 pub mod network;
 pub mod plan;
 pub mod rule;
+pub mod run;
 
 pub mod schedule;

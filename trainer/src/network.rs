@@ -84,7 +84,9 @@ pub enum NetworkError {
         found: &'static str,
     },
     /// Norm or ReLU in the wrong place.
-    #[error("layer {index} ({layer}) cannot stand here; after a linear layer come shift-norm and then relu, each at most once")]
+    #[error(
+        "layer {index} ({layer}) cannot stand here; after a linear layer come shift-norm and then relu, each at most once"
+    )]
     Order {
         /// Position in the list.
         index: usize,

@@ -91,7 +91,9 @@ impl LayerState for Correlation {
                 gradient.panel(first..first + trits.len() / columns, buffer);
                 let rows = trits.chunks(columns).zip(buffer.chunks(columns)).zip(corr.chunks_mut(groups));
                 for ((trits, gradient), corr) in rows {
-                    for ((corr, trits), gradient) in corr.iter_mut().zip(trits.chunks(group)).zip(gradient.chunks(group)) {
+                    for ((corr, trits), gradient) in
+                        corr.iter_mut().zip(trits.chunks(group)).zip(gradient.chunks(group))
+                    {
                         let sign = |d: &f32| i64::from(*d > 0.0) - i64::from(*d < 0.0);
                         let score: i64 = trits.iter().zip(gradient).map(|(t, d)| i64::from(*t) * sign(d)).sum();
                         *corr = corr.saturating_sub(score);

@@ -125,12 +125,14 @@ impl FlipCorrelation {
         if keep {
             self.dense.resize(self.stage.weights(), 0);
             let panels = self.dense.par_chunks_mut(PANEL_ROWS * columns);
-            panels.zip(self.row_squares.par_chunks_mut(PANEL_ROWS)).enumerate().for_each(|(panel, (dense, squares))| {
-                votes_of_panel(gradient, panel, dense);
-                for (square, row) in squares.iter_mut().zip(dense.chunks(columns)) {
-                    *square = sum_of_squares(row);
-                }
-            });
+            panels.zip(self.row_squares.par_chunks_mut(PANEL_ROWS)).enumerate().for_each(
+                |(panel, (dense, squares))| {
+                    votes_of_panel(gradient, panel, dense);
+                    for (square, row) in squares.iter_mut().zip(dense.chunks(columns)) {
+                        *square = sum_of_squares(row);
+                    }
+                },
+            );
         } else {
             self.row_squares.par_chunks_mut(PANEL_ROWS).enumerate().for_each(|(panel, squares)| {
                 let mut dense = vec![0; squares.len() * columns];

@@ -136,8 +136,7 @@ impl LayerState for StraightThrough {
         };
         let Adam { values, first, second } = &mut self.weights;
         let values = values.par_chunks_mut(PANEL_ROWS * columns);
-        let moments =
-            first.par_chunks_mut(PANEL_ROWS * columns).zip(second.par_chunks_mut(PANEL_ROWS * columns));
+        let moments = first.par_chunks_mut(PANEL_ROWS * columns).zip(second.par_chunks_mut(PANEL_ROWS * columns));
         values.zip(moments).enumerate().for_each(|(panel, (values, (first, second)))| {
             let row = panel * PANEL_ROWS;
             with_buffer(values.len(), |buffer| {

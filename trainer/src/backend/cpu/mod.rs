@@ -102,10 +102,7 @@ impl<'a> CpuBackend<'a> {
                 activation::apply_gain(&mut previous.gradient, &previous.gain);
             }
             let source = before.last().map(|previous| previous.output.t());
-            let gradient = Gradient {
-                output: current.gradient.view(),
-                input: source.unwrap_or_else(|| input.view()),
-            };
+            let gradient = Gradient { output: current.gradient.view(), input: source.unwrap_or_else(|| input.view()) };
             if let Some(layer) = self.layers.get_mut(index) {
                 layer.update(&gradient, step);
             }
@@ -144,10 +141,8 @@ impl Backend for CpuBackend<'_> {
 
     fn train(&mut self, steps: Steps) {
         for offset in 0..steps.count {
-            let step = Step {
-                index: steps.first + offset,
-                lambda: schedule::cosine(steps.first + offset, steps.total),
-            };
+            let step =
+                Step { index: steps.first + offset, lambda: schedule::cosine(steps.first + offset, steps.total) };
             let start = (steps.first_batch + offset) as usize * self.batch;
             let end = (start + self.batch).min(self.order.len());
             let (input, labels) = self.gather(&self.order[start.min(end)..end]);

@@ -1,0 +1,82 @@
+//! Batches over threads (feature `std`): the samples are dealt out, each thread has an engine and an arena of its own.
+
+use crate::{Engine, EngineError, HeapArena, Model, OutputSlice, RunError};
+use std::num::NonZeroUsize;
+use std::thread;
+use std::vec::Vec;
+use thiserror::Error;
+use trishift_kernels::Kernels;
+
+/// Samples that one engine takes at a time.
+const BATCH: usize = 32;
+
+/// Why a threaded run was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// An engine could not be made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The slices do not fit the model.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Runs any number of samples on `threads` threads: `input` is [samples, input], `output` [samples, output]. The result
+/// does not depend on the number of threads.
+///
+/// # Errors
+/// [`BatchError`] where the slices do not fit the model or an engine cannot be made.
+pub fn run_threads<'o>(
+    model: &Model<'_>,
+    kernels: &'static Kernels,
+    input: &[i8],
+    output: impl Into<OutputSlice<'o>>,
+    threads: NonZeroUsize,
+) -> Result<(), BatchError> {
+    let (sample, result) = (model.input().len(), model.output().len());
+    let samples = input.len() / sample.max(1);
+    let output = output.into();
+    if samples * sample != input.len() || samples == 0 {
+        return Err(RunError::InputLength { found: input.len(), sample, batch: usize::MAX / sample.max(1) }.into());
+    }
+    let needed = samples * result;
+    if output.len() != needed {
+        return Err(RunError::OutputLength { found: output.len(), needed }.into());
+    }
+    let share = samples.div_ceil(threads.get());
+    let inputs = input.chunks(share * sample);
+    let outputs = split(output, share * result);
+    thread::scope(|scope| {
+        let workers: Vec<_> = inputs
+            .zip(outputs)
+            .map(|(input, output)| scope.spawn(move || run_share(model, kernels, input, output)))
+            .collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
+
+fn split(output: OutputSlice<'_>, share: usize) -> Vec<OutputSlice<'_>> {
+    match output {
+        OutputSlice::I8(slice) => slice.chunks_mut(share).map(OutputSlice::I8).collect(),
+        OutputSlice::I32(slice) => slice.chunks_mut(share).map(OutputSlice::I32).collect(),
+    }
+}
+
+fn run_share(
+    model: &Model<'_>,
+    kernels: &'static Kernels,
+    input: &[i8],
+    output: OutputSlice<'_>,
+) -> Result<(), BatchError> {
+    let mut arena = HeapArena::new(model, BATCH)?;
+    let mut engine = Engine::with_kernels(model, arena.bytes(), BATCH, kernels)?;
+    let inputs = input.chunks(BATCH * model.input().len());
+    for (input, output) in inputs.zip(split(output, BATCH * model.output().len())) {
+        engine.run(input, output)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! The engine: a model, an arena, a table of kernels; runs the operators one after another.
+
+use crate::error::{EngineError, RunError};
+use crate::logging::debug;
+use crate::profile::{Profiler, Step};
+use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor, TensorClass};
+use trishift_kernels::Kernels;
+
+/// Runs a model. Holds no state between runs but the arena's persistent tensors.
+#[derive(Debug)]
+pub struct Engine<'model, 'arena> {
+    model: Model<'model>,
+    arena: &'arena mut [u8],
+    batch: usize,
+    kernels: &'static Kernels,
+}
+
+/// Where a run's output goes: `&mut [i8]` or `&mut [i32]`, as the model's output tensor says.
+#[derive(Debug)]
+pub enum OutputSlice<'a> {
+    /// Activations, [batch, output].
+    I8(&'a mut [i8]),
+    /// Logits or class numbers, [batch, output].
+    I32(&'a mut [i32]),
+}
+
+impl<'a> From<&'a mut [i8]> for OutputSlice<'a> {
+    fn from(slice: &'a mut [i8]) -> Self {
+        Self::I8(slice)
+    }
+}
+
+impl<'a> From<&'a mut [i32]> for OutputSlice<'a> {
+    fn from(slice: &'a mut [i32]) -> Self {
+        Self::I32(slice)
+    }
+}
+
+impl<'a, const N: usize> From<&'a mut [i8; N]> for OutputSlice<'a> {
+    fn from(slice: &'a mut [i8; N]) -> Self {
+        Self::I8(slice)
+    }
+}
+
+impl<'a, const N: usize> From<&'a mut [i32; N]> for OutputSlice<'a> {
+    fn from(slice: &'a mut [i32; N]) -> Self {
+        Self::I32(slice)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<'a> From<&'a mut std::vec::Vec<i8>> for OutputSlice<'a> {
+    fn from(slice: &'a mut std::vec::Vec<i8>) -> Self {
+        Self::I8(slice)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<'a> From<&'a mut std::vec::Vec<i32>> for OutputSlice<'a> {
+    fn from(slice: &'a mut std::vec::Vec<i32>) -> Self {
+        Self::I32(slice)
+    }
+}
+
+impl OutputSlice<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::I8(slice) => slice.len(),
+            Self::I32(slice) => slice.len(),
+        }
+    }
+
+    fn data_type(&self) -> DataType {
+        match self {
+            Self::I8(_) => DataType::I8,
+            Self::I32(_) => DataType::I32,
+        }
+    }
+}
+
+impl<'model, 'arena> Engine<'model, 'arena> {
+    /// Bytes of arena that runs of up to `batch` samples need: exact. `None` where this machine cannot address so much.
+    pub const fn arena_len(model: &Model<'_>, batch: usize) -> Option<usize> {
+        crate::arena::arena_len(model.arena_bytes(), batch)
+    }
+
+    /// An engine for runs of up to `batch` samples, with the best kernels of this machine.
+    ///
+    /// # Errors
+    /// [`EngineError`] where the batch is empty, the arena too small or not aligned, or an operator is not in this build.
+    pub fn new(model: &Model<'model>, arena: &'arena mut [u8], batch: usize) -> Result<Self, EngineError> {
+        Self::with_kernels(model, arena, batch, trishift_kernels::best())
+    }
+
+    /// The same with kernels of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn with_kernels(
+        model: &Model<'model>,
+        arena: &'arena mut [u8],
+        batch: usize,
+        kernels: &'static Kernels,
+    ) -> Result<Self, EngineError> {
+        if batch == 0 {
+            return Err(EngineError::EmptyBatch);
+        }
+        let needed = Self::arena_len(model, batch).ok_or(EngineError::TooLarge)?;
+        let found = arena.len();
+        let arena = arena.get_mut(..needed).ok_or(EngineError::ArenaTooSmall { needed, found })?;
+        if !arena.as_ptr().addr().is_multiple_of(Tensor::ALIGNMENT as usize) {
+            return Err(EngineError::ArenaAlignment);
+        }
+        for (index, operator) in model.operators().enumerate() {
+            if !is_built_in(operator.kind()) {
+                return Err(EngineError::OperatorMissing { index, kind: operator.kind() });
+            }
+        }
+        debug!("engine: {} arena bytes, batch {}", needed, batch);
+        Ok(Self { model: *model, arena, batch, kernels })
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &Model<'model> {
+        &self.model
+    }
+
+    /// The kernels.
+    pub const fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// Runs the model: `input` is [batch, input], `output` [batch, output], sample after sample, for any batch from 1
+    /// to the engine's.
+    ///
+    /// # Errors
+    /// [`RunError`] where the slices do not fit the model; nothing has been computed then.
+    pub fn run<'o>(&mut self, input: &[i8], output: impl Into<OutputSlice<'o>>) -> Result<(), RunError> {
+        self.run_profiled(input, output, &mut ())
+    }
+
+    /// The same, with a hook called around every operator.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_profiled<'o>(
+        &mut self,
+        input: &[i8],
+        output: impl Into<OutputSlice<'o>>,
+        profiler: &mut impl Profiler,
+    ) -> Result<(), RunError> {
+        let mut output = output.into();
+        let samples = self.check_slices(input, &output)?;
+        for (index, operator) in self.model.operators().enumerate() {
+            let macs = match operator {
+                Operator::Linear(op) => u64::from(op.weights.rows) * u64::from(op.weights.columns),
+                _ => 0,
+            };
+            let step = Step { index, kind: operator.kind(), macs: macs * samples as u64, kernels: self.kernels.name };
+            profiler.begin(&step);
+            self.step(&operator, samples, input, &mut output).ok_or(RunError::Unreachable { index })?;
+            profiler.end(&step);
+        }
+        Ok(())
+    }
+
+    /// The number of samples, once input and output fit the model.
+    fn check_slices(&self, input: &[i8], output: &OutputSlice<'_>) -> Result<usize, RunError> {
+        let sample = self.model.input().len();
+        let samples = input.len() / sample.max(1);
+        if samples * sample != input.len() || samples == 0 || samples > self.batch {
+            return Err(RunError::InputLength { found: input.len(), sample, batch: self.batch });
+        }
+        let tensor = self.model.output();
+        if output.data_type() != tensor.data_type {
+            return Err(RunError::OutputType);
+        }
+        let needed = samples * tensor.len();
+        if output.len() != needed {
+            return Err(RunError::OutputLength { found: output.len(), needed });
+        }
+        Ok(samples)
+    }
+
+    /// Runs one operator. `None` only where a tensor is not where the plan says, which parsing rules out.
+    fn step(&mut self, operator: &Operator, samples: usize, input: &[i8], output: &mut OutputSlice<'_>) -> Option<()> {
+        let (model, kernels) = (self.model, self.kernels);
+        let target = model.tensor(operator.output());
+        let (target_slice, sources) = self.memory(&target, samples, input, output)?;
+        let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
+        match (operator, target_slice) {
+            #[cfg(feature = "linear")]
+            (Operator::Linear(op), target_slice) => {
+                let (_, Source::I8(input)) = read(op.input) else { return None };
+                let (matrix, bias) = (model.matrix(&op.weights), model.bias(op));
+                use trishift_format::bound::Accumulators::{Layer, PerRow};
+                use trishift_kernels::linear::{LinearI8, LinearI32};
+                match (model.accumulators(op), target_slice) {
+                    (PerRow { scale }, OutputSlice::I8(out)) => {
+                        (kernels.linear_i8)(&LinearI8 { matrix, bias, scale, relu: op.relu }, input, out);
+                    }
+                    (Layer { exponent }, OutputSlice::I32(out)) => {
+                        (kernels.linear_i32)(&LinearI32 { matrix, bias, exponent }, input, out);
+                    }
+                    _ => return None,
+                }
+            }
+            #[cfg(feature = "shift-norm")]
+            (Operator::ShiftNorm(op), OutputSlice::I8(out)) => {
+                let (tensor, Source::I32(input)) = read(op.input) else { return None };
+                (kernels.shift_norm)(input, tensor.len(), op.relu, out);
+            }
+            #[cfg(feature = "requantize")]
+            (Operator::Requantize(op), OutputSlice::I8(out)) => {
+                let (tensor, Source::I32(input)) = read(op.input) else { return None };
+                let shift = i32::from(target.exponent) - i32::from(tensor.exponent);
+                (kernels.requantize)(input, shift, op.relu, out);
+            }
+            #[cfg(feature = "relu")]
+            (Operator::Relu(op), OutputSlice::I8(out)) => {
+                let (_, Source::I8(input)) = read(op.input) else { return None };
+                (kernels.relu)(input, out);
+            }
+            #[cfg(feature = "add")]
+            (Operator::Add(op), OutputSlice::I8(out)) => {
+                let (left, Source::I8(left_input)) = read(op.left) else { return None };
+                let (right, Source::I8(right_input)) = read(op.right) else { return None };
+                let (left, right) = (i32::from(left.exponent), i32::from(right.exponent));
+                let alignment = trishift_kernels::add::Alignment::of(left, right);
+                (kernels.add)(left_input, right_input, alignment, op.relu, out);
+            }
+            #[cfg(feature = "argmax")]
+            (Operator::ArgMax(op), OutputSlice::I32(out)) => match read(op.input) {
+                (tensor, Source::I8(input)) => (kernels.argmax_i8)(input, tensor.len(), out),
+                (tensor, Source::I32(input)) => (kernels.argmax_i32)(input, tensor.len(), out),
+                (_, Source::Missing) => return None,
+            },
+            #[allow(unreachable_patterns, reason = "reached where an operator's feature is off")]
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The memory that the operator writes, and a reader for everything else.
+    fn memory<'s>(
+        &'s mut self,
+        target: &Tensor,
+        samples: usize,
+        input: &'s [i8],
+        output: &'s mut OutputSlice<'_>,
+    ) -> Option<(OutputSlice<'s>, Sources<'s>)> {
+        let batch = self.batch;
+        if target.class == TensorClass::Output {
+            let target = match output {
+                OutputSlice::I8(slice) => OutputSlice::I8(slice),
+                OutputSlice::I32(slice) => OutputSlice::I32(slice),
+            };
+            let sources = Sources { input, before: self.arena, hole: 0, after: &[], samples, batch };
+            return Some((target, sources));
+        }
+        let start = target.offset as usize * batch;
+        let (before, rest) = self.arena.split_at_mut_checked(start)?;
+        let (bytes, after) = rest.split_at_mut_checked(target.bytes() * samples)?;
+        let hole = bytes.len();
+        let target = match target.data_type {
+            DataType::I8 => OutputSlice::I8(bytemuck::try_cast_slice_mut(bytes).ok()?),
+            DataType::I32 => OutputSlice::I32(bytemuck::try_cast_slice_mut(bytes).ok()?),
+        };
+        Some((target, Sources { input, before, hole, after, samples, batch }))
+    }
+}
+
+/// Everything an operator may read: the caller's input, and the arena around what it writes.
+struct Sources<'a> {
+    input: &'a [i8],
+    before: &'a [u8],
+    /// Bytes between `before` and `after`, being written.
+    hole: usize,
+    after: &'a [u8],
+    samples: usize,
+    batch: usize,
+}
+
+/// A tensor's values.
+enum Source<'a> {
+    I8(&'a [i8]),
+    I32(&'a [i32]),
+    Missing,
+}
+
+impl<'a> Sources<'a> {
+    fn read(&self, tensor: &Tensor) -> Source<'a> {
+        if tensor.class == TensorClass::Input {
+            return Source::I8(self.input);
+        }
+        let start = tensor.offset as usize * self.batch;
+        let bytes = match start.checked_sub(self.before.len() + self.hole) {
+            Some(start) => self.after.get(start..start + tensor.bytes() * self.samples),
+            None => self.before.get(start..start + tensor.bytes() * self.samples),
+        };
+        match (bytes, tensor.data_type) {
+            (Some(bytes), DataType::I8) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I8),
+            (Some(bytes), DataType::I32) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I32),
+            (None, _) => Source::Missing,
+        }
+    }
+}
+
+/// True where the operator's cargo feature is on.
+const fn is_built_in(kind: OperatorKind) -> bool {
+    match kind {
+        OperatorKind::Linear => cfg!(feature = "linear"),
+        OperatorKind::ShiftNorm => cfg!(feature = "shift-norm"),
+        OperatorKind::Requantize => cfg!(feature = "requantize"),
+        OperatorKind::Relu => cfg!(feature = "relu"),
+        OperatorKind::Add => cfg!(feature = "add"),
+        OperatorKind::ArgMax => cfg!(feature = "argmax"),
+    }
+}

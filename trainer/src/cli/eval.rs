@@ -1,0 +1,103 @@
+//! `trishift eval`: a model file on a data set, by the runtime.
+
+use super::output::{self, percent, thousands};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+use trishift::Model;
+use trishift_format::InputScale;
+use trishift_trainer::config::{Config, DataConfig, NetworkConfig, Scaling, TrainingConfig};
+use trishift_trainer::rule::RuleName;
+use trishift_trainer::{evaluate, run};
+
+/// Options of `eval`.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The model file.
+    model: PathBuf,
+    /// Folder or file with the samples, or builtin:digits.
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Which samples: those held out when the model was trained, those trained on, or all of them.
+    #[arg(long, value_enum, default_value_t = Part::Test)]
+    part: Part,
+    /// Label column of a CSV: first, last or its name [default: as in training].
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Test,
+    Validation,
+    Train,
+    All,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let path = arguments.model.display();
+    let file = std::fs::read(&arguments.model).with_context(|| format!("cannot read the model {path}"))?;
+    let model = Model::parse(&file).with_context(|| format!("{path} cannot be used"))?;
+    let config = data_config(arguments, &model)?;
+    let scales: Vec<InputScale> = model.input_scales().collect();
+    let data = run::load_with(&config, &scales)?;
+    let parts = match arguments.part {
+        Part::Test => vec![&data.test],
+        Part::Validation => vec![&data.validation],
+        Part::Train => vec![&data.train],
+        Part::All => vec![&data.train, &data.validation, &data.test],
+    };
+    let (mut samples, mut correct) = (0, 0);
+    let started = Instant::now();
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        let logits = evaluate::run(&model, part, data.classes.len())?;
+        correct += evaluate::correct(&logits, model.output().len(), &part.labels);
+        samples += part.len();
+    }
+    anyhow::ensure!(samples > 0, "{} has no such samples; choose others with --part", arguments.data.display());
+    let seconds = started.elapsed().as_secs_f64();
+    let accuracy = correct as f64 / samples as f64;
+    if arguments.json {
+        output::json(&json!({ "accuracy": accuracy, "samples": samples, "correct": correct, "seconds": seconds }));
+    } else {
+        println!("accuracy  {}  ({} of {} samples)", percent(accuracy), correct, thousands(samples as u64));
+    }
+    Ok(())
+}
+
+/// The data as it was split in training, from the properties that the trainer left in the file.
+fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<Config> {
+    let number = |key: &str| property(model, key).map(str::parse::<f64>).transpose();
+    let broken = "the model's properties about its data split are not numbers";
+    let config = Config {
+        name: model.name().into(),
+        data: DataConfig {
+            path: Some(arguments.data.clone()),
+            label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
+            scaling: Scaling::default(),
+            test: number("test").context(broken)?,
+            validation: number("validation").context(broken)?.unwrap_or(0.0),
+            split_seed: property(model, "split-seed").map(str::parse).transpose().context(broken)?.unwrap_or(0),
+        },
+        network: NetworkConfig { group: 32, layers: Vec::new() },
+        training: TrainingConfig {
+            rule: RuleName::default(),
+            epochs: 1,
+            batch: 1,
+            seed: 0,
+            correlation_strength: 1.0,
+            learning_rate: 1.0,
+        },
+    };
+    config.validate().context(broken)?;
+    Ok(config)
+}
+
+fn property<'a>(model: &Model<'a>, key: &str) -> Option<&'a str> {
+    model.properties().get(key).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,287 @@
+//! A run: from a configuration to a folder with metrics, checkpoints and the exported model; interrupted at any step and
+//! resumed, it ends in the same bytes.
+
+mod folder;
+mod outcome;
+mod samples;
+
+pub use folder::{Epoch, FolderError, RunFolder};
+pub use outcome::{Outcome, export_state};
+pub use samples::{load, load_with};
+
+use crate::backend::cpu::CpuBackend;
+use crate::backend::{Backend, DeviceError, Steps};
+use crate::checkpoint::{self, CheckpointError, Progress, StateReader, Totals};
+use crate::config::{Config, ConfigError};
+use crate::data::{DataError, Prepared, permutation};
+use crate::evaluate::{self, EvaluateError};
+use crate::export::ExportError;
+use crate::network::{Network, NetworkError};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Longest stretch of training between two looks at the clock.
+const STRETCH: Duration = Duration::from_millis(50);
+
+/// Time between two checkpoints.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why a run stopped.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The layers.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The run's folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The export.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The exported model.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The loss is not a number any more.
+    #[error("the loss is no longer finite at step {step}; lower the learning rate or use the rule flip-correlation")]
+    Diverged {
+        /// The step.
+        step: u64,
+    },
+}
+
+/// What a run tells whoever watches it.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// Updates done.
+    pub step: u64,
+    /// Updates of the whole run.
+    pub total_steps: u64,
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Sums over the epoch so far.
+    pub totals: Totals,
+    /// Samples a second since the run began or was resumed.
+    pub samples_per_second: f64,
+}
+
+/// Watches a run and may stop it.
+pub trait Observer {
+    /// Called a few times a second. Returning true stops the run after a checkpoint.
+    fn progress(&mut self, status: &Status) -> bool;
+    /// Called after every epoch.
+    fn epoch(&mut self, epoch: &Epoch);
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ending {
+    /// All steps are done.
+    Finished,
+    /// The observer stopped it; the checkpoint is written.
+    Interrupted,
+}
+
+/// A network in training, tied to its data and its folder.
+pub struct Run<'a> {
+    config: &'a Config,
+    data: &'a Prepared,
+    network: Network,
+    backend: Box<dyn Backend + 'a>,
+    folder: &'a RunFolder,
+    fingerprint: i64,
+    progress: Progress,
+    /// Training time of this process, without evaluation and files.
+    training: Duration,
+    trained: u64,
+}
+
+impl<'a> Run<'a> {
+    /// A fresh run.
+    ///
+    /// # Errors
+    /// [`RunError`] where configuration and data make no network.
+    pub fn new(config: &'a Config, data: &'a Prepared, folder: &'a RunFolder) -> Result<Self, RunError> {
+        config.validate()?;
+        let network = Network::resolve(config, data.train.features(), data.classes.len())?;
+        let backend = Box::new(CpuBackend::new(config, &network, &data.train));
+        let fingerprint = checkpoint::fingerprint(data);
+        Ok(Self {
+            config,
+            data,
+            network,
+            backend,
+            folder,
+            fingerprint,
+            progress: Progress::default(),
+            training: Duration::ZERO,
+            trained: 0,
+        })
+    }
+
+    /// Goes on from a checkpoint of the same run.
+    ///
+    /// # Errors
+    /// [`RunError::Checkpoint`] where data or network are others.
+    pub fn restore(&mut self, reader: &StateReader<'_>) -> Result<(), RunError> {
+        self.progress = reader.progress(self.fingerprint)?;
+        self.backend.load(reader)?;
+        tracing::info!(step = self.progress.step, "resumed");
+        self.folder.keep_metrics_until(self.progress.step)?;
+        Ok(())
+    }
+
+    /// Updates of one epoch: whole batches; what is left over comes in another epoch's order.
+    fn steps_per_epoch(&self) -> u64 {
+        (self.data.train.len() as u64 / u64::from(self.config.training.batch)).max(1)
+    }
+
+    /// Updates of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.steps_per_epoch() * u64::from(self.config.training.epochs)
+    }
+
+    /// Samples a second inside the training loop.
+    pub fn samples_per_second(&self) -> f64 {
+        self.trained as f64 / self.training.as_secs_f64().max(1e-9)
+    }
+
+    /// Trains to the end, or until the observer stops it. Leaves a checkpoint either way.
+    ///
+    /// # Errors
+    /// [`RunError`] where a file cannot be written or the loss is not finite.
+    pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Ending, RunError> {
+        let (per_epoch, total) = (self.steps_per_epoch(), self.total_steps());
+        let mut saved = Instant::now();
+        let mut stretch = 1;
+        while self.progress.step < total {
+            let (epoch, batch) = (self.progress.step / per_epoch, self.progress.step % per_epoch);
+            self.backend.set_order(permutation(self.data.train.len(), self.config.training.seed, epoch));
+            let mut batch = batch;
+            while batch < per_epoch {
+                let count = stretch.min(per_epoch - batch);
+                let started = Instant::now();
+                self.backend.train(Steps { first: self.progress.step, count, first_batch: batch, total });
+                let totals = self.backend.take_totals();
+                let elapsed = started.elapsed();
+                self.training += elapsed;
+                self.trained += totals.samples;
+                stretch = next_stretch(count, elapsed);
+                batch += count;
+                self.progress.step += count;
+                self.progress.totals.add(totals);
+                // Losses that are not numbers leave the sum at its limit or at 0.
+                if totals.loss == 0 || totals.loss == i64::MAX {
+                    self.check_finite()?;
+                }
+                let stop = observer.progress(&self.status(epoch)) && self.progress.step < total;
+                if stop && batch < per_epoch {
+                    self.save()?;
+                    return Ok(Ending::Interrupted);
+                }
+                if saved.elapsed() > CHECKPOINT_INTERVAL && batch < per_epoch {
+                    self.save()?;
+                    saved = Instant::now();
+                }
+                if batch == per_epoch {
+                    let record = self.finish_epoch(epoch)?;
+                    observer.epoch(&record);
+                    if stop || saved.elapsed() > CHECKPOINT_INTERVAL {
+                        self.save()?;
+                        saved = Instant::now();
+                    }
+                    if stop {
+                        return Ok(Ending::Interrupted);
+                    }
+                }
+            }
+        }
+        self.save()?;
+        Ok(Ending::Finished)
+    }
+
+    fn status(&self, epoch: u64) -> Status {
+        Status {
+            step: self.progress.step,
+            total_steps: self.total_steps(),
+            epoch: epoch + 1,
+            totals: self.progress.totals,
+            samples_per_second: self.samples_per_second(),
+        }
+    }
+
+    fn check_finite(&mut self) -> Result<(), RunError> {
+        let sample = self.data.train.row(0);
+        let finite = self.backend.logits(sample).iter().all(|logit| logit.is_finite());
+        if finite { Ok(()) } else { Err(RunError::Diverged { step: self.progress.step }) }
+    }
+
+    /// Writes the epoch's line of metrics and starts the next epoch's sums.
+    fn finish_epoch(&mut self, epoch: u64) -> Result<Epoch, RunError> {
+        let totals = std::mem::take(&mut self.progress.totals);
+        let validation_accuracy = match self.data.validation.len() {
+            0 => None,
+            samples => {
+                let logits = self.backend.logits(&self.data.validation.samples);
+                let correct = evaluate::correct(&logits, self.network.outputs(), &self.data.validation.labels);
+                Some(correct as f64 / samples as f64)
+            }
+        };
+        tracing::debug!(epoch = epoch + 1, "epoch done");
+        let record = Epoch {
+            epoch: epoch + 1,
+            step: self.progress.step,
+            loss: totals.mean_loss(),
+            train_accuracy: totals.accuracy(),
+            validation_accuracy,
+            samples_per_second: self.samples_per_second(),
+        };
+        self.folder.append_metrics(&record)?;
+        Ok(record)
+    }
+
+    fn save(&mut self) -> Result<(), RunError> {
+        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, self.backend.layers())?;
+        checkpoint::write(&self.folder.checkpoint(), &bytes)?;
+        tracing::debug!(step = self.progress.step, bytes = bytes.len(), "checkpoint written");
+        Ok(())
+    }
+
+    /// Exports the trained network, writes the model into the folder and judges the file.
+    ///
+    /// # Errors
+    /// [`RunError`] where the network does not fit the format or a file cannot be written.
+    pub fn finish(&mut self) -> Result<Outcome, RunError> {
+        let exported = export_state(self.config, self.data, &self.network, self.backend.layers())?;
+        let path = self.folder.model();
+        crate::file::write_atomically(&path, &exported.file)
+            .map_err(|source| FolderError::Write { path: path.clone(), source })?;
+        let state_bytes = self.backend.layers().iter().map(|layer| layer.state_bytes()).sum();
+        let measured = outcome::Measured {
+            model: path,
+            state_bytes,
+            seconds: self.training.as_secs_f64(),
+            samples_per_second: self.samples_per_second(),
+        };
+        outcome::judge(&exported, self.data, self.backend.as_mut(), measured)
+    }
+}
+
+/// Steps of the next stretch, so that it takes about [`STRETCH`].
+fn next_stretch(count: u64, elapsed: Duration) -> u64 {
+    let per_step = elapsed.as_secs_f64() / count as f64;
+    let fitting = STRETCH.as_secs_f64() / per_step.max(1e-9);
+    (fitting as u64).clamp(1, 2 * count)
+}

@@ -1,0 +1,141 @@
+//! What a run came to: the exported file's accuracy, and how far training, file and runtime agree.
+
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::data::{Dataset, Prepared};
+use crate::evaluate;
+use crate::export::{self, ExportError, Exported, Metadata, Narrowing};
+use crate::frozen::FrozenNetwork;
+use crate::network::Network;
+use crate::rule::LayerState;
+use crate::run::RunError;
+use std::path::PathBuf;
+use trishift::Model;
+
+/// The result of a finished run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The model file.
+    pub model: PathBuf,
+    /// Its bytes.
+    pub model_bytes: usize,
+    /// Bits of the file's weight section for each weight.
+    pub bits_per_weight: f64,
+    /// Arena of one sample.
+    pub arena_bytes: u64,
+    /// Test samples; 0 where the data has none.
+    pub samples: usize,
+    /// Test samples that the file answers right.
+    pub correct: usize,
+    /// Test samples that the training forward pass answers right: the difference is the cost of the export.
+    pub correct_before_export: usize,
+    /// Accuracy of the training forward pass on the training samples.
+    pub train_accuracy: f64,
+    /// Integers that differ between the runtime and the trainer's own integer evaluation.
+    pub mismatches: usize,
+    /// Test samples whose class differs between the training forward pass and the file.
+    pub differing_classes: usize,
+    /// Logits of the training forward pass that are not exactly the file's.
+    pub differing_logits: usize,
+    /// What fitting exponent windows into int32 cost.
+    pub narrowing: Narrowing,
+    /// Bytes of the lasting state in memory for each weight.
+    pub state_bytes_per_weight: f64,
+    /// Seconds inside the training loop.
+    pub seconds: f64,
+    /// Samples a second inside the training loop.
+    pub samples_per_second: f64,
+}
+
+impl Outcome {
+    /// The file's accuracy on the test samples; `None` where there are none.
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.correct as f64 / self.samples as f64)
+    }
+}
+
+/// Facts that only the run knows.
+pub(super) struct Measured {
+    pub(super) model: PathBuf,
+    pub(super) state_bytes: usize,
+    pub(super) seconds: f64,
+    pub(super) samples_per_second: f64,
+}
+
+/// Exports the state of every layer with the metadata of a run.
+///
+/// # Errors
+/// [`ExportError`] where the network does not fit the format.
+pub fn export_state(
+    config: &Config,
+    data: &Prepared,
+    network: &Network,
+    layers: &[Box<dyn LayerState>],
+) -> Result<Exported, ExportError> {
+    let properties = [
+        ("trained-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
+        ("rule", config.training.rule.to_string()),
+        ("epochs", config.training.epochs.to_string()),
+        ("seed", config.training.seed.to_string()),
+        ("label", config.data.label.clone().unwrap_or_default()),
+        ("test", config.data.test.map_or(String::new(), |share| share.to_string())),
+        ("validation", config.data.validation.to_string()),
+        ("split-seed", config.data.split_seed.to_string()),
+    ];
+    let metadata = Metadata {
+        name: &config.name,
+        input_shape: data.train.shape,
+        labels: &data.classes,
+        scales: &data.scales,
+        properties: &properties,
+    };
+    export::export(&FrozenNetwork::new(network, layers), &metadata)
+}
+
+/// Runs the file on the test samples and compares.
+pub(super) fn judge(
+    exported: &Exported,
+    data: &Prepared,
+    backend: &mut dyn Backend,
+    measured: Measured,
+) -> Result<Outcome, RunError> {
+    // The exporter has parsed these bytes already.
+    let model = Model::parse(&exported.file)
+        .map_err(|fault| ExportError::Write(trishift_format::write::WriteError::Invalid(fault)))?;
+    let outputs = model.output().len();
+    let weights: u64 = model.macs();
+    let mut outcome = Outcome {
+        model: measured.model,
+        model_bytes: exported.file.len(),
+        bits_per_weight: model.weight_bytes() as f64 * 8.0 / weights as f64,
+        arena_bytes: model.arena_bytes(),
+        samples: data.test.len(),
+        correct: 0,
+        correct_before_export: 0,
+        train_accuracy: share_correct(backend, &data.train, outputs),
+        mismatches: 0,
+        differing_classes: 0,
+        differing_logits: 0,
+        narrowing: exported.narrowing,
+        state_bytes_per_weight: measured.state_bytes as f64 / weights as f64,
+        seconds: measured.seconds,
+        samples_per_second: measured.samples_per_second,
+    };
+    if !data.test.is_empty() {
+        let engine = evaluate::run(&model, &data.test, data.classes.len())?;
+        let reference = evaluate::reference(&exported.network, &data.test.samples);
+        let training = backend.logits(&data.test.samples);
+        let unit = exported.network.layers.last().map_or(0, |layer| layer.layer_unit());
+        outcome.correct = evaluate::correct(&engine, outputs, &data.test.labels);
+        outcome.correct_before_export = evaluate::correct(&training, outputs, &data.test.labels);
+        outcome.mismatches = evaluate::mismatches(&engine, &reference);
+        outcome.differing_classes = evaluate::differing_classes(&engine, &training, outputs);
+        outcome.differing_logits = evaluate::rounded_logits(&engine, &training, unit);
+    }
+    Ok(outcome)
+}
+
+fn share_correct(backend: &mut dyn Backend, data: &Dataset, outputs: usize) -> f64 {
+    let logits = backend.logits(&data.samples);
+    evaluate::correct(&logits, outputs, &data.labels) as f64 / data.len().max(1) as f64
+}

@@ -1,0 +1,48 @@
+//! The samples of a run: read where the configuration says, split by its seed, quantised.
+
+use crate::config::{BUILT_IN_DIGITS, Config, ConfigError};
+use crate::data::{self, DataError, LabelColumn, Prepared, ReadOptions, Source, SplitOptions};
+use crate::run::RunError;
+use std::path::Path;
+use trishift_format::InputScale;
+
+/// Share of the samples held out for testing where the data has no test samples and nobody says otherwise.
+const DEFAULT_TEST_SHARE: f64 = 0.2;
+
+/// Reads, splits and quantises; input scales are chosen from the training samples.
+///
+/// # Errors
+/// [`RunError::Config`] without a data path, [`RunError::Data`] otherwise.
+pub fn load(config: &Config) -> Result<Prepared, RunError> {
+    let source = read(config)?;
+    let split = split_options(config, &source);
+    Ok(data::prepare(source, &split, config.data.scaling.into())?)
+}
+
+/// The same with a model's own input scales.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(config: &Config, scales: &[InputScale]) -> Result<Prepared, RunError> {
+    let source = read(config)?;
+    let split = split_options(config, &source);
+    Ok(data::prepare_with(source, &split, scales)?)
+}
+
+fn read(config: &Config) -> Result<Source, RunError> {
+    let path = config.data.path.as_deref().ok_or(ConfigError::NoData)?;
+    if path == Path::new(BUILT_IN_DIGITS) {
+        return Ok(data::digits::read()?);
+    }
+    let label = config.data.label.as_deref().map_or(Ok(LabelColumn::default()), str::parse);
+    Ok(data::read(path, &ReadOptions { label: label.map_err(|error: DataError| error)? })?)
+}
+
+fn split_options(config: &Config, source: &Source) -> SplitOptions {
+    let default = if source.test.is_some() { 0.0 } else { DEFAULT_TEST_SHARE };
+    SplitOptions {
+        test: config.data.test.unwrap_or(default),
+        validation: config.data.validation,
+        seed: config.data.split_seed,
+    }
+}

@@ -25,17 +25,16 @@ fn file(rows: usize, columns: usize, group: GroupSize) -> Vec<u8> {
         first: 0,
         last: 0,
     };
-    let tensors = [
-        tensor(TensorClass::Input, DataType::I8, 0, columns),
-        tensor(TensorClass::Output, DataType::I32, -9, rows),
-    ];
+    let tensors =
+        [tensor(TensorClass::Input, DataType::I8, 0, columns), tensor(TensorClass::Output, DataType::I32, -9, rows)];
     writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).expect("valid model")
 }
 
 fn linear(criterion: &mut Criterion) {
     let mut bench = criterion.benchmark_group("linear_i32");
     bench.sample_size(10);
-    for (rows, columns, group, batch) in [(4096, 4096, 32, 1), (4096, 4096, 32, 32), (256, 784, 32, 1), (256, 784, 8, 1)]
+    for (rows, columns, group, batch) in
+        [(4096, 4096, 32, 1), (4096, 4096, 32, 32), (256, 784, 32, 1), (256, 784, 8, 1)]
     {
         let file = file(rows, columns, GroupSize::new(group).expect("group size"));
         let model = Model::parse(&file).expect("valid model");

@@ -1,5 +1,7 @@
 //! Linear layers of every table of kernels against a naive definition in 128-bit integers.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use proptest::prelude::*;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{DataType, GroupSize, Linear, Model, Operator, Tensor, TensorClass};
@@ -113,8 +115,7 @@ fn check(case: &Case) -> bool {
         let mut output = vec![77i8; case.batch() * case.rows];
         (kernels.linear_i8)(&layer, &case.input, &mut output);
         let op = linear(&wide);
-        let layer =
-            LinearI32 { matrix: wide.matrix(&op.weights), bias: wide.bias(&op), exponent: layer_unit };
+        let layer = LinearI32 { matrix: wide.matrix(&op.weights), bias: wide.bias(&op), exponent: layer_unit };
         let mut logits = vec![77i32; case.batch() * case.rows];
         (kernels.linear_i32)(&layer, &case.input, &mut logits);
         for sample in 0..case.batch() {
@@ -146,8 +147,16 @@ fn cases() -> impl Strategy<Value = Case> {
         let bias = proptest::option::of(proptest::collection::vec(-90_000i32..90_000, rows));
         let input = proptest::collection::vec(any::<i8>(), batch * columns);
         (exponents, trits, bias, -6i16..6, any::<bool>(), input).prop_map(
-            move |(exponents, trits, bias, scale, relu, input)| {
-                Case { rows, columns, group, trits, exponents, bias, scale, relu, input }
+            move |(exponents, trits, bias, scale, relu, input)| Case {
+                rows,
+                columns,
+                group,
+                trits,
+                exponents,
+                bias,
+                scale,
+                relu,
+                input,
             },
         )
     })

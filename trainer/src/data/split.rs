@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn small_lengths_and_other_streams() {
-        assert_eq!(permutation(0, 1, 2), []);
+        assert_eq!(permutation(0, 1, 2), [0u32; 0]);
         assert_eq!(permutation(1, 1, 2), [0]);
         assert_ne!(permutation(100, 1, 2), permutation(100, 1, 3));
         assert_ne!(permutation(100, 1, 2), permutation(100, 2, 2));

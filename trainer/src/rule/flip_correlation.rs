@@ -276,3 +276,142 @@ impl LayerState for FlipCorrelation {
         self.trits.len() + self.flips.len() + self.exponents.len() + self.corr.len() * 8 + self.bias.state_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::StageOutput;
+    use ndarray::Array2;
+    use proptest::prelude::*;
+    use trishift_format::GroupSize;
+
+    fn layer(rows: usize, columns: usize, group: u32) -> FlipCorrelation {
+        let group = GroupSize::new(group).unwrap();
+        let stage = Stage { rows, columns, group, bias: false, output: StageOutput::Logits };
+        FlipCorrelation::new(&stage, Draw { seed: 7, layer: 0 }, true)
+    }
+
+    /// The rule word for word, one weight at a time, in float64; D holds values that bfloat16 holds exactly.
+    #[derive(Clone)]
+    struct Naive {
+        trits: Vec<i64>,
+        flips: Vec<i64>,
+        corr: Vec<i64>,
+        largest: Option<i32>,
+    }
+
+    impl Naive {
+        fn update(&mut self, gradient: &[f64], columns: usize, group: usize, lambda: f64) {
+            let mean = gradient.iter().map(|d| d * d).sum::<f64>() / gradient.len() as f64;
+            if mean == 0.0 {
+                return;
+            }
+            let scale = (mean.sqrt().log2()).round_ties_even() as i32;
+            let largest = self.largest.map_or(scale, |largest| largest.max(scale));
+            self.largest = Some(largest);
+            let s = 2f64.powi(scale.max(largest - 8));
+            let groups = columns.div_ceil(group);
+            let mut scores = vec![0; self.corr.len()];
+            for (index, d) in gradient.iter().enumerate() {
+                let q = (4.0 * lambda * d / s).round_ties_even().clamp(-127.0, 127.0) as i64;
+                scores[index / columns * groups + index % columns / group] += q * self.trits[index];
+                let acc = (self.flips[index] - q).clamp(-128, 127);
+                let step = i64::from(acc > 63) - i64::from(acc < -63);
+                self.trits[index] = (self.trits[index] + step).clamp(-1, 1);
+                self.flips[index] = if step == 0 { acc } else { 0 };
+            }
+            let step = (16.0 * lambda).round_ties_even().max(1.0) as i64;
+            for (corr, score) in self.corr.iter_mut().zip(scores) {
+                *corr = (*corr - step * score).clamp(-32768, 32768);
+            }
+        }
+    }
+
+    /// A gradient of these values: the layer's outputs get it as one sample per row.
+    fn update(layer: &mut FlipCorrelation, gradient: &[f32], lambda: f32) {
+        let (rows, columns) = (layer.stage.rows, layer.stage.columns);
+        let input = Array2::from_shape_vec((rows, columns), gradient.to_vec()).unwrap();
+        let output = Array2::eye(rows);
+        layer.update(&Gradient { output: output.view(), input: input.view() }, Step { index: 0, lambda });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn states_equal_the_naive_rule(
+            (rows, columns) in (1usize..140, 1usize..70),
+            group in 0usize..10,
+            seeds in proptest::collection::vec((any::<u64>(), -20i32..4, 0u32..=8), 1..12),
+        ) {
+            let group = GroupSize::ALL[group].get();
+            let mut kept = layer(rows, columns, group as u32);
+            let mut streamed = layer(rows, columns, group as u32);
+            streamed.dense_limit = 0;
+            let wide = |values: &[i8]| values.iter().map(|v| i64::from(*v)).collect::<Vec<_>>();
+            let mut naive = Naive {
+                trits: wide(&kept.trits),
+                flips: wide(&kept.flips),
+                corr: kept.corr.clone(),
+                largest: None,
+            };
+            for (seed, exponent, eighths) in seeds {
+                // λ in eighths and mantissas of 7 bits: every product is exact in f32.
+                let lambda = eighths as f32 / 8.0;
+                let value = |i: usize| {
+                    let hash = (seed ^ i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+                    ((hash % 255) as f32 - 127.0) * 2f32.powi(exponent - (hash >> 16 & 7) as i32)
+                };
+                let gradient: Vec<f32> = (0..rows * columns).map(value).collect();
+                update(&mut kept, &gradient, lambda);
+                update(&mut streamed, &gradient, lambda);
+                let gradient: Vec<f64> = gradient.iter().map(|d| f64::from(*d)).collect();
+                naive.update(&gradient, columns, group, f64::from(lambda));
+                for layer in [&kept, &streamed] {
+                    prop_assert_eq!(&wide(&layer.trits), &naive.trits);
+                    prop_assert_eq!(&wide(&layer.flips), &naive.flips);
+                    prop_assert_eq!(&layer.corr, &naive.corr);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zero_gradients_change_nothing() {
+        let mut layer = layer(3, 10, 4);
+        let before = (layer.trits.clone(), layer.flips.clone(), layer.corr.clone(), layer.scale);
+        update(&mut layer, &[0.0; 30], 1.0);
+        assert_eq!((layer.trits, layer.flips, layer.corr, layer.scale), before);
+    }
+
+    #[test]
+    fn correlations_saturate_and_bend_exponents_by_at_most_four() {
+        let mut layer = layer(1, 4, 4);
+        layer.trits = vec![1; 4];
+        layer.exponents = vec![-3];
+        for _ in 0..200 {
+            layer.flips.fill(0);
+            layer.trits.fill(1);
+            update(&mut layer, &[-1.0; 4], 1.0);
+        }
+        assert_eq!((layer.corr[0], layer.ternary().exponents[0]), (CORRELATION_LIMIT, 1));
+        assert_eq!(effective(-14, -CORRELATION_LIMIT), -14);
+        assert_eq!(effective(0, (1 << 12) - 1), 0);
+        assert_eq!(effective(0, 1 << 12), 1);
+        assert_eq!(effective(0, -(1 << 12) - 1), -1);
+    }
+
+    #[test]
+    fn the_forward_weights_are_the_exported_ones() {
+        let mut layer = layer(70, 33, 8);
+        layer.corr.iter_mut().enumerate().for_each(|(i, corr)| *corr = (i as i64 * 997) % 65_537 - 32_768);
+        let Ternary { trits, exponents } = layer.ternary();
+        let mut weights = vec![9.0; 6 * 33];
+        layer.weights(64, &mut weights);
+        for (index, weight) in weights.iter().enumerate() {
+            let (row, column) = (64 + index / 33, index % 33);
+            let exponent = exponents[row * 5 + column / 8];
+            assert_eq!(*weight, f32::from(trits[row * 33 + column]) * 2f32.powi(exponent.into()));
+        }
+    }
+}

@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn bfloat16_rounds_to_nearest_even() {
-        for (value, bits) in [(1.0, 0x3F80), (1.003_906_25, 0x3F80), (1.011_718_75, 0x3F82), (-2.5, 0xC020), (0.0, 0)] {
+        let last_bit = 1.0 / 128.0;
+        let halves = [(1.0 + 0.5 * last_bit, 0x3F80), (1.0 + 1.5 * last_bit, 0x3F82)];
+        for (value, bits) in [(1.0, 0x3F80), (-2.5, 0xC020), (0.0, 0)].into_iter().chain(halves) {
             assert_eq!(to_bfloat16(value), bits, "{value}");
         }
     }

@@ -46,11 +46,20 @@ impl Activation {
                 for ((value, gain), scale) in values.iter_mut().zip(gain).zip(scales) {
                     let y = *value * scale;
                     *gain = if pass_above < y && y < 127.5 { *scale } else { 0.0 };
-                    *value = (y + 0.5).clamp(lowest, 127.0).floor();
+                    *value = floor((y + 0.5).clamp(lowest, 127.0));
                 }
             }
         });
     }
+}
+
+/// ⌊value⌋ for |value| ≤ 2^22, without a library call: adding 1.5·2^23 rounds to the nearest integer, which is at most
+/// one too large.
+#[inline(always)]
+fn floor(value: f32) -> f32 {
+    const MAGIC: f32 = 12_582_912.0;
+    let nearest = (value + MAGIC) - MAGIC;
+    if nearest > value { nearest - 1.0 } else { nearest }
 }
 
 /// Σ|value| of every column; exact, because sums of float32 multiples of one power of two fit f64.

@@ -110,15 +110,14 @@ impl<'a> CpuBackend<'a> {
     }
 
     /// The samples of one batch as floats, [batch, inputs], and their labels.
-    fn gather(&self, indices: &[u32]) -> (Array2<f32>, Vec<u16>) {
-        let mut input = Array2::zeros((indices.len(), self.network.inputs()));
+    fn gather(&self, indices: &[u32], input: &mut Array2<f32>) -> Vec<u16> {
+        product::resize(input, indices.len(), self.network.inputs());
         for (mut row, index) in input.rows_mut().into_iter().zip(indices) {
             for (value, sample) in row.iter_mut().zip(self.data.row(*index as usize)) {
                 *value = f32::from(*sample);
             }
         }
-        let labels = indices.iter().filter_map(|index| self.data.labels.get(*index as usize).copied()).collect();
-        (input, labels)
+        indices.iter().filter_map(|index| self.data.labels.get(*index as usize).copied()).collect()
     }
 }
 
@@ -140,12 +139,13 @@ impl Backend for CpuBackend<'_> {
     }
 
     fn train(&mut self, steps: Steps) {
+        let mut input = Array2::default((0, 0));
         for offset in 0..steps.count {
             let step =
                 Step { index: steps.first + offset, lambda: schedule::cosine(steps.first + offset, steps.total) };
             let start = (steps.first_batch + offset) as usize * self.batch;
             let end = (start + self.batch).min(self.order.len());
-            let (input, labels) = self.gather(&self.order[start.min(end)..end]);
+            let labels = self.gather(&self.order[start.min(end)..end], &mut input);
             self.forward(&input);
             if let Some(last) = self.work.last_mut() {
                 let totals = loss::cross_entropy(&last.output, &labels, &mut last.gradient);

@@ -96,7 +96,7 @@ impl<'a> Container<'a> {
         if found_kind != kind {
             return Err(ParseError::Kind { found: found_kind, expected: kind });
         }
-        if let Some(offset) = (11..12).chain(40..60).find(|offset| header[*offset] != 0) {
+        if let Some(offset) = (11..12).chain(36..60).find(|offset| header[*offset] != 0) {
             return Err(ParseError::Reserved { offset });
         }
         let expected = u64_at(header, 16);
@@ -109,9 +109,6 @@ impl<'a> Container<'a> {
         }
         let sections = usize::try_from(u32_at(header, 12)).unwrap_or(usize::MAX);
         let container = Self { file, sections, minor, arena_bytes: u64_at(header, ARENA_BYTES_OFFSET) };
-        if u32_at(header, 36) != 0 {
-            return Err(ParseError::Reserved { offset: 36 });
-        }
         container.check_sections()?;
         Ok(container)
     }

@@ -126,6 +126,12 @@ pub enum ParseError {
         /// Operators in the file.
         operators: usize,
     },
+    /// The graph's input or output is a tensor that does not exist.
+    #[error("the graph's input or output is tensor {tensor}, which does not exist")]
+    GraphTensor {
+        /// The tensor number found.
+        tensor: u16,
+    },
     /// An operator names a tensor that does not exist.
     #[error("operator {index} names tensor {tensor}, which does not exist")]
     TensorIndex {
@@ -171,8 +177,11 @@ pub enum ParseError {
         /// Elements of the output tensor.
         outputs: usize,
     },
-    /// A tensor of a checkpoint is not valid: unknown type, or its bytes do not lie in the state section.
-    #[error("state tensor {index} has an unknown type, an invalid name, or bytes outside the state section")]
+    /// A tensor of a checkpoint is not valid: unknown type, no name, or its bytes do not lie in the state section behind
+    /// those of the tensor before it.
+    #[error(
+        "state tensor {index} has an unknown type, no name, or bytes that do not lie behind the tensor before it in the state section"
+    )]
     StateTensor {
         /// Position in the checkpoint's index.
         index: usize,

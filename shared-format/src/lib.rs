@@ -6,7 +6,7 @@
 //!
 //! - [`Model::parse`] checks everything there is to check; after it, accessors cannot fail.
 //! - [`Checkpoint::parse`] does the same for the training state, a second kind of file in the same container.
-//! - With the feature `alloc`, [`write`] makes both.
+//! - With the feature `alloc`, [`mod@write`] makes both.
 //!
 //! The crate knows nothing of arithmetic beyond [`bound`], the proof that a row cannot overflow int32.
 #![no_std]

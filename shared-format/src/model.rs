@@ -31,7 +31,7 @@ pub(crate) struct GraphRecord<'a> {
 ///
 /// ```
 /// # fn main() -> Result<(), trishift_format::ParseError> {
-/// let file = std::fs::read("../shared-format/tests/golden/model-0.1.tsm").unwrap();
+/// let file = std::fs::read("tests/golden/model-0.1.tsm").unwrap();
 /// let model = trishift_format::Model::parse(&file)?;
 /// println!("{}: {} inputs, {} outputs", model.name(), model.input().len(), model.output().len());
 /// # Ok(())
@@ -47,7 +47,8 @@ pub struct Model<'a> {
 
 impl<'a> Model<'a> {
     /// Checks a file completely: container, graph, every operator's operands, every weight byte, the int32 bound of
-    /// every row, the memory plan, the metadata. Allocates nothing; time is proportional to the file's length.
+    /// every row, the memory plan, the metadata. Allocates nothing; time is proportional to the file's length, weights
+    /// counted once for every operator that uses them.
     ///
     /// # Errors
     /// The first [`ParseError`] met.
@@ -99,7 +100,7 @@ impl<'a> Model<'a> {
         let count = self.tensors().len();
         for tensor in [self.graph.input, self.graph.output] {
             if usize::from(tensor) >= count {
-                return Err(ParseError::TensorIndex { index: 0, tensor });
+                return Err(ParseError::GraphTensor { tensor });
             }
         }
         for (index, operator) in self.operators().enumerate() {

@@ -20,7 +20,8 @@ pub(crate) fn check(model: &Model<'_>) -> Result<(), ParseError> {
 /// The graph's input and output are the caller's, and nothing else is.
 fn check_class(model: &Model<'_>, index: usize, tensor: &Tensor) -> Result<(), PlanFault> {
     let expected = match tensor.class {
-        TensorClass::Input => index == usize::from(model.input_index()),
+        // A graph whose input is its output too would never write it.
+        TensorClass::Input => index == usize::from(model.input_index()) && index != usize::from(model.output_index()),
         TensorClass::Output => index == usize::from(model.output_index()),
         TensorClass::Arena | TensorClass::Persistent => {
             index != usize::from(model.input_index()) && index != usize::from(model.output_index())

@@ -53,10 +53,11 @@ impl InputScale {
         // (v − m·2^z)·2^s + ½ = (v·2^(−z) − m)·2^(z+s) + ½ where z < 0, and (v − m·2^z)·2^s + ½ otherwise.
         let (distance, shift) = if self.zero_exponent < 0 {
             let fraction = u32::from(self.zero_exponent.unsigned_abs());
-            // 2^31·2^fraction stays inside i128 for fraction ≤ 95; beyond, the zero itself is below any i32 step.
-            let scaled = i128::from(value) << fraction.min(95);
-            let zero = i128::from(self.zero_mantissa) >> fraction.saturating_sub(95).min(31);
-            (scaled - zero, i32::from(self.shift) - fraction.min(95) as i32)
+            let zero = i128::from(self.zero_mantissa);
+            // 2^31·2^fraction stays inside i128 for fraction ≤ 95. Beyond, beside a value of at least 1 the zero is so
+            // small that its sign alone can decide the rounding.
+            let (fraction, zero) = if fraction <= 95 || value == 0 { (fraction, zero) } else { (95, zero.signum()) };
+            ((i128::from(value) << fraction) - zero, i32::from(self.shift) - fraction as i32)
         } else {
             let zero = i128::from(self.zero_mantissa) << u32::from(self.zero_exponent.unsigned_abs());
             (i128::from(value) - zero, i32::from(self.shift))
@@ -65,6 +66,7 @@ impl InputScale {
     }
 
     /// Quantises a raw real number in f32 arithmetic; not-a-number becomes 0.
+    #[cfg(any(feature = "float", test))]
     pub fn quantize_f32(&self, value: f32) -> i8 {
         let zero = self.zero_mantissa as f32 * power_of_two(self.zero_exponent);
         let shifted = (value - zero) * power_of_two(self.shift) + 0.5;
@@ -92,6 +94,7 @@ fn rounding_shift(value: i128, shift: i32) -> i128 {
 }
 
 /// 2^exponent as f32, by building its bits; exact for −126..=127.
+#[cfg(any(feature = "float", test))]
 fn power_of_two(exponent: i8) -> f32 {
     f32::from_bits(((i32::from(exponent) + 127) as u32) << 23)
 }
@@ -123,6 +126,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn zeros_of_the_finest_fractions_are_exact() {
+        // q ≥ k where (v − m·2^−f)·2^s + ½ ≥ k, that is v·2^(s+1) − m·2^(s+1−f) ≥ 2k − 1; times 2^d all are integers.
+        let reference = |scale: &InputScale, value: i32| {
+            let fraction = i32::from(scale.zero_exponent.unsigned_abs());
+            let shift = i32::from(scale.shift) + 1;
+            let d = (fraction - shift).max(0);
+            let left = (i128::from(value) << (shift + d)) - (i128::from(scale.zero_mantissa) << (shift + d - fraction));
+            (-127..=127).take_while(|k| left >= i128::from(2 * k - 1) << d).last().unwrap_or(-128) as i8
+        };
+        for zero_mantissa in [-(1 << 24) + 1, -77, -1, 0, 1, 31, 32, 12345] {
+            for zero_exponent in -100..=-90 {
+                for shift in 0..=100 {
+                    let scale = InputScale { zero_mantissa, zero_exponent, shift };
+                    for value in [-70_000, -128, -1, 0, 1, 127] {
+                        assert_eq!(scale.quantize_i32(value), reference(&scale, value), "{scale:?} {value}");
+                    }
+                }
+            }
+        }
+        // A tie falls to the side on which the zero lies, however near it is.
+        let half = |zero_mantissa| InputScale { zero_mantissa, zero_exponent: -100, shift: -1 }.quantize_i32(1);
+        assert_eq!([-1, 0, 1].map(half), [1, 1, 0]);
     }
 
     #[test]

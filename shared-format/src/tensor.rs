@@ -150,6 +150,7 @@ impl Tensor {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "alloc")]
     #[test]
     fn records_round_trip() {
         let tensor = Tensor {

@@ -1,0 +1,58 @@
+//! `Model::parse` on the network 784-256-10 at group sizes 32, 40 and 8: every check, from the header to the last trit.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use trishift_format::write::{MatrixValues, ModelWriter, Region};
+use trishift_format::{DataType, GroupSize, InputScale, Linear, Model, Operator, ShiftNorm, Tensor, TensorClass};
+
+fn tensor(class: TensorClass, data_type: DataType, len: u32, life: [u16; 2], offset: u32) -> Tensor {
+    // Sums are in units of the smallest exponent, −9, of inputs in units of 2^−5.
+    let exponent = if data_type == DataType::I32 { -14 } else { -5 };
+    Tensor { data_type, class, exponent, shape: [1, 1, len], offset, first: life[0], last: life[1] }
+}
+
+/// The file of 784-256-10 with pseudo-random weights.
+fn file(group: GroupSize) -> Vec<u8> {
+    let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 16;
+    let mut writer = ModelWriter::new("mnist-mlp");
+    let mut matrix = |rows: usize, columns: usize| {
+        let trits: Vec<i8> = (0..rows * columns).map(|i| (hash(i) % 3) as i8 - 1).collect();
+        let exponents: Vec<i8> = (0..rows * group.count(columns)).map(|i| (hash(i) % 6) as i8 - 9).collect();
+        let values = MatrixValues { rows, columns, group, trits: &trits, exponents: &exponents };
+        writer.add_matrix(&values).expect("a valid matrix")
+    };
+    let (first, second) = (matrix(256, 784), matrix(10, 256));
+    let operators = [
+        Operator::Linear(Linear { input: 0, output: 1, relu: false, weights: first, bias: None }),
+        Operator::ShiftNorm(ShiftNorm { input: 1, output: 2, relu: true }),
+        Operator::Linear(Linear { input: 2, output: 3, relu: false, weights: second, bias: None }),
+    ];
+    for operator in &operators {
+        writer.push(operator).expect("a valid operator");
+    }
+    writer.input_scales(&[InputScale::IDENTITY]);
+    let tensors = [
+        tensor(TensorClass::Input, DataType::I8, 784, [0, 0], 0),
+        tensor(TensorClass::Arena, DataType::I32, 256, [0, 1], 0),
+        tensor(TensorClass::Arena, DataType::I8, 256, [1, 2], 1024),
+        tensor(TensorClass::Output, DataType::I32, 10, [2, 2], 0),
+    ];
+    writer.finish(&Region { tensors: &tensors, input: 0, output: 3, arena_bytes: 1280 }).expect("a valid model")
+}
+
+fn parse(criterion: &mut Criterion) {
+    let mut bench = criterion.benchmark_group("parse_784-256-10");
+    for group in [32, 40, 8] {
+        let file = file(GroupSize::new(group).expect("a group size"));
+        bench.throughput(Throughput::Bytes(file.len() as u64));
+        bench.bench_function(BenchmarkId::from_parameter(format!("g{group}")), |b| {
+            b.iter(|| Model::parse(black_box(&file)).is_ok());
+        });
+    }
+    bench.finish();
+}
+
+criterion_group!(benches, parse);
+criterion_main!(benches);

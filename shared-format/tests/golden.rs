@@ -1,0 +1,187 @@
+//! Golden files: the bytes that version 0.1 writes, and what a reader finds in them.
+//!
+//! `TRISHIFT_BLESS=1 cargo test -p trishift-format --test golden` writes the files anew; a change of their bytes is a
+//! change of the format and belongs in `docs/format.md`.
+#![cfg(feature = "alloc")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use support::golden::{self, HEAD, HEAD_BIAS, LABELS, MIX, STEM, STEM_BIAS, WIDE, WIDE_BIAS, Weights};
+use support::walk;
+use trishift_format::bound::Accumulators;
+use trishift_format::checkpoint::StateType;
+use trishift_format::{
+    Add, ArgMax, Checkpoint, DataType, ExponentEncoding, InputScale, Linear, Model, Operator, Relu, Requantize,
+    ShiftNorm, TensorClass, trits,
+};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// The checked-in files, each compared once, before any test reads it.
+static MODEL: LazyLock<Vec<u8>> =
+    LazyLock::new(|| compare("model-0.1.tsm", &golden::model().expect("the golden model is valid")));
+static CHECKPOINT: LazyLock<Vec<u8>> =
+    LazyLock::new(|| compare("checkpoint-0.1.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
+
+/// The checked-in file, which must hold exactly what the builder wrote.
+fn compare(name: &str, written: &[u8]) -> Vec<u8> {
+    assert!(written.len() <= 2048, "{name} has grown to {} bytes", written.len());
+    if std::env::var_os("TRISHIFT_BLESS").is_some() {
+        std::fs::write(path(name), written).expect("tests/golden is writable");
+    }
+    let stored = std::fs::read(path(name)).expect("the golden file is checked in");
+    let first = stored.iter().zip(written).position(|(stored, written)| stored != written);
+    assert!(
+        stored == written,
+        "{name}: {} bytes stored, {} written, first difference at {first:?}",
+        stored.len(),
+        written.len()
+    );
+    stored
+}
+
+/// The linear operator at this position.
+fn linear(model: &Model<'_>, index: usize) -> Linear {
+    match model.operators().nth(index) {
+        Some(Operator::Linear(op)) => op,
+        other => panic!("operator {index} is {other:?}"),
+    }
+}
+
+fn check_matrix(model: &Model<'_>, index: usize, weights: &Weights, encoding: ExponentEncoding) {
+    let matrix = model.matrix(&linear(model, index).weights);
+    assert_eq!((matrix.rows(), matrix.group().get()), (weights.trits.len(), weights.group as usize));
+    assert_eq!(matrix.encoding(), encoding);
+    for ((row, text), exponents) in matrix.iter().zip(weights.trits).zip(weights.exponents) {
+        assert_eq!(row.exponents.collect::<Vec<_>>(), exponents.iter().map(|e| i32::from(*e)).collect::<Vec<_>>());
+        let groups = row.groups().map(|group| {
+            let mut values = vec![0; group.len];
+            trits::unpack(group.bytes, &mut values);
+            values.iter().map(|trit| ["-", "0", "+"][(trit + 1) as usize]).collect::<String>()
+        });
+        assert_eq!(groups.collect::<Vec<_>>().join(" "), *text);
+    }
+    assert_eq!(matrix.iter().len(), weights.trits.len());
+}
+
+#[test]
+fn both_files_are_written_byte_for_byte() {
+    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x01");
+    assert_eq!(MODEL[..10], CHECKPOINT[..10]);
+}
+
+#[test]
+fn the_model_reads_back() {
+    let model = Model::parse(&MODEL).unwrap();
+    walk::model(&model);
+    assert_eq!((model.name(), model.arena_bytes(), model.macs()), ("golden", 68, 120 + 100 + 100 + 30));
+    assert_eq!((model.file_bytes(), model.input_index(), model.output_index()), (MODEL.len(), 0, 8));
+    assert_eq!(model.labels().collect::<Vec<_>>(), LABELS);
+    let properties: Vec<_> = model.properties().collect();
+    assert_eq!(properties, [("trained-on", "nothing: a test file"), ("accuracy", "")]);
+    assert_eq!((model.properties().get("accuracy"), model.properties().get("loss")), (Some(""), None));
+    let scales: Vec<_> = model.input_scales().collect();
+    assert_eq!(scales.len(), 12);
+    assert_eq!(scales[0], InputScale { zero_mantissa: -3000, zero_exponent: 0, shift: -4 });
+    assert_eq!(scales[11], InputScale { zero_mantissa: 8000, zero_exponent: -3, shift: -2 });
+}
+
+#[test]
+fn the_models_tensors_read_back() {
+    let model = Model::parse(&MODEL).unwrap();
+    assert_eq!(model.tensors().collect::<Vec<_>>(), golden::tensors());
+    let (input, output) = (model.input(), model.output());
+    assert_eq!((input.data_type, input.shape, input.exponent, input.len()), (DataType::I8, [2, 3, 2], -4, 12));
+    assert_eq!((output.data_type, output.class, output.bytes()), (DataType::I32, TensorClass::Output, 12));
+    let class_seen = model.tensor(9);
+    assert_eq!((class_seen.class, class_seen.offset, class_seen.len()), (TensorClass::Persistent, 64, 1));
+    assert!(model.tensor(10).is_empty());
+}
+
+#[test]
+fn the_models_operators_read_back() {
+    let model = Model::parse(&MODEL).unwrap();
+    let names: Vec<_> = model.operators().map(|operator| operator.kind().name()).collect();
+    let linear_names = ["linear", "linear", "shift-norm", "linear", "requantize", "add", "relu", "linear", "argmax"];
+    assert_eq!(names, linear_names);
+    let others: Vec<_> = model.operators().filter(|operator| !matches!(operator, Operator::Linear(_))).collect();
+    assert_eq!(
+        others,
+        [
+            Operator::ShiftNorm(ShiftNorm { input: 2, output: 3, relu: true }),
+            Operator::Requantize(Requantize { input: 4, output: 5, relu: false }),
+            Operator::Add(Add { left: 5, right: 3, output: 6, relu: false }),
+            Operator::Relu(Relu { input: 6, output: 7 }),
+            Operator::ArgMax(ArgMax { input: 8, output: 9 }),
+        ]
+    );
+    let operands = [0, 1, 3, 7].map(|index| linear(&model, index)).map(|op| (op.input, op.output, op.relu));
+    assert_eq!(operands, [(0, 1, true), (1, 2, false), (3, 4, false), (7, 8, false)]);
+}
+
+#[test]
+fn the_models_weights_read_back() {
+    let model = Model::parse(&MODEL).unwrap();
+    check_matrix(&model, 0, &STEM, ExponentEncoding::Offset4);
+    check_matrix(&model, 1, &MIX, ExponentEncoding::Offset4);
+    check_matrix(&model, 3, &WIDE, ExponentEncoding::Int8);
+    check_matrix(&model, 7, &HEAD, ExponentEncoding::Offset4);
+    let biases: [&[i32]; 4] = [&STEM_BIAS, &[], &WIDE_BIAS, &HEAD_BIAS];
+    for (index, expected) in [0, 1, 3, 7].into_iter().zip(biases) {
+        let bias = model.bias(&linear(&model, index));
+        assert_eq!(bias.map_or(vec![], |bias| bias.iter().collect()), expected, "operator {index}");
+    }
+    // int8 outputs: s_out − s_in; int32 outputs: the layer-wide exponent, which may lie below every row's.
+    let units = [0, 1, 3, 7].map(|index| model.accumulators(&linear(&model, index)));
+    let layer = |exponent| Accumulators::Layer { exponent };
+    assert_eq!(units, [Accumulators::PerRow { scale: 2 }, layer(-3), layer(-11), layer(-4)]);
+    let smallest = [0, 1, 3, 7].map(|index| model.matrix(&linear(&model, index).weights).smallest_exponent());
+    assert_eq!(smallest, [-6, -3, -10, -4]);
+}
+
+#[test]
+fn the_checkpoint_reads_back() {
+    let checkpoint = Checkpoint::parse(&CHECKPOINT).unwrap();
+    walk::checkpoint(&checkpoint);
+    assert_eq!(checkpoint.config(), "[network]\nlayers = [7, 3]\n");
+    let found: Vec<_> = checkpoint.tensors().map(|t| (t.name, t.state_type, t.rows, t.columns, t.bytes)).collect();
+    // Trits are packed flat: the second row starts inside the second byte, the last byte holds one trit.
+    let expected: [(&str, StateType, usize, usize, &[u8]); 8] = [
+        ("layer0.trits", StateType::Trits, 3, 7, &[228, 112, 44, 157, 1]),
+        ("layer0.exponents", StateType::I8, 3, 2, &[0xFD, 0x7F, 0, 0x80, 5, 6]),
+        ("layer0.credit", StateType::I16, 1, 3, &[0xD0, 0x8A, 0x2C, 0x01, 0, 0]),
+        ("layer0.bias", StateType::I32, 3, 1, &[0x90, 0xEE, 0xFE, 0xFF, 1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F]),
+        ("narrowed", StateType::I16, 2, 1, &[0x7F, 0xFF, 4, 0]),
+        ("step", StateType::I64, 1, 1, &[0, 0, 0, 0, 0, 1, 0, 0]),
+        ("latent", StateType::F32, 2, 1, &[0, 0, 0, 0x3F, 0, 0, 0xA0, 0xBF]),
+        ("empty", StateType::I8, 0, 0, &[]),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(checkpoint.tensor("step").map(|tensor| tensor.bytes), Some(&[0u8, 0, 0, 0, 0, 1, 0, 0][..]));
+    assert!(checkpoint.tensor("steps").is_none());
+    let mut unpacked = [7; 21];
+    trits::unpack(found[0].4, &mut unpacked);
+    assert_eq!(unpacked, [-1, 0, 0, 1, 1, 0, 0, -1, 0, 0, 1, 1, 0, 0, -1, 0, 0, 1, 1, 0, 0]);
+}
+
+#[test]
+fn the_worked_example_of_the_documentation_is_this_file() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let page = std::fs::read_to_string(page).expect("docs/format.md is there");
+    let mut compared = 0;
+    // Lines of a dump: eight digits of offset, two spaces, bytes.
+    for line in page.lines() {
+        let Some((offset, bytes)) = line.split_once("  ") else { continue };
+        let (8, Ok(offset)) = (offset.len(), usize::from_str_radix(offset, 16)) else { continue };
+        let bytes: Vec<u8> =
+            bytes.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("a byte in hexadecimal")).collect();
+        assert_eq!(bytes, MODEL[offset..offset + bytes.len()], "offset {offset:08x}");
+        compared += bytes.len();
+    }
+    assert!(compared >= 192, "only {compared} bytes of the example were found");
+    assert!(page.contains(&format!("which has {}", MODEL.len())));
+}

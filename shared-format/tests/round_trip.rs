@@ -1,0 +1,222 @@
+//! Random matrices, written and read back: every group size, ragged shapes, both encodings, any exponents.
+//!
+//! A matrix comes back as it was, or is refused for the int32 bound that wide arithmetic says it breaks.
+#![cfg(feature = "alloc")]
+
+mod support;
+
+use proptest::prelude::*;
+use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
+use trishift_format::{
+    Checkpoint, DataType, ExponentEncoding, GroupSize, InputScale, Linear, MatrixFault, Model, Operator, ParseError,
+    Tensor, TensorClass, trits,
+};
+
+#[derive(Clone, Debug)]
+struct Case {
+    rows: usize,
+    columns: usize,
+    group: GroupSize,
+    trits: Vec<i8>,
+    exponents: Vec<i8>,
+    bias: Option<Vec<i32>>,
+    /// s_out − s_in.
+    scale: i16,
+    output: DataType,
+}
+
+/// Small biases, and any.
+fn biases(rows: usize) -> impl Strategy<Value = Vec<i32>> {
+    prop::collection::vec(prop_oneof![4 => -1000..1000i32, 1 => any::<i32>()], rows)
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let shape = (prop::sample::select(GroupSize::ALL.to_vec()), 1..5usize, 1..200usize);
+    // Few trits leave groups and rows of zeros; windows from none to all of int8.
+    let contents = (0..=20u8, any::<i8>(), prop::sample::select(vec![0u8, 3, 14, 15, 16, 17, 18, 22, 255]));
+    (shape, contents).prop_flat_map(|((group, rows, columns), (density, low, window))| {
+        let trit = (0..20u8, any::<bool>()).prop_map(
+            move |(dice, sign)| {
+                if dice < density { if sign { 1 } else { -1 } } else { 0 }
+            },
+        );
+        let exponent = (0..=window).prop_map(move |above| (i16::from(low) + i16::from(above)).min(127) as i8);
+        let vectors = (
+            prop::collection::vec(trit, rows * columns),
+            prop::collection::vec(exponent, rows * group.count(columns)),
+            prop::option::of(biases(rows)),
+        );
+        let scale = prop_oneof![i16::from(low)..=i16::from(low) + 40, -300..300i16];
+        let output = prop_oneof![Just(DataType::I8), Just(DataType::I32)];
+        (vectors, scale, output).prop_map(move |((trits, exponents, bias), scale, output)| Case {
+            rows,
+            columns,
+            group,
+            trits,
+            exponents,
+            bias,
+            scale,
+            output,
+        })
+    })
+}
+
+impl Case {
+    /// The exponents as they must come back: a group of zeros takes the smallest of its row, a row of zeros 0.
+    fn canonical(&self) -> Vec<Vec<i32>> {
+        let rows = self.trits.chunks(self.columns).zip(self.exponents.chunks(self.group.count(self.columns)));
+        rows.map(|(trits, exponents)| {
+            let groups = trits.chunks(self.group.get()).map(|group| group.iter().any(|trit| *trit != 0));
+            let used: Vec<_> =
+                groups.zip(exponents).map(|(used, exponent)| used.then_some(i32::from(*exponent))).collect();
+            let smallest = used.iter().flatten().min().copied().unwrap_or(0);
+            used.into_iter().map(|exponent| exponent.unwrap_or(smallest)).collect()
+        })
+        .collect()
+    }
+
+    /// The fault that the first bad row must be refused for, by arithmetic in i128.
+    fn fault(&self) -> Option<MatrixFault> {
+        let rows = self.trits.chunks(self.columns).zip(self.canonical()).enumerate();
+        let bias = |row: usize| self.bias.as_ref().map_or(0, |bias| i128::from(bias[row]).abs());
+        rows.into_iter().find_map(|(row, (trits, exponents))| {
+            let smallest = *exponents.iter().min()?;
+            let (unit, rounding) = match (self.output, i32::from(self.scale) - smallest) {
+                (DataType::I32, shift) if shift > 0 => return Some(MatrixFault::BelowOutputUnit { row }),
+                (DataType::I32, _) => (i32::from(self.scale), 0),
+                (DataType::I8, shift @ 1..=31) => (smallest, 1i128 << (shift - 1)),
+                (DataType::I8, _) => (smallest, 0),
+            };
+            let sum = trits.chunks(self.group.get()).zip(&exponents).map(|(group, exponent)| {
+                let nonzero = group.iter().filter(|trit| **trit != 0).count() as i128;
+                // Beyond 2^100 everything is too much; 2^100 times 2^15 still fits.
+                (128 * nonzero) << (exponent - unit).min(100)
+            });
+            let required = bias(row) + rounding + sum.sum::<i128>();
+            (required > i128::from(i32::MAX)).then_some(MatrixFault::Int32Bound { row })
+        })
+    }
+
+    fn write(&self) -> Result<Vec<u8>, WriteError> {
+        let mut writer = ModelWriter::new("random");
+        let weights = writer.add_matrix(&MatrixValues {
+            rows: self.rows,
+            columns: self.columns,
+            group: self.group,
+            trits: &self.trits,
+            exponents: &self.exponents,
+        })?;
+        let bias = self.bias.as_ref().map(|bias| writer.add_bias(bias)).transpose()?;
+        writer.push(&Operator::Linear(Linear { input: 0, output: 1, relu: false, weights, bias }))?;
+        writer.input_scales(&[InputScale::IDENTITY]);
+        let tensor = |class, data_type, exponent, len: usize| Tensor {
+            data_type,
+            class,
+            exponent,
+            shape: [1, 1, len as u32],
+            offset: 0,
+            first: 0,
+            last: 0,
+        };
+        let tensors = [
+            tensor(TensorClass::Input, DataType::I8, -9, self.columns),
+            tensor(TensorClass::Output, self.output, self.scale - 9, self.rows),
+        ];
+        writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 })
+    }
+
+    /// Everything that was written stands in the file.
+    fn check(&self, file: &[u8]) -> Result<(), TestCaseError> {
+        let model = Model::parse(file).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        support::walk::model(&model);
+        let Some(Operator::Linear(op)) = model.operators().next() else {
+            return Err(TestCaseError::fail("no linear operator"));
+        };
+        let matrix = model.matrix(&op.weights);
+        let canonical = self.canonical();
+        prop_assert_eq!((matrix.rows(), matrix.columns(), matrix.group()), (self.rows, self.columns, self.group));
+        let mut unpacked = vec![7; self.columns];
+        for ((row, trits), exponents) in matrix.iter().zip(self.trits.chunks(self.columns)).zip(&canonical) {
+            row.unpack(&mut unpacked);
+            prop_assert_eq!(&unpacked[..], trits);
+            prop_assert_eq!(&row.exponents.collect::<Vec<_>>(), exponents);
+        }
+        let window = |row: &Vec<i32>| row.iter().max().zip(row.iter().min()).map_or(0, |(high, low)| high - low);
+        let narrow = canonical.iter().all(|row| window(row) <= 15);
+        prop_assert_eq!(matrix.encoding(), if narrow { ExponentEncoding::Offset4 } else { ExponentEncoding::Int8 });
+        prop_assert_eq!(&model.bias(&op).map(|bias| bias.iter().collect::<Vec<_>>()), &self.bias);
+        Ok(())
+    }
+}
+
+proptest! {
+    // A failing case is printed; a fixed test for it is worth more than a file of seeds.
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn matrices_come_back_or_break_the_int32_bound(case in cases()) {
+        match (case.write(), case.fault()) {
+            (Ok(file), None) => case.check(&file)?,
+            (Err(WriteError::Invalid(ParseError::Matrix { index: 0, fault })), Some(expected)) => {
+                prop_assert_eq!(fault, expected);
+            }
+            (outcome, expected) => prop_assert!(false, "{:?} where {expected:?} is expected", outcome.map(|file| file.len())),
+        }
+    }
+
+    #[test]
+    fn state_tensors_come_back(
+        rows in 1..5usize,
+        columns in 0..40usize,
+        trit in prop::collection::vec(-1i8..=1, 160),
+        wide in prop::collection::vec(any::<i64>(), 160),
+        bits in 0..64u32,
+    ) {
+        let count = rows * columns;
+        let values: Vec<i64> = wide[..count].iter().map(|value| value >> bits).collect();
+        let mut writer = CheckpointWriter::new("seed = 1");
+        writer.push("trits", rows, StateValues::Trits(&trit[..count])).unwrap();
+        writer.push("values", rows, StateValues::I64(&values)).unwrap();
+        let file = writer.finish().unwrap();
+        let checkpoint = Checkpoint::parse(&file).unwrap();
+        support::walk::checkpoint(&checkpoint);
+        let tensor = checkpoint.tensor("trits").unwrap();
+        let mut unpacked = vec![7; count];
+        trits::unpack(tensor.bytes, &mut unpacked);
+        prop_assert_eq!((tensor.rows, tensor.columns, &unpacked[..]), (rows, columns, &trit[..count]));
+        let tensor = checkpoint.tensor("values").unwrap();
+        // Elements are as wide as their bytes say, and sign-extend to what was written.
+        let width = tensor.bytes.len().checked_div(count).unwrap_or(1);
+        let extend = |bytes: &[u8]| {
+            let sign = if bytes.last().is_some_and(|last| last & 128 != 0) { 0xFF } else { 0 };
+            let mut wide = [sign; 8];
+            wide[..bytes.len()].copy_from_slice(bytes);
+            i64::from_le_bytes(wide)
+        };
+        prop_assert_eq!(tensor.bytes.chunks(width).map(extend).collect::<Vec<_>>(), values);
+    }
+}
+
+#[test]
+fn the_cases_reach_both_outcomes_and_both_encodings() {
+    // Otherwise the property above could hold for want of cases.
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut offsets, mut int8, mut refused) = (0, 0, 0);
+    for _ in 0..300 {
+        let case = cases().new_tree(&mut runner).unwrap().current();
+        match case.write() {
+            Err(_) => refused += 1,
+            Ok(file) => {
+                let model = Model::parse(&file).unwrap();
+                let Some(Operator::Linear(op)) = model.operators().next() else { panic!("one linear operator") };
+                match model.matrix(&op.weights).encoding() {
+                    ExponentEncoding::Int8 => int8 += 1,
+                    ExponentEncoding::Offset4 => offsets += 1,
+                }
+            }
+        }
+    }
+    println!("of 300 cases {offsets} have 4-bit offsets, {int8} int8 exponents, {refused} are refused");
+    assert!(offsets > 20 && int8 > 5 && refused > 20, "{offsets} {int8} {refused}");
+}

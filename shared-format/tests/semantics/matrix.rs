@@ -1,0 +1,153 @@
+//! Contents of the weight section: tags, places, trit bytes, exponents.
+
+use super::support::raw::{RawLinear, RawModel, RawTensor};
+use super::{accepted, refusal};
+use trishift_format::{MatrixFault, Model, ParseError, UnknownGroupSize};
+
+fn fault(fault: MatrixFault) -> ParseError {
+    ParseError::Matrix { index: 0, fault }
+}
+
+/// The small model with one byte of its weight section changed: trits at 0, bases at 4, offsets at 6, biases at 8.
+fn with_weight(offset: usize, byte: u8) -> RawModel {
+    let mut model = RawModel::small();
+    assert_ne!(model.weights[offset], byte);
+    model.weights[offset] = byte;
+    model
+}
+
+/// The small model with int8 exponents: two rows of two.
+fn int8(exponents: [i8; 4]) -> RawModel {
+    let mut model = RawModel::small_with(RawLinear { encoding: 0, ..RawModel::SMALL });
+    model.weights[4..8].copy_from_slice(&exponents.map(|exponent| exponent as u8));
+    model
+}
+
+#[test]
+fn group_sizes_outside_the_list() {
+    for group in [0, 1, 5, 7, 10, 12, 48, 95, 97, 128, 255] {
+        let model = RawModel::small_with(RawLinear { group, ..RawModel::SMALL });
+        assert_eq!(refusal(&model), fault(MatrixFault::GroupSize(UnknownGroupSize(u32::from(group)))));
+    }
+}
+
+#[test]
+fn unknown_exponent_encodings_and_layouts() {
+    for code in [2, 3, 255] {
+        let encoding = RawModel::small_with(RawLinear { encoding: code, ..RawModel::SMALL });
+        assert_eq!(refusal(&encoding), fault(MatrixFault::Encoding(code)));
+        let layout = RawModel::small_with(RawLinear { layout: code, ..RawModel::SMALL });
+        assert_eq!(refusal(&layout), fault(MatrixFault::Layout(code)));
+    }
+}
+
+#[test]
+fn weights_outside_their_section() {
+    let bytes = RawModel::small().weights.len() as u32;
+    assert_eq!(bytes, 16);
+    for offset in [bytes - 3, bytes, 1 << 20, u32::MAX] {
+        let trits = RawLinear { trits: offset, ..RawModel::SMALL };
+        let exponents = RawLinear { exponents: offset, ..RawModel::SMALL };
+        let bias = RawLinear { bias: Some(offset.max(bytes - 7)), ..RawModel::SMALL };
+        for linear in [trits, exponents, bias] {
+            assert_eq!(refusal(&RawModel::small_with(linear)), fault(MatrixFault::OutsideSection), "{offset}");
+        }
+    }
+    let mut cut = RawModel::small();
+    cut.weights.pop();
+    assert_eq!(refusal(&cut), fault(MatrixFault::OutsideSection));
+}
+
+#[test]
+fn a_matrix_of_another_models_record_is_empty() {
+    let file = RawModel::small().file();
+    let model = Model::parse(&file).unwrap();
+    let Some(trishift_format::Operator::Linear(op)) = model.operators().next() else { panic!("the small model") };
+    assert_eq!(model.matrix(&op.weights).iter().len(), 2);
+    for (rows, columns) in [(0, 6), (2, 0), (0, 0), (3, 600), (u32::MAX, u32::MAX)] {
+        let foreign = trishift_format::MatrixRecord { rows, columns, ..op.weights };
+        let matrix = model.matrix(&foreign);
+        assert_eq!((matrix.iter().len(), matrix.rows(), matrix.bytes(), matrix.smallest_exponent()), (0, 0, 0, 0));
+    }
+}
+
+#[test]
+fn trit_bytes_above_242() {
+    for (offset, row) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
+        for byte in 243..=255 {
+            assert_eq!(refusal(&with_weight(offset, byte)), fault(MatrixFault::TritByte { row }));
+        }
+    }
+}
+
+#[test]
+fn padding_trits_of_a_short_group() {
+    // Groups of 4 use four digits of their byte, the short ones of 2 use two.
+    for (offset, row, group, used) in [(0, 0, 0, 4), (1, 0, 1, 2), (2, 1, 0, 4), (3, 1, 1, 2)] {
+        for byte in 0..=242u8 {
+            let mut model = RawModel::small();
+            model.weights[offset] = byte;
+            let padding_is_zero = (used..5).all(|digit| u16::from(byte) / 3u16.pow(digit) % 3 == 1);
+            if padding_is_zero && offset != 1 {
+                accepted(&model.file());
+            } else if !padding_is_zero {
+                assert_eq!(refusal(&model), fault(MatrixFault::TritPadding { row, group }), "{byte}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_base_that_is_not_the_smallest_exponent() {
+    // Row 1 has the offsets 0 and 0.
+    assert_eq!(refusal(&with_weight(7, 0x11)), fault(MatrixFault::ExponentOffsets { row: 1 }));
+    // Row 0 has 0 and 5.
+    assert_eq!(refusal(&with_weight(6, 0x51)), fault(MatrixFault::ExponentOffsets { row: 0 }));
+    accepted(&with_weight(6, 0xF0).file());
+    accepted(&with_weight(6, 0x05).file());
+}
+
+#[test]
+fn offsets_beyond_int8() {
+    // A base of 122 and an offset of 5 give 127, one more does not fit.
+    accepted(&with_weight(4, 122).file());
+    assert_eq!(refusal(&with_weight(4, 123)), fault(MatrixFault::ExponentOffsets { row: 0 }));
+    assert_eq!(refusal(&with_weight(4, 127)), fault(MatrixFault::ExponentOffsets { row: 0 }));
+}
+
+#[test]
+fn an_unused_offset_that_is_not_zero() {
+    // Groups of 6: one offset a row, the high nibble is unused. Two bytes of trits a row.
+    let mut model = RawModel::small_with(RawLinear { group: 6, ..RawModel::SMALL });
+    model.weights[..4].copy_from_slice(&[121, 121, 121, 121]);
+    model.weights[6] = 0;
+    accepted(&model.file());
+    model.weights[7] = 0x10;
+    assert_eq!(refusal(&model), fault(MatrixFault::ExponentOffsets { row: 1 }));
+}
+
+#[test]
+fn a_group_of_zeros_with_an_exponent_of_its_own() {
+    // Row 1: the first group is zero, the second is not.
+    assert_eq!(refusal(&with_weight(7, 0x01)), fault(MatrixFault::EmptyGroup { row: 1, group: 0 }));
+    accepted(&int8([0, 0, -7, -7]).file());
+    assert_eq!(refusal(&int8([0, 0, -6, -7])), fault(MatrixFault::EmptyGroup { row: 1, group: 0 }));
+    // The smallest exponent may belong to the zero group alone: nothing is lost by it.
+    accepted(&int8([0, 0, -8, -7]).file());
+}
+
+#[test]
+fn exponents_below_the_unit_of_an_int32_output() {
+    let logits = |exponent| {
+        let mut model = int8([-2, 3, -3, -3]);
+        model.operators = vec![RawLinear { encoding: 0, relu: false, ..RawModel::SMALL }.record()];
+        model.tensors[0].exponent = -10;
+        model.tensors[1] = RawTensor { data_type: RawTensor::I32, exponent, ..model.tensors[1] };
+        model
+    };
+    accepted(&logits(-13).file());
+    accepted(&logits(-14).file());
+    assert_eq!(refusal(&logits(-12)), fault(MatrixFault::BelowOutputUnit { row: 1 }));
+    assert_eq!(refusal(&logits(-11)), fault(MatrixFault::BelowOutputUnit { row: 0 }));
+    assert_eq!(refusal(&logits(i16::MAX)), fault(MatrixFault::BelowOutputUnit { row: 0 }));
+}

@@ -1,0 +1,95 @@
+//! What errors say: one sentence on one line that names what was found.
+
+use trishift_format::{MatrixFault, OperatorKind, ParseError, PlanFault, UnknownGroupSize};
+
+/// A message is a sentence fit for one line of a log or a terminal.
+#[track_caller]
+pub(super) fn check_sentence(message: &str) {
+    assert!(message.split(' ').count() >= 3, "not a sentence: {message:?}");
+    assert!(message.chars().all(|letter| !letter.is_control()), "more than a line: {message:?}");
+    assert!(message.trim() == message && !message.ends_with('.') && !message.contains("  "), "{message:?}");
+}
+
+/// An error of every cause with the words that must stand in its message.
+fn every_error() -> Vec<(ParseError, &'static [&'static str])> {
+    let matrix = |fault| ParseError::Matrix { index: 3, fault };
+    let plan = |fault| ParseError::Plan { tensor: 5, fault };
+    vec![
+        (ParseError::TooShort { bytes: 7 }, &["7 bytes", "cut off"]),
+        (ParseError::Magic, &["not a trishift file", "magic"]),
+        (ParseError::Version { major: 3, minor: 9 }, &["3.9", "version 0", "export"]),
+        (ParseError::Kind { found: 2, expected: 1 }, &["is a checkpoint", "a model is expected"]),
+        (ParseError::Kind { found: 1, expected: 2 }, &["is a model", "a checkpoint is expected"]),
+        (ParseError::Kind { found: 99, expected: 1 }, &["unknown kind"]),
+        (ParseError::HeaderChecksum, &["header", "checksum"]),
+        (ParseError::Length { found: 10, expected: 12 }, &["10 bytes", "12"]),
+        (ParseError::BodyChecksum, &["damaged", "checksum"]),
+        (ParseError::Reserved { offset: 41 }, &["byte 41", "reserved"]),
+        (ParseError::SectionBounds { index: 2 }, &["section 2"]),
+        (ParseError::UnknownSection { index: 2, kind: 88 }, &["section 2", "88", "newer"]),
+        (ParseError::RepeatedSection { index: 2 }, &["section 2", "repeats"]),
+        (ParseError::MissingSection { kind: 2 }, &["section kind 2", "missing"]),
+        (ParseError::TrailingBytes { offset: 99 }, &["offset 99", "no section"]),
+        (ParseError::Malformed { what: "label list" }, &["label list", "decode"]),
+        (ParseError::MalformedOperator { index: 4, offset: 77 }, &["operator 4", "offset 77"]),
+        (ParseError::UnknownOperator { index: 4, code: 300 }, &["operator 4", "unknown code 300", "update"]),
+        (ParseError::Tensor { index: 6 }, &["tensor 6"]),
+        (ParseError::GraphSize { tensors: 0, operators: 2000 }, &["0 tensors", "2000 operators", "1024"]),
+        (ParseError::GraphTensor { tensor: 8 }, &["input or output", "tensor 8"]),
+        (ParseError::TensorIndex { index: 4, tensor: 8 }, &["operator 4", "tensor 8"]),
+        (
+            ParseError::Operands { index: 4, kind: OperatorKind::ShiftNorm, what: "shapes" },
+            &["operator 4", "shift-norm", "shapes"],
+        ),
+        (matrix(MatrixFault::GroupSize(UnknownGroupSize(5))), &["operator 3", "group size 5", "96"]),
+        (matrix(MatrixFault::Encoding(9)), &["operator 3", "encoding 9"]),
+        (matrix(MatrixFault::Layout(9)), &["operator 3", "layout 9"]),
+        (matrix(MatrixFault::Empty), &["operator 3", "no rows"]),
+        (matrix(MatrixFault::OutsideSection), &["operator 3", "outside"]),
+        (matrix(MatrixFault::TritByte { row: 1 }), &["operator 3", "row 1", "242"]),
+        (matrix(MatrixFault::TritPadding { row: 1, group: 2 }), &["row 1", "group 2", "padding"]),
+        (matrix(MatrixFault::ExponentOffsets { row: 1 }), &["row 1", "offsets"]),
+        (matrix(MatrixFault::EmptyGroup { row: 1, group: 2 }), &["row 1", "group 2", "zeros"]),
+        (matrix(MatrixFault::BelowOutputUnit { row: 1 }), &["row 1", "output"]),
+        (matrix(MatrixFault::Int32Bound { row: 1 }), &["row 1", "int32", "window"]),
+        (plan(PlanFault::Alignment), &["tensor 5", "multiple of 4"]),
+        (plan(PlanFault::OutsideArena), &["tensor 5", "arena"]),
+        (plan(PlanFault::Overlap { other: 7 }), &["tensor 5", "tensor 7"]),
+        (plan(PlanFault::Lifetime), &["tensor 5", "lifetime"]),
+        (plan(PlanFault::Written), &["tensor 5", "written"]),
+        (plan(PlanFault::Class), &["tensor 5", "class"]),
+        (ParseError::InputScales, &["input scaling"]),
+        (ParseError::LabelCount { labels: 3, outputs: 4 }, &["3 labels", "4 outputs"]),
+        (ParseError::StateTensor { index: 1 }, &["state tensor 1"]),
+        (ParseError::StateTrits { index: 1 }, &["state tensor 1", "trit"]),
+    ]
+}
+
+#[test]
+fn every_message_is_one_sentence_that_names_what_was_found() {
+    for (error, words) in every_error() {
+        let message = error.to_string();
+        check_sentence(&message);
+        for word in words {
+            assert!(message.contains(word), "{word:?} is missing in {message:?}");
+        }
+    }
+}
+
+#[test]
+fn the_list_above_holds_every_variant() {
+    // `Debug` begins with the variant's name, so the names in the source can be held against the list's.
+    let source = include_str!("../../src/error.rs");
+    let list: Vec<String> = every_error().iter().map(|(error, _)| format!("{error:?}")).collect();
+    let mut found = 0;
+    for line in source.lines().filter_map(|line| line.strip_prefix("    ")) {
+        let name: String = line.chars().take_while(char::is_ascii_alphanumeric).collect();
+        if name.is_empty() || !name.starts_with(char::is_uppercase) || line.contains("=>") {
+            continue;
+        }
+        let named = |text: &String| text.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+        assert!(list.iter().any(named), "{name} is missing in the list");
+        found += 1;
+    }
+    assert!(found >= 35, "only {found} variants found in the source");
+}

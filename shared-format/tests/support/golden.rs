@@ -1,0 +1,193 @@
+//! Builds the two files in `tests/golden`, always the same bytes.
+//!
+//! The model holds every operator, both exponent encodings, four group sizes, groups and a row of zeros, a persistent
+//! tensor, one input scale per feature, labels and properties; the checkpoint holds every element type. Trits are
+//! written as text, a space between groups, so that the golden test can compare them with what it reads.
+
+use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
+use trishift_format::{
+    Add, ArgMax, DataType, GroupSize, InputScale, Linear, MatrixRecord, Operator, Relu, Requantize, ShiftNorm, Tensor,
+    TensorClass,
+};
+
+/// A matrix as text: one string a row, a space between groups; and its exponents, one for each group.
+pub(crate) struct Weights {
+    pub(crate) group: u32,
+    pub(crate) trits: &'static [&'static str],
+    pub(crate) exponents: &'static [&'static [i8]],
+}
+
+/// 12 → 10, groups of 6; its fifth row is zero.
+pub(crate) const STEM: Weights = Weights {
+    group: 6,
+    trits: &[
+        "00+-00 +-0++-",
+        "-+++-- 0--++-",
+        "00---+ 00--++",
+        "0+++++ +-0--0",
+        "000000 000000",
+        "+00--+ 00-00-",
+        "+0-0-+ +-0+0+",
+        "0--++0 +0+-++",
+        "++-+0- 000000",
+        "+0++-0 -++00+",
+    ],
+    exponents: &[&[-3, 0], &[1, -2], &[0, 0], &[-6, 5], &[0, 0], &[2, 3], &[-1, -2], &[-4, 11], &[-5, -5], &[1, 0]],
+};
+
+/// 10 → 10, groups of 4, the last one of each row short.
+pub(crate) const MIX: Weights = Weights {
+    group: 4,
+    trits: &[
+        "+--0 +0-0 ++",
+        "++00 0+++ 00",
+        "0+-+ --+- ++",
+        "++++ 0000 +0",
+        "+--+ ++0- -+",
+        "-+-0 -+00 ++",
+        "-+-- 0--- ++",
+        "0-++ 000+ 00",
+        "-0++ --0+ ++",
+        "+0+0 -00+ 0-",
+    ],
+    exponents: &[
+        &[-3, -1, 0],
+        &[-2, -3, -3],
+        &[-3, -3, -3],
+        &[0, -1, -1],
+        &[-2, -1, 1],
+        &[2, 1, 0],
+        &[-3, 0, 12],
+        &[-1, 0, -1],
+        &[-2, -2, -3],
+        &[0, 0, 3],
+    ],
+};
+
+/// 10 → 10, groups of 8; windows of up to 19 need int8 exponents.
+pub(crate) const WIDE: Weights = Weights {
+    group: 8,
+    trits: &[
+        "--+0+0-0 --",
+        "-+-+0--+ +-",
+        "---+0+-+ +0",
+        "-++-+0+- 0+",
+        "+0--0+++ -0",
+        "-+--000- 00",
+        "00-0+0-- -0",
+        "+-00+-+- -0",
+        "0+000000 0+",
+        "0-0+0+-- +0",
+    ],
+    exponents: &[&[9, -10], &[-4, -4], &[-10, 9], &[-3, 0], &[-8, 2], &[6, 6], &[0, 1], &[-2, -3], &[-9, 7], &[5, -5]],
+};
+
+/// 10 → 3, one short group of 20 a row.
+pub(crate) const HEAD: Weights =
+    Weights { group: 20, trits: &["00--0+++-+", "00++--+0-+", "+--++-+-+0"], exponents: &[&[-4], &[-2], &[-3]] };
+
+pub(crate) const STEM_BIAS: [i32; 10] = [5, -7, 0, 300, 2, -100_000, 1, 1 << 20, -(1 << 21), 12];
+pub(crate) const WIDE_BIAS: [i32; 10] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 1_000_000];
+pub(crate) const HEAD_BIAS: [i32; 3] = [-40, 25, 15];
+
+pub(crate) const LABELS: [&str; 3] = ["still", "wave", "Fußtritt"];
+
+impl Weights {
+    /// Trits of the text, row after row.
+    fn values(&self) -> Vec<i8> {
+        let trit = |letter| match letter {
+            '+' => Some(1),
+            '-' => Some(-1),
+            '0' => Some(0),
+            _ => None,
+        };
+        self.trits.iter().flat_map(|row| row.chars().filter_map(trit)).collect()
+    }
+
+    fn add_to(&self, writer: &mut ModelWriter) -> Result<MatrixRecord, WriteError> {
+        let trits = self.values();
+        let rows = self.trits.len();
+        writer.add_matrix(&MatrixValues {
+            rows,
+            columns: trits.len() / rows,
+            group: GroupSize::new(self.group).expect("a group size of the format"),
+            trits: &trits,
+            exponents: &self.exponents.concat(),
+        })
+    }
+}
+
+/// How raw values become feature `i` of the golden model's input.
+pub(crate) fn scale(i: i8) -> InputScale {
+    InputScale { zero_mantissa: 1000 * i32::from(i) - 3000, zero_exponent: -(i % 4), shift: i % 3 - 4 }
+}
+
+fn tensor(data_type: DataType, class: TensorClass, exponent: i16, shape: [u32; 3], place: [u32; 3]) -> Tensor {
+    let [offset, first, last] = place;
+    Tensor { data_type, class, exponent, shape, offset, first: first as u16, last: last as u16 }
+}
+
+/// The tensors of the golden model: a residual block behind a stem, a head, and the class last seen.
+pub(crate) fn tensors() -> [Tensor; 10] {
+    use DataType::{I8, I32};
+    use TensorClass::{Arena, Input, Output, Persistent};
+    [
+        tensor(I8, Input, -4, [2, 3, 2], [0, 0, 0]),
+        tensor(I8, Arena, -2, [1, 1, 10], [0, 0, 1]),
+        tensor(I32, Arena, -5, [1, 1, 10], [12, 1, 2]),
+        tensor(I8, Arena, -4, [1, 1, 10], [0, 2, 5]),
+        tensor(I32, Arena, -15, [1, 1, 10], [12, 3, 4]),
+        tensor(I8, Arena, -3, [1, 1, 10], [52, 4, 5]),
+        tensor(I8, Arena, -3, [1, 1, 10], [12, 5, 6]),
+        tensor(I8, Arena, -3, [1, 1, 10], [24, 6, 7]),
+        tensor(I32, Output, -7, [1, 1, 3], [0, 7, 8]),
+        tensor(I32, Persistent, 0, [1, 1, 1], [64, 0, 8]),
+    ]
+}
+
+/// The bytes of `tests/golden/model-0.1.tsm`.
+pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
+    let mut writer = ModelWriter::new("golden");
+    let stem = STEM.add_to(&mut writer)?;
+    let stem_bias = Some(writer.add_bias(&STEM_BIAS)?);
+    let mix = MIX.add_to(&mut writer)?;
+    let wide = WIDE.add_to(&mut writer)?;
+    let wide_bias = Some(writer.add_bias(&WIDE_BIAS)?);
+    let head = HEAD.add_to(&mut writer)?;
+    let head_bias = Some(writer.add_bias(&HEAD_BIAS)?);
+    for operator in [
+        Operator::Linear(Linear { input: 0, output: 1, relu: true, weights: stem, bias: stem_bias }),
+        Operator::Linear(Linear { input: 1, output: 2, relu: false, weights: mix, bias: None }),
+        Operator::ShiftNorm(ShiftNorm { input: 2, output: 3, relu: true }),
+        Operator::Linear(Linear { input: 3, output: 4, relu: false, weights: wide, bias: wide_bias }),
+        Operator::Requantize(Requantize { input: 4, output: 5, relu: false }),
+        Operator::Add(Add { left: 5, right: 3, output: 6, relu: false }),
+        Operator::Relu(Relu { input: 6, output: 7 }),
+        Operator::Linear(Linear { input: 7, output: 8, relu: false, weights: head, bias: head_bias }),
+        Operator::ArgMax(ArgMax { input: 8, output: 9 }),
+    ] {
+        writer.push(&operator)?;
+    }
+    for label in LABELS {
+        writer.label(label)?;
+    }
+    writer.property("trained-on", "nothing: a test file")?;
+    writer.property("accuracy", "")?;
+    writer.input_scales(&(0..12).map(scale).collect::<Vec<_>>());
+    writer.finish(&Region { tensors: &tensors(), input: 0, output: 8, arena_bytes: 68 })
+}
+
+/// The bytes of `tests/golden/checkpoint-0.1.tsc`.
+pub(crate) fn checkpoint() -> Result<Vec<u8>, WriteError> {
+    let mut writer = CheckpointWriter::new("[network]\nlayers = [7, 3]\n");
+    let trits: Vec<i8> = (0..21).map(|i: i32| (i * i % 7 % 3) as i8 - 1).collect();
+    writer.push("layer0.trits", 3, StateValues::Trits(&trits))?;
+    writer.push("layer0.exponents", 3, StateValues::I8(&[-3, 127, 0, -128, 5, 6]))?;
+    writer.push("layer0.credit", 1, StateValues::I16(&[-30_000, 300, 0]))?;
+    writer.push("layer0.bias", 3, StateValues::I32(&[-70_000, 1, i32::MAX]))?;
+    writer.push("narrowed", 2, StateValues::I64(&[-129, 4]))?;
+    writer.push("step", 1, StateValues::I64(&[1 << 40]))?;
+    writer.push("latent", 2, StateValues::F32(&[0.5, -1.25]))?;
+    writer.push("empty", 0, StateValues::I8(&[]))?;
+    writer.finish()
+}

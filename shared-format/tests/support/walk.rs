@@ -1,0 +1,152 @@
+//! Walks a parsed file through every accessor and checks, by other arithmetic than the parser's, what it promises.
+//!
+//! A file that is accepted after it was damaged is no fault as long as every promise holds: no accessor fails or
+//! panics, every row stays inside int32, no two live tensors share a byte. A panic here is the finding.
+
+use trishift_format::bound::Accumulators;
+use trishift_format::checkpoint::{Checkpoint, StateType};
+use trishift_format::{
+    DataType, Linear, Model, Operator, OperatorKind, Row, Tensor, TensorClass, TernaryMatrix, trits,
+};
+
+/// Every accessor of a model.
+pub(crate) fn model(model: &Model<'_>) {
+    assert!(model.file_bytes() > model.weight_bytes());
+    let tensors = model.tensors();
+    assert_eq!(tensors.len(), model.tensors().count());
+    for (index, tensor) in tensors.enumerate() {
+        assert_eq!(tensor, model.tensor(index as u16));
+        assert!(!tensor.is_empty() && tensor.bytes() == tensor.len() * tensor.data_type.bytes());
+        place(model, index, &tensor);
+    }
+    assert_eq!((model.input().class, model.output().class), (TensorClass::Input, TensorClass::Output));
+    let mut macs = 0;
+    for operator in model.operators() {
+        assert!(OperatorKind::ALL.contains(&operator.kind()));
+        let [left, right] = operator.inputs().map(|tensor| model.tensor(tensor));
+        assert!(!left.is_empty() && !right.is_empty() && !model.tensor(operator.output()).is_empty());
+        if let Operator::Linear(op) = operator {
+            macs += linear(model, &op);
+        }
+    }
+    assert_eq!(model.macs(), macs);
+    let scales = model.input_scales();
+    assert!(scales.len() == 1 || scales.len() == model.input().len());
+    for scale in scales {
+        assert!(scale.is_valid());
+        for value in [i32::MIN, -1, 0, 1, 255, i32::MAX] {
+            scale.quantize_i32(value);
+        }
+    }
+    let labels = model.labels().count();
+    assert!(labels == 0 || labels == model.output().len());
+    for (key, _) in model.properties().take(16) {
+        assert!(model.properties().get(key).is_some());
+    }
+    std::hint::black_box(model.name().chars().count());
+}
+
+/// The tensor lies inside the arena, apart from every earlier one that lives at the same time.
+fn place(model: &Model<'_>, index: usize, tensor: &Tensor) {
+    let in_arena = |tensor: &Tensor| matches!(tensor.class, TensorClass::Arena | TensorClass::Persistent);
+    if !in_arena(tensor) {
+        return;
+    }
+    let range = |tensor: &Tensor| u128::from(tensor.offset)..u128::from(tensor.offset) + tensor.bytes() as u128;
+    assert!(tensor.offset.is_multiple_of(Tensor::ALIGNMENT));
+    assert!(range(tensor).end <= u128::from(model.arena_bytes()));
+    let lifetime = |tensor: &Tensor| match tensor.class {
+        TensorClass::Persistent => 0..=u16::MAX,
+        _ => tensor.first..=tensor.last,
+    };
+    for other in model.tensors().take(index).filter(in_arena) {
+        let (a, b) = (lifetime(tensor), lifetime(&other));
+        let same_time = a.start().max(b.start()) <= a.end().min(b.end());
+        let (a, b) = (range(tensor), range(&other));
+        assert!(!same_time || a.start.max(b.start) >= a.end.min(b.end), "tensor {index} shares bytes with a live one");
+    }
+}
+
+/// Every row and group of a linear operator; returns its multiply-accumulate operations.
+fn linear(model: &Model<'_>, op: &Linear) -> u64 {
+    let matrix = model.matrix(&op.weights);
+    assert_eq!((matrix.rows(), matrix.columns()), (op.weights.rows as usize, op.weights.columns as usize));
+    assert_eq!(matrix.iter().len(), matrix.rows());
+    assert_eq!(matrix.trit_bytes().len(), matrix.rows() * matrix.group().row_bytes(matrix.columns()));
+    assert!(matrix.bytes() <= model.weight_bytes());
+    let mut biases = model.bias(op).map(|bias| bias.iter());
+    assert_eq!(biases.is_some(), op.bias.is_some());
+    let mut smallest = i32::MAX;
+    for (index, row) in matrix.iter().enumerate() {
+        contents(&matrix, &row);
+        smallest = smallest.min(row.exponents.smallest());
+        let bias = biases.as_mut().map_or(0, |biases| biases.next().expect("a bias for every row"));
+        let required = required(&row, bias, model.accumulators(op));
+        assert!(required <= i128::from(i32::MAX), "row {index} needs {required}");
+    }
+    assert_eq!(matrix.smallest_exponent(), smallest);
+    if model.tensor(op.output).data_type == DataType::I32 {
+        assert!(!op.relu);
+    }
+    (matrix.rows() * matrix.columns()) as u64
+}
+
+/// Trits, padding and exponents of one row.
+fn contents(matrix: &TernaryMatrix<'_>, row: &Row<'_>) {
+    let mut all = vec![7; matrix.columns()];
+    row.unpack(&mut all);
+    assert!(all.iter().all(|trit| (-1..=1).contains(trit)));
+    assert_eq!(row.exponents.len(), matrix.group().count(matrix.columns()));
+    let smallest = row.exponents.min().expect("a row has at least one group");
+    assert_eq!(smallest, row.exponents.smallest());
+    assert!(row.exponents.max().expect("a row has at least one group") - smallest <= matrix.encoding().window() as i32);
+    let mut column = 0;
+    for group in row.groups() {
+        let mut unpacked = vec![7; group.bytes.len() * trits::PER_BYTE];
+        trits::unpack(group.bytes, &mut unpacked);
+        assert_eq!(unpacked[..group.len], all[column..column + group.len]);
+        assert!(unpacked[group.len..].iter().all(|trit| *trit == 0));
+        assert!(group.exponent == smallest || unpacked.iter().any(|trit| *trit != 0));
+        assert!((-128..=127).contains(&group.exponent));
+        column += group.len;
+    }
+    assert_eq!(column, matrix.columns());
+}
+
+/// |b| + Σ_g 128·nnz_g·2^(E_g − e) + 2^(r−1) in i128, where no file can make it overflow.
+pub(crate) fn required(row: &Row<'_>, bias: i32, accumulators: Accumulators) -> i128 {
+    let (unit, rounding) = match accumulators {
+        Accumulators::Layer { exponent } => (exponent, 0),
+        Accumulators::PerRow { scale } => {
+            let shift = scale - row.exponents.smallest();
+            (row.exponents.smallest(), if (1..=31).contains(&shift) { 1i128 << (shift - 1) } else { 0 })
+        }
+    };
+    let terms = row.groups().map(|group| {
+        let nonzero: i128 = group.bytes.iter().map(|byte| i128::from(trits::NONZERO[usize::from(*byte)])).sum();
+        let shift = group.exponent - unit;
+        assert!(shift >= 0, "a group's exponent lies below the accumulator's unit");
+        // nnz ≤ 96, so 2^80 keeps the sum of 2^32 groups inside i128 and is far beyond int32 already.
+        (128 * nonzero) << shift.min(80)
+    });
+    i128::from(bias.unsigned_abs()) + rounding + terms.sum::<i128>()
+}
+
+/// Every accessor of a checkpoint.
+pub(crate) fn checkpoint(checkpoint: &Checkpoint<'_>) {
+    std::hint::black_box(checkpoint.config().chars().count());
+    for (index, tensor) in checkpoint.tensors().enumerate() {
+        let count = tensor.rows as u64 * tensor.columns as u64;
+        assert_eq!(tensor.state_type.bytes(count), Some(tensor.bytes.len() as u64));
+        assert!(!tensor.name.is_empty());
+        // Each look-up runs over the tensors before: a few are enough.
+        if index < 16 {
+            assert!(checkpoint.tensor(tensor.name).is_some());
+        }
+        if tensor.state_type == StateType::Trits {
+            let mut unpacked = vec![7; count as usize];
+            trits::unpack(tensor.bytes, &mut unpacked);
+            assert!(unpacked.iter().all(|trit| (-1..=1).contains(trit)));
+        }
+    }
+}

@@ -71,8 +71,8 @@ fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators)
     if row.trits.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
         return Err(MatrixFault::TritByte { row: index });
     }
-    check_offsets(index, row)?;
-    let smallest = row.exponents.smallest();
+    let (smallest, largest) = row.exponents.extremes();
+    check_offsets(index, row, smallest, largest)?;
     let (unit, rounding) = match accumulators {
         Accumulators::PerRow { scale } => (smallest, rounding(scale - smallest)),
         Accumulators::Layer { exponent } if exponent > smallest => {
@@ -80,19 +80,10 @@ fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators)
         }
         Accumulators::Layer { exponent } => (exponent, 0),
     };
-    let mut magnitude = 0u64;
-    for (group_index, group) in row.groups().enumerate() {
-        let used = (group.len - 1) % trits::PER_BYTE + 1;
-        if group.bytes.last().is_some_and(|last| !trits::padding_is_zero(*last, used)) {
-            return Err(MatrixFault::TritPadding { row: index, group: group_index });
-        }
-        if group.exponent != smallest && group.bytes.iter().all(|byte| *byte == trits::ZERO_BYTE) {
-            return Err(MatrixFault::EmptyGroup { row: index, group: group_index });
-        }
-        magnitude = magnitude.saturating_add(term(group.len, group.exponent - unit));
-    }
-    // Counting every trit as non-zero is enough for nearly every row; only the others are counted exactly.
-    if fits_int32(magnitude, bias, rounding) {
+    check_groups(index, row, smallest)?;
+    // Counting every trit as non-zero, in the largest exponent, is enough for nearly every row; others are counted
+    // exactly.
+    if fits_int32(term(row.columns, largest - unit), bias, rounding) {
         return Ok(());
     }
     let nonzero = |bytes: &[u8]| bytes.iter().map(|byte| usize::from(trits::NONZERO[usize::from(*byte)])).sum();
@@ -100,14 +91,30 @@ fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators)
     if fits_int32(exact, bias, rounding) { Ok(()) } else { Err(MatrixFault::Int32Bound { row: index }) }
 }
 
+/// Padding trits are 0, and a group of zeros carries the row's smallest exponent.
+fn check_groups(index: usize, row: &Row<'_>, smallest: i32) -> Result<(), MatrixFault> {
+    let used = |len: usize| (len - 1) % trits::PER_BYTE + 1;
+    let (used_of_full, used_of_last) = (used(row.group.get()), used((row.columns - 1) % row.group.get() + 1));
+    let last = row.exponents.groups - 1;
+    for (group, (bytes, exponent)) in row.trits.chunks(row.group.bytes()).zip(row.exponents).enumerate() {
+        let used = if group == last { used_of_last } else { used_of_full };
+        if bytes.last().is_some_and(|byte| !trits::padding_is_zero(*byte, used)) {
+            return Err(MatrixFault::TritPadding { row: index, group });
+        }
+        if exponent != smallest && bytes.iter().all(|byte| *byte == trits::ZERO_BYTE) {
+            return Err(MatrixFault::EmptyGroup { row: index, group });
+        }
+    }
+    Ok(())
+}
+
 /// Four-bit offsets: one of them is 0, an unused nibble is 0, no exponent exceeds int8.
-fn check_offsets(index: usize, row: &Row<'_>) -> Result<(), MatrixFault> {
+fn check_offsets(index: usize, row: &Row<'_>, smallest: i32, largest: i32) -> Result<(), MatrixFault> {
     let exponents = row.exponents;
     if exponents.encoding == ExponentEncoding::Int8 {
         return Ok(());
     }
     let unused = if exponents.groups.is_multiple_of(2) { 0 } else { exponents.bytes.last().map_or(0, |b| b >> 4) };
-    let (smallest, largest) = exponents.fold((i32::MAX, i32::MIN), |(low, high), e| (low.min(e), high.max(e)));
     if unused != 0 || smallest != i32::from(exponents.base) || largest > i32::from(i8::MAX) {
         return Err(MatrixFault::ExponentOffsets { row: index });
     }

@@ -75,6 +75,26 @@ impl RowExponents<'_> {
     }
 }
 
+impl RowExponents<'_> {
+    /// The smallest and the largest exponent, by what the bytes hold; (0, 0) for a row without groups.
+    pub(crate) fn extremes(&self) -> (i32, i32) {
+        let widen = |(low, high): (i32, i32), e: i32| (low.min(e), high.max(e));
+        let none = (i32::MAX, i32::MIN);
+        let (low, high) = match self.encoding {
+            ExponentEncoding::Int8 => self.bytes.iter().map(|e| i32::from(*e as i8)).fold(none, widen),
+            ExponentEncoding::Offset4 => {
+                let (pairs, single) = self.bytes.split_at_checked(self.groups / 2).unwrap_or_default();
+                let both = |limits, pair: &u8| widen(widen(limits, i32::from(pair & 15)), i32::from(pair >> 4));
+                let limits = pairs.iter().fold(none, both);
+                let (low, high) = single.iter().map(|pair| i32::from(pair & 15)).fold(limits, widen);
+                let base = i32::from(self.base);
+                (low.saturating_add(base), high.saturating_add(base))
+            }
+        };
+        if low <= high { (low, high) } else { (0, 0) }
+    }
+}
+
 impl Iterator for RowExponents<'_> {
     type Item = i32;
 

@@ -143,8 +143,8 @@ pub struct Row<'a> {
     pub trits: &'a [u8],
     /// The row's exponents, one for each group.
     pub exponents: RowExponents<'a>,
-    group: GroupSize,
-    columns: usize,
+    pub(crate) group: GroupSize,
+    pub(crate) columns: usize,
 }
 
 /// One group of a row.

@@ -86,14 +86,23 @@ pub fn unpack(bytes: &[u8], out: &mut [i8]) {
     }
 }
 
+/// The first and the last byte whose upper digits, beyond the first `used`, are all 1: they form one run of 3^used.
+const PADDED: [(u8, u8); PER_BYTE + 1] = {
+    let mut runs = [(0, MAX_BYTE); PER_BYTE + 1];
+    let mut used = 0;
+    while used <= PER_BYTE {
+        let run = POWERS[used];
+        let first = (POWERS[PER_BYTE] / run - 1) / 2 * run;
+        runs[used] = (first as u8, (first + run - 1) as u8);
+        used += 1;
+    }
+    runs
+};
+
 /// True where the trits beyond the first `used` of a grouped byte are trit 0 (digit 1). `used` in 1..=5.
 pub(crate) const fn padding_is_zero(byte: u8, used: usize) -> bool {
-    // The upper digits are all 1 exactly where the byte lies in one run of 3^used values.
-    let run = POWERS[if used < PER_BYTE { used } else { PER_BYTE }];
-    let ones = (POWERS[PER_BYTE] / run - 1) / 2;
-    let first = ones * run;
-    let byte = byte as u16;
-    first <= byte && byte < first + run
+    let (first, last) = PADDED[if used < PER_BYTE { used } else { PER_BYTE }];
+    first <= byte && byte <= last
 }
 
 /// True where the trits beyond the first `used` of a flat byte are digit 0. `used` in 1..=5.

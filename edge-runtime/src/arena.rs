@@ -1,6 +1,6 @@
 //! Memory for activations: exactly as much as the model's plan says, aligned.
 
-use trishift_format::container::{ARENA_BYTES_OFFSET, HEADER_BYTES, MAGIC};
+use trishift_format::container::{ARENA_BYTES_OFFSET, HEADER_BYTES, KIND_MODEL, MAGIC, MAJOR};
 
 /// A static arena for firmware: `static mut`-free in a `StaticCell`, a task's stack, or a field.
 ///
@@ -48,6 +48,10 @@ pub const fn arena_len_of_file(file: &[u8], batch: usize) -> Option<usize> {
         }
         i += 1;
     }
+    // Behind the magic number: major version, minor version, kind of file.
+    if file[8] != MAJOR || file[10] != KIND_MODEL {
+        return None;
+    }
     let mut bytes = 0;
     let mut i = 8;
     while i > 0 {
@@ -68,7 +72,6 @@ pub(crate) const fn arena_len(bytes: u64, batch: usize) -> Option<usize> {
 #[cfg(feature = "std")]
 mod heap {
     use crate::{Engine, EngineError, Model};
-    use std::vec;
     use std::vec::Vec;
 
     /// An arena on the heap, of the right length and alignment.
@@ -82,10 +85,15 @@ mod heap {
         /// The arena of `model` for runs of up to `batch` samples.
         ///
         /// # Errors
-        /// [`EngineError::TooLarge`] where the machine cannot address so much.
+        /// [`EngineError::TooLarge`] where the machine has not got so much.
         pub fn new(model: &Model<'_>, batch: usize) -> Result<Self, EngineError> {
             let bytes = Engine::arena_len(model, batch).ok_or(EngineError::TooLarge)?;
-            Ok(Self { words: vec![0; bytes.div_ceil(size_of::<u128>())], bytes })
+            let needed = bytes.div_ceil(size_of::<u128>());
+            // The length comes from a file: where memory runs out, that is an error and not the end of the process.
+            let mut words = Vec::new();
+            words.try_reserve_exact(needed).map_err(|_| EngineError::TooLarge)?;
+            words.resize(needed, 0);
+            Ok(Self { words, bytes })
         }
 
         /// The memory, for [`Engine::new`].

@@ -1,6 +1,7 @@
 //! Batches over threads (feature `std`): the samples are dealt out, each thread has an engine and an arena of its own.
 
 use crate::{Engine, EngineError, HeapArena, Model, OutputSlice, RunError};
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::vec::Vec;
@@ -20,13 +21,24 @@ pub enum BatchError {
     /// The slices do not fit the model.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The input is not a whole number of samples.
+    #[error("the input holds {found} values; it must be one or more whole samples of {sample}")]
+    InputLength {
+        /// Values given.
+        found: usize,
+        /// Values of one sample.
+        sample: usize,
+    },
+    /// The operating system refused a thread.
+    #[error("a thread could not be started: {0}")]
+    Thread(ErrorKind),
 }
 
 /// Runs any number of samples on `threads` threads: `input` is [samples, input], `output` [samples, output]. The result
 /// does not depend on the number of threads.
 ///
 /// # Errors
-/// [`BatchError`] where the slices do not fit the model or an engine cannot be made.
+/// [`BatchError`] where the slices do not fit the model, or an engine or a thread cannot be made.
 pub fn run_threads<'o>(
     model: &Model<'_>,
     kernels: &'static Kernels,
@@ -38,7 +50,7 @@ pub fn run_threads<'o>(
     let samples = input.len() / sample.max(1);
     let output = output.into();
     if samples * sample != input.len() || samples == 0 {
-        return Err(RunError::InputLength { found: input.len(), sample, batch: usize::MAX / sample.max(1) }.into());
+        return Err(BatchError::InputLength { found: input.len(), sample });
     }
     let needed = samples * result;
     if output.len() != needed {
@@ -48,11 +60,14 @@ pub fn run_threads<'o>(
     let inputs = input.chunks(share * sample);
     let outputs = split(output, share * result);
     thread::scope(|scope| {
-        let workers: Vec<_> = inputs
+        let workers: Result<Vec<_>, BatchError> = inputs
             .zip(outputs)
-            .map(|(input, output)| scope.spawn(move || run_share(model, kernels, input, output)))
+            .map(|(input, output)| {
+                let share = move || run_share(model, kernels, input, output);
+                thread::Builder::new().spawn_scoped(scope, share).map_err(|error| BatchError::Thread(error.kind()))
+            })
             .collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
+        workers?.into_iter().try_for_each(|worker| match worker.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         })

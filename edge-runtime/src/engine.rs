@@ -87,7 +87,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// An engine for runs of up to `batch` samples, with the best kernels of this machine.
     ///
     /// # Errors
-    /// [`EngineError`] where the batch is empty, the arena too small or not aligned, or an operator is not in this build.
+    /// [`EngineError`] where the batch is empty, the arena too small or not aligned, the model's input not int8, or an
+    /// operator not in this build.
     pub fn new(model: &Model<'model>, arena: &'arena mut [u8], batch: usize) -> Result<Self, EngineError> {
         Self::with_kernels(model, arena, batch, trishift_kernels::best())
     }
@@ -108,8 +109,12 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let needed = Self::arena_len(model, batch).ok_or(EngineError::TooLarge)?;
         let found = arena.len();
         let arena = arena.get_mut(..needed).ok_or(EngineError::ArenaTooSmall { needed, found })?;
-        if !arena.as_ptr().addr().is_multiple_of(Tensor::ALIGNMENT as usize) {
+        // An empty slice may start anywhere.
+        if needed > 0 && !arena.as_ptr().addr().is_multiple_of(Tensor::ALIGNMENT as usize) {
             return Err(EngineError::ArenaAlignment);
+        }
+        if model.input().data_type != DataType::I8 {
+            return Err(EngineError::InputType);
         }
         for (index, operator) in model.operators().enumerate() {
             if !is_built_in(operator.kind()) {
@@ -183,6 +188,17 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     }
 
     /// Runs one operator. `None` only where a tensor is not where the plan says, which parsing rules out.
+    #[cfg_attr(
+        not(any(
+            feature = "linear",
+            feature = "shift-norm",
+            feature = "requantize",
+            feature = "relu",
+            feature = "add",
+            feature = "argmax"
+        )),
+        allow(unreachable_code, unused_variables, reason = "a build without operators runs nothing")
+    )]
     fn step(&mut self, operator: &Operator, samples: usize, input: &[i8], output: &mut OutputSlice<'_>) -> Option<()> {
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
@@ -255,9 +271,15 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 OutputSlice::I8(slice) => OutputSlice::I8(slice),
                 OutputSlice::I32(slice) => OutputSlice::I32(slice),
             };
-            let sources = Sources { input, before: self.arena, hole: 0, after: &[], samples, batch };
+            // The output is written once and read only later, so nobody reads it here.
+            let sources =
+                Sources { input, output: Source::Missing, before: self.arena, hole: 0, after: &[], samples, batch };
             return Some((target, sources));
         }
+        let output = match output {
+            OutputSlice::I8(slice) => Source::I8(slice),
+            OutputSlice::I32(slice) => Source::I32(slice),
+        };
         let start = target.offset as usize * batch;
         let (before, rest) = self.arena.split_at_mut_checked(start)?;
         let (bytes, after) = rest.split_at_mut_checked(target.bytes() * samples)?;
@@ -266,13 +288,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             DataType::I8 => OutputSlice::I8(bytemuck::try_cast_slice_mut(bytes).ok()?),
             DataType::I32 => OutputSlice::I32(bytemuck::try_cast_slice_mut(bytes).ok()?),
         };
-        Some((target, Sources { input, before, hole, after, samples, batch }))
+        Some((target, Sources { input, output, before, hole, after, samples, batch }))
     }
 }
 
-/// Everything an operator may read: the caller's input, and the arena around what it writes.
+/// Everything an operator may read: the caller's input and output, and the arena around what it writes.
 struct Sources<'a> {
     input: &'a [i8],
+    output: Source<'a>,
     before: &'a [u8],
     /// Bytes between `before` and `after`, being written.
     hole: usize,
@@ -282,6 +305,8 @@ struct Sources<'a> {
 }
 
 /// A tensor's values.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "which values are read depends on the operators in the build")]
 enum Source<'a> {
     I8(&'a [i8]),
     I32(&'a [i32]),
@@ -290,8 +315,10 @@ enum Source<'a> {
 
 impl<'a> Sources<'a> {
     fn read(&self, tensor: &Tensor) -> Source<'a> {
-        if tensor.class == TensorClass::Input {
-            return Source::I8(self.input);
+        match tensor.class {
+            TensorClass::Input => return Source::I8(self.input),
+            TensorClass::Output => return self.output,
+            TensorClass::Arena | TensorClass::Persistent => {}
         }
         let start = tensor.offset as usize * self.batch;
         let bytes = match start.checked_sub(self.before.len() + self.hole) {

@@ -11,8 +11,8 @@ pub enum EngineError {
     /// A batch of no samples.
     #[error("the batch must hold at least one sample")]
     EmptyBatch,
-    /// More than this machine can address.
-    #[error("the arena of this model and batch is larger than this machine can address")]
+    /// More than this machine can address, or has.
+    #[error("the arena of this model and batch is larger than this machine's memory")]
     TooLarge,
     /// The arena is too small.
     #[error("the arena holds {found} bytes, this model and batch need {needed}")]
@@ -25,6 +25,9 @@ pub enum EngineError {
     /// The arena does not start at a multiple of 4.
     #[error("the arena must start at a multiple of 4 bytes; use `Arena` or `HeapArena`")]
     ArenaAlignment,
+    /// The model's input is not int8.
+    #[error("the model takes int32 inputs, an engine int8 ones")]
+    InputType,
     /// The build lacks an operator.
     #[error("operator {index} ({kind}) is not part of this build; enable the cargo feature \"{kind}\" of trishift")]
     OperatorMissing {

@@ -1,10 +1,13 @@
 //! Runs a trishift model: integer additions and shifts, from a Cortex-M0 to a server, with the same result everywhere.
 //!
 //! ```
+//! # #[cfg(not(all(feature = "std", feature = "all-operators")))]
+//! # fn main() {}
+//! # #[cfg(all(feature = "std", feature = "all-operators"))]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use trishift::{Engine, HeapArena, Model};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let file = trishift::doc_model();
+//! # let file = std::fs::read("../shared-format/tests/golden/model-0.1.tsm")?;
 //! let model = Model::parse(&file)?;                    // everything that can be wrong is found here
 //! let mut arena = HeapArena::new(&model, 1)?;          // firmware: a static `Arena<{ … }>`
 //! let mut engine = Engine::new(&model, arena.bytes(), 1)?;
@@ -36,7 +39,7 @@ mod profile;
 pub use arena::HeapArena;
 pub use arena::{Arena, arena_len_of_file};
 #[cfg(feature = "std")]
-pub use batch::run_threads;
+pub use batch::{BatchError, run_threads};
 pub use engine::{Engine, OutputSlice};
 pub use error::{EngineError, RunError};
 pub use profile::{Profiler, Step};

@@ -1,0 +1,5 @@
+//! Models for the engine's tests: networks as plain values, their files, and what they must compute.
+
+pub(crate) mod naive;
+pub(crate) mod network;
+pub(crate) mod random;

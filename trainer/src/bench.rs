@@ -45,7 +45,8 @@ pub struct Measurement {
 pub enum BenchError {
     /// Zero, or more than memory or the format holds.
     #[error(
-        "{rows} × {columns} at batch {batch} cannot be measured; give sizes from 1 to at most 2^28 weights and 2^28 inputs and outputs"
+        "{rows} × {columns} at batch {batch} cannot be measured; give at most 2^28 weights, inputs and outputs, and at \
+         most {MAX_COLUMNS} columns"
     )]
     Shape {
         /// Rows.
@@ -69,6 +70,9 @@ const DURATION: Duration = Duration::from_millis(700);
 /// Width of the random exponents' window, as trained models have it.
 const WINDOW_BITS: u32 = 5;
 
+/// Most columns: a full row with exponents that far apart still fits int32.
+const MAX_COLUMNS: u32 = (i32::MAX as u32) / (128 << WINDOW_BITS);
+
 /// Measures every instruction set on one random matrix.
 ///
 /// # Errors
@@ -78,7 +82,7 @@ pub fn cpu(shape: &Shape) -> Result<Vec<Measurement>, BenchError> {
     let limit = 1u64 << 28;
     let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let sizes = [product(rows, columns), product(rows, batch), product(columns, batch)];
-    if sizes.iter().any(|size| *size == 0 || *size > limit) {
+    if columns > MAX_COLUMNS || sizes.iter().any(|size| *size == 0 || *size > limit) {
         return Err(BenchError::Shape { rows, columns, batch });
     }
     let mut random = ChaCha8Rng::seed_from_u64(1);

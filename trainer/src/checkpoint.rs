@@ -234,6 +234,14 @@ impl<'a> StateReader<'a> {
         self.integers(name, count)
     }
 
+    /// `count` integers that fit 16 bits.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Tensor`].
+    pub fn i16s(&self, name: &str, count: usize) -> Result<Vec<i16>, CheckpointError> {
+        self.integers(name, count)
+    }
+
     /// `count` integers that fit 32 bits.
     ///
     /// # Errors

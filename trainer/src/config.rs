@@ -121,6 +121,12 @@ pub struct TrainingConfig {
     /// Correlation strength S of the rule `correlation`.
     #[serde(default = "default_strength")]
     pub correlation_strength: f64,
+    /// Threshold τ of the rule `flip`.
+    #[serde(default = "default_threshold")]
+    pub flip_threshold: u8,
+    /// Threshold τ of the rule `exponent`.
+    #[serde(default = "default_threshold")]
+    pub exponent_threshold: u8,
     /// Peak learning rate of the rule `straight-through`.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
@@ -134,8 +140,12 @@ fn default_strength() -> f64 {
     4.0
 }
 
+fn default_threshold() -> u8 {
+    31
+}
+
 fn default_learning_rate() -> f64 {
-    0.004
+    0.016
 }
 
 /// Why a configuration was refused.
@@ -230,18 +240,39 @@ impl Config {
         let check = |accepted: bool, setting, value: String, expected| {
             if accepted { Ok(()) } else { Err(ConfigError::Value { setting, value, expected }) }
         };
+        let name = self.name.as_str();
+        // The name is a folder's, too.
+        let name_fits = !name.trim().is_empty() && ![".", ".."].contains(&name);
+        check(
+            name_fits && !name.contains(|letter: char| letter.is_control() || "/\\".contains(letter)),
+            "name",
+            format!("{name:?}"),
+            "a name without slashes is needed, such as digits-mlp",
+        )?;
         check(epochs >= 1, "epochs", epochs.to_string(), "at least 1 is needed")?;
         check((1..=65_536).contains(&batch), "batch", batch.to_string(), "1 to 65536 are accepted")?;
         self.group()?;
-        let strength_fits = correlation_strength.is_finite() && correlation_strength > 0.0;
+        // Rules compute in single precision.
+        let is_positive = |value: f64| (value as f32).is_finite() && value as f32 > 0.0;
         check(
-            strength_fits,
+            is_positive(correlation_strength),
             "correlation-strength",
             correlation_strength.to_string(),
-            "a finite number above 0 is needed",
+            "a number above 0 and below 3e38 is needed, such as 4",
         )?;
-        let rate_fits = learning_rate.is_finite() && learning_rate > 0.0;
-        check(rate_fits, "learning-rate", learning_rate.to_string(), "a finite number above 0 is needed")?;
+        check(
+            is_positive(learning_rate),
+            "learning-rate",
+            learning_rate.to_string(),
+            "a number above 0 and below 3e38 is needed, such as 0.016",
+        )?;
+        let thresholds = [
+            ("flip-threshold", self.training.flip_threshold, 0..=126, "0 to 126 are accepted"),
+            ("exponent-threshold", self.training.exponent_threshold, 1..=127, "1 to 127 are accepted"),
+        ];
+        for (setting, threshold, accepted, expected) in thresholds {
+            check(accepted.contains(&threshold), setting, threshold.to_string(), expected)?;
+        }
         for (setting, share) in [("test", self.data.test.unwrap_or(0.0)), ("validation", self.data.validation)] {
             let fits = (0.0..1.0).contains(&share);
             check(fits, setting, share.to_string(), "a share from 0 to below 1 is needed, such as 0.1")?;

@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+/// How names of files begin that are being written. A process that is killed meanwhile leaves one behind.
+pub const ASIDE_PREFIX: &str = ".trishift-";
+
 /// Writes `contents` to `path`, replacing what was there in one step.
 ///
 /// # Errors
@@ -12,7 +15,7 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut aside = tempfile::Builder::new().prefix(".trishift-").tempfile_in(folder)?;
+    let mut aside = tempfile::Builder::new().prefix(ASIDE_PREFIX).tempfile_in(folder)?;
     aside.write_all(contents)?;
     aside.as_file().sync_all()?;
     set_ordinary_permissions(aside.as_file())?;

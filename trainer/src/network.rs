@@ -5,7 +5,7 @@
 
 use crate::config::{Config, ConfigError, LayerConfig};
 use thiserror::Error;
-use trishift_format::GroupSize;
+use trishift_format::{GroupSize, Tensor};
 
 /// Every int8 tensor of a network has this exponent: a least significant bit of 2^−5.
 pub const ACTIVATION_EXPONENT: i32 = -5;
@@ -107,6 +107,15 @@ pub enum NetworkError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Too many layers.
+    #[error(
+        "the network needs {tensors} tensors; a model file holds at most {}, so take layers out",
+        Tensor::MAX_COUNT
+    )]
+    TooDeep {
+        /// Tensors of the model file.
+        tensors: usize,
+    },
     /// Too many weights.
     #[error("layer {index} would have {rows} × {columns} weights; at most 2^31 are accepted")]
     TooLarge {
@@ -127,6 +136,8 @@ impl Network {
     pub fn resolve(config: &Config, features: usize, classes: usize) -> Result<Self, NetworkError> {
         let group = config.group()?;
         let layers = &config.network.layers;
+        // From here on there is a stage before every norm and ReLU.
+        check_ends(layers)?;
         let mut stages: Vec<Stage> = Vec::new();
         let mut columns = features;
         // Position of each stage's linear layer in the list, for errors.
@@ -145,7 +156,7 @@ impl Network {
                     linear_index = index;
                 }
                 LayerConfig::ShiftNorm => {
-                    let stage = stages.last_mut().ok_or(NetworkError::Beginning { found: "shift-norm" })?;
+                    let Some(stage) = stages.last_mut() else { continue };
                     if stage.output != (StageOutput::Requantized { relu: false }) {
                         return Err(NetworkError::Order { index, layer: "shift-norm" });
                     }
@@ -155,7 +166,7 @@ impl Network {
                     stage.output = StageOutput::ShiftNorm { relu: false };
                 }
                 LayerConfig::Relu => {
-                    let stage = stages.last_mut().ok_or(NetworkError::Beginning { found: "relu" })?;
+                    let Some(stage) = stages.last_mut() else { continue };
                     match &mut stage.output {
                         StageOutput::Requantized { relu } | StageOutput::ShiftNorm { relu } if !*relu => *relu = true,
                         _ => return Err(NetworkError::Order { index, layer: "relu" }),
@@ -163,14 +174,14 @@ impl Network {
                 }
             }
         }
-        match layers.last() {
-            Some(LayerConfig::Linear { .. }) => {}
-            Some(LayerConfig::ShiftNorm) => return Err(NetworkError::End { found: "shift-norm" }),
-            Some(LayerConfig::Relu) => return Err(NetworkError::End { found: "relu" }),
-            None => return Err(NetworkError::Beginning { found: "nothing" }),
-        }
         if let Some(last) = stages.last_mut() {
             last.output = StageOutput::Logits;
+        }
+        let outputs =
+            stages.iter().map(|stage| if matches!(stage.output, StageOutput::ShiftNorm { .. }) { 2 } else { 1 });
+        let tensors = 1 + outputs.sum::<usize>();
+        if tensors > Tensor::MAX_COUNT {
+            return Err(NetworkError::TooDeep { tensors });
         }
         Ok(Self { stages })
     }
@@ -188,6 +199,21 @@ impl Network {
     /// Weights of all stages.
     pub fn weights(&self) -> usize {
         self.stages.iter().map(Stage::weights).sum()
+    }
+}
+
+/// A network begins and ends with a linear layer.
+fn check_ends(layers: &[LayerConfig]) -> Result<(), NetworkError> {
+    let name = |layer: Option<&LayerConfig>| match layer {
+        None => Some("nothing"),
+        Some(LayerConfig::ShiftNorm) => Some("shift-norm"),
+        Some(LayerConfig::Relu) => Some("relu"),
+        Some(LayerConfig::Linear { .. }) => None,
+    };
+    match (name(layers.first()), name(layers.last())) {
+        (Some(found), _) => Err(NetworkError::Beginning { found }),
+        (None, Some(found)) => Err(NetworkError::End { found }),
+        (None, None) => Ok(()),
     }
 }
 
@@ -240,6 +266,7 @@ mod tests {
             ("", "must begin with a linear layer; found nothing"),
             ("{type='relu'}", "must begin"),
             ("{type='linear'}, {type='relu'}", "must end"),
+            ("{type='linear', outputs=4}, {type='shift-norm'}", "must end with a linear layer"),
             ("{type='linear', outputs=4}, {type='relu'}, {type='shift-norm'}, {type='linear'}", "cannot stand here"),
             ("{type='linear', outputs=4}, {type='relu'}, {type='relu'}, {type='linear'}", "cannot stand here"),
             ("{type='linear', outputs=4, bias=true}, {type='shift-norm'}, {type='linear'}", "has no bias"),
@@ -251,5 +278,13 @@ mod tests {
             let error = resolve(layers).unwrap_err().to_string();
             assert!(error.contains(part), "{layers}: {error}");
         }
+    }
+
+    #[test]
+    fn depth_ends_where_the_format_does() {
+        let layers = |count| "{type='linear', outputs=2}, {type='shift-norm'}, ".repeat(count) + "{type='linear'}";
+        assert_eq!(resolve(&layers(511)).unwrap().stages.len(), 512);
+        let error = resolve(&layers(512)).unwrap_err().to_string();
+        assert!(error.contains("1026 tensors; a model file holds at most 1024"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! `trishift bench`.
 
-use super::output;
+use super::output::{self, say};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -57,10 +57,10 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
                 "cols": shape.columns,
                 "group": shape.group.get(),
                 "runs": measurement.runs,
-            }));
+            }))?;
         } else {
             let weights = measurement.weights_per_ns;
-            println!("{:<12} {:>9.2} GOP/s  {weights:>7.3} weights/ns", measurement.isa, measurement.gops);
+            say!("{:<12} {:>9.2} GOP/s  {weights:>7.3} weights/ns", measurement.isa, measurement.gops);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `trishift eval`: a model file on a data set, by the runtime.
 
-use super::output::{self, percent, thousands};
+use super::output::{self, percent, say, thousands};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -52,22 +52,40 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Part::Train => vec![&data.train],
         Part::All => vec![&data.train, &data.validation, &data.test],
     };
+    let outputs = outputs_of_classes(&model, &data.classes)?;
     let (mut samples, mut correct) = (0, 0);
     let started = Instant::now();
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
         let logits = evaluate::run(&model, part, data.classes.len())?;
-        correct += evaluate::correct(&logits, model.output().len(), &part.labels);
+        let labels: Vec<u16> =
+            part.labels.iter().filter_map(|class| outputs.get(usize::from(*class)).copied()).collect();
+        correct += evaluate::correct(&logits, model.output().len(), &labels);
         samples += part.len();
     }
     anyhow::ensure!(samples > 0, "{} has no such samples; choose others with --part", arguments.data.display());
     let seconds = started.elapsed().as_secs_f64();
     let accuracy = correct as f64 / samples as f64;
     if arguments.json {
-        output::json(&json!({ "accuracy": accuracy, "samples": samples, "correct": correct, "seconds": seconds }));
+        output::json(&json!({ "accuracy": accuracy, "samples": samples, "correct": correct, "seconds": seconds }))?;
     } else {
-        println!("accuracy  {}  ({} of {} samples)", percent(accuracy), correct, thousands(samples as u64));
+        say!("accuracy  {}  ({} of {} samples)", percent(accuracy), correct, thousands(samples as u64));
     }
     Ok(())
+}
+
+/// The model's output for each class of the data: the one of the same name, or of the same number where the model has no
+/// names. Data to judge on may lack classes that the model knows, and then counts the others differently.
+fn outputs_of_classes(model: &Model<'_>, classes: &[String]) -> anyhow::Result<Vec<u16>> {
+    let labels: Vec<&str> = model.labels().collect();
+    let find = |(number, class): (u16, &String)| match labels.iter().position(|label| label == class) {
+        _ if labels.is_empty() => Ok(number),
+        Some(output) => Ok(u16::try_from(output)?),
+        None => anyhow::bail!(
+            "the data has the class {class:?}, the model knows {}; take its samples out or name another --label column",
+            labels.join(", ")
+        ),
+    };
+    (0..=u16::MAX).zip(classes).map(find).collect()
 }
 
 /// The data as it was split in training, from the properties that the trainer left in the file.
@@ -75,7 +93,7 @@ fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<Confi
     let number = |key: &str| property(model, key).map(str::parse::<f64>).transpose();
     let broken = "the model's properties about its data split are not numbers";
     let config = Config {
-        name: model.name().into(),
+        name: "eval".into(),
         data: DataConfig {
             path: Some(arguments.data.clone()),
             label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
@@ -91,6 +109,8 @@ fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<Confi
             batch: 1,
             seed: 0,
             correlation_strength: 1.0,
+            flip_threshold: 1,
+            exponent_threshold: 1,
             learning_rate: 1.0,
         },
     };

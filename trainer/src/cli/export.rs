@@ -1,6 +1,6 @@
 //! `trishift export`: a model file from a run's checkpoint.
 
-use super::output::{self, thousands};
+use super::output::{self, say, thousands};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
@@ -55,12 +55,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "step": step,
             "narrowed_rows": exported.narrowing.rows,
             "zeroed_trits": exported.narrowing.zeroed,
-        }));
+        }))?;
     } else {
-        println!("{out}: {} bytes, step {}", thousands(exported.file.len() as u64), thousands(step));
+        say!("{out}: {} bytes, step {}", thousands(exported.file.len() as u64), thousands(step));
         if exported.narrowing.rows > 0 {
             let narrowing = exported.narrowing;
-            println!("{} rows narrowed to fit int32, {} trits set to 0", narrowing.rows, narrowing.zeroed);
+            say!("{} rows narrowed to fit int32, {} trits set to 0", narrowing.rows, narrowing.zeroed);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `trishift inspect`: what a model file holds.
 
-use super::output::{self, thousands};
+use super::output::{self, say, thousands};
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
@@ -40,12 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "properties": model.properties().map(|(key, value)| (key.into(), value.into())).collect::<serde_json::Map<_, _>>(),
         "layers": layers,
     });
-    if arguments.json {
-        output::json(&summary);
-    } else {
-        print(&model, &summary);
-    }
-    Ok(())
+    if arguments.json { output::json(&summary) } else { print(&model, &summary) }
 }
 
 fn layer(model: &Model<'_>, index: usize, operator: &Operator) -> Value {
@@ -94,26 +89,26 @@ fn matrix(model: &Model<'_>, record: &MatrixRecord) -> serde_json::Map<String, V
     facts.as_object().cloned().unwrap_or_default()
 }
 
-fn print(model: &Model<'_>, summary: &Value) {
-    println!("{}", model.name());
-    println!("  file     {} bytes", thousands(model.file_bytes() as u64));
+fn print(model: &Model<'_>, summary: &Value) -> anyhow::Result<()> {
+    say!("{}", model.name());
+    say!("  file     {} bytes", thousands(model.file_bytes() as u64));
     let bits = summary["bits_per_weight"].as_f64().unwrap_or(0.0);
-    println!("  weights  {} bytes, {bits:.3} bits each", thousands(model.weight_bytes() as u64));
-    println!("  arena    {} bytes a sample", thousands(model.arena_bytes()));
-    println!("  work     {} multiply-accumulates a sample", thousands(model.macs()));
+    say!("  weights  {} bytes, {bits:.3} bits each", thousands(model.weight_bytes() as u64));
+    say!("  arena    {} bytes a sample", thousands(model.arena_bytes()));
+    say!("  work     {} multiply-accumulates a sample", thousands(model.macs()));
     for (key, value) in model.properties().filter(|(_, value)| !value.is_empty()) {
-        println!("  {key:<8} {value}");
+        say!("  {key:<8} {value}");
     }
     let labels: Vec<&str> = model.labels().collect();
     if !labels.is_empty() {
-        println!("  labels   {}", labels.join(", "));
+        say!("  labels   {}", labels.join(", "));
     }
-    println!("\n   # operator    output        weights       group  exponents             zeros     bytes");
+    say!("\n   # operator    output        weights       group  exponents             zeros     bytes");
     for layer in summary["layers"].as_array().into_iter().flatten() {
         let number = |key: &str| layer[key].as_i64();
         let output = format!("{} {}", layer["output_type"].as_str().unwrap_or(""), number("output_len").unwrap_or(0));
         let operator = layer["operator"].as_str().unwrap_or("");
-        print!("{:>4} {operator:<11} {output:<13}", number("index").unwrap_or(0));
+        let mut line = format!("{:>4} {operator:<11} {output:<13}", number("index").unwrap_or(0));
         if let (Some(rows), Some(columns)) = (number("rows"), number("columns")) {
             let exponents = format!(
                 "{}, {}…{}",
@@ -121,7 +116,7 @@ fn print(model: &Model<'_>, summary: &Value) {
                 number("smallest_exponent").unwrap_or(0),
                 number("largest_exponent").unwrap_or(0)
             );
-            print!(
+            line += &format!(
                 " {:<13} {:>5}  {exponents:<20} {:>5.1} % {:>9}",
                 format!("{rows} × {columns}"),
                 number("group").unwrap_or(0),
@@ -129,6 +124,7 @@ fn print(model: &Model<'_>, summary: &Value) {
                 thousands(number("bytes").unwrap_or(0).unsigned_abs())
             );
         }
-        println!();
+        say!("{}", line.trim_end());
     }
+    Ok(())
 }

@@ -1,6 +1,21 @@
 //! What commands print: results on standard output, everything else on standard error.
 
+use anyhow::Context;
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
 use tracing::Level;
+
+/// `println!` for results: what standard output refuses becomes the error of the function around it, not a panic.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::cli::output::line(format_args!($($argument)*))? };
+}
+
+/// `eprintln!` for messages, without its panic.
+macro_rules! tell {
+    ($($argument:tt)*) => { $crate::cli::output::note(format_args!($($argument)*)) };
+}
+
+pub(super) use {say, tell};
 
 /// Log lines on standard error: warnings; with `-v` what is done, with `-vv` details too.
 pub(super) fn start_logging(verbose: u8) {
@@ -14,13 +29,44 @@ pub(super) fn start_logging(verbose: u8) {
 
 /// An error as one line: what failed and why.
 pub(super) fn error(error: &anyhow::Error) {
-    let message = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
-    eprintln!("error: {message}");
+    tell!("error: {}", sentence(error));
+}
+
+/// The causes from the outermost on, without those that the one before has told already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        if !message.ends_with(&cause) {
+            let separator = if message.is_empty() { "" } else { ": " };
+            message.extend([separator, &cause]);
+        }
+    }
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A line on standard error; where that cannot be written, nobody is there to read.
+pub(super) fn note(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A line on standard output. Ends the process where its reader has gone, as `| head` does: nobody wants the rest.
+///
+/// # Errors
+/// Any other reason why it cannot be written, such as a full disk.
+pub(super) fn line(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written.context("cannot write the result to standard output"),
+    }
 }
 
 /// A JSON object as one line on standard output.
-pub(super) fn json(value: &serde_json::Value) {
-    println!("{value}");
+///
+/// # Errors
+/// As [`line`].
+pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<()> {
+    say!("{value}");
+    Ok(())
 }
 
 /// A share as a percentage with two decimals.
@@ -44,6 +90,14 @@ pub(super) fn thousands(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_one_line_without_repetitions() {
+        let disk = io::Error::other("the disk\nis full");
+        let error = anyhow::Error::new(disk).context("cannot write x");
+        assert_eq!(sentence(&error), "cannot write x: the disk is full");
+        assert_eq!(sentence(&anyhow::anyhow!("row 0").context("not valid: row 0")), "not valid: row 0");
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -1,6 +1,6 @@
 //! Shows a run while it goes: a progress bar with loss, accuracy and speed, and Ctrl-C.
 
-use super::output;
+use super::output::{self, tell};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +66,7 @@ impl Observer for Progress {
             output::percent(epoch.train_accuracy),
         );
         if self.lines {
-            eprintln!("{line}");
+            tell!("{line}");
         } else if let Some(bar) = &self.bar {
             bar.println(line);
         }

@@ -1,6 +1,6 @@
 //! `trishift quickstart`: the whole path on the built-in digits.
 
-use super::output::{self, thousands};
+use super::output::{self, say, tell, thousands};
 use super::{Ending, train};
 use clap::Args;
 use serde_json::json;
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let data = run::load(&config)?;
     let folder = RunFolder::create(&path, false)?;
     folder.write_config(&config.to_toml()?)?;
-    eprintln!(
+    tell!(
         "training on {} handwritten digits of 8×8 pixels, {} more are held out",
         thousands(data.train.len() as u64),
         thousands(data.test.len() as u64)
@@ -53,17 +53,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
             "bits_per_weight": outcome.bits_per_weight,
             "arena_bytes": outcome.arena_bytes,
             "model": outcome.model,
-        }));
+        }))?;
         return Ok(Ending::Done);
     }
-    train::print(&outcome);
+    train::print(&outcome)?;
     let model = outcome.model.display();
-    println!("\nNext:");
-    println!("  trishift inspect {model}");
-    println!("  trishift eval {model} --data builtin:digits");
-    println!("  trishift train --preset mnist-mlp --data FOLDER-WITH-MNIST --out runs/mnist");
-    println!("  trishift train --preset digits-mlp --data YOUR.csv --out runs/mine");
-    println!("(from a checkout: cargo run --release -p trishift-trainer -- in place of trishift)");
+    say!("\nNext:");
+    say!("  trishift inspect {model}");
+    say!("  trishift eval {model} --data builtin:digits");
+    say!("  trishift train --preset mnist-mlp --data FOLDER-WITH-MNIST --out runs/mnist");
+    say!("  trishift train --preset digits-mlp --data YOUR.csv --out runs/mine");
+    say!("(from a checkout: cargo run --release -p trishift-trainer -- in place of trishift)");
     Ok(Ending::Done)
 }
 

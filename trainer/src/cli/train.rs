@@ -1,7 +1,7 @@
 //! `trishift train`.
 
 use super::Ending;
-use super::output::{self, percent, thousands};
+use super::output::{self, percent, say, tell, thousands};
 use super::progress::Progress;
 use anyhow::Context;
 use clap::Args;
@@ -68,7 +68,7 @@ struct Settings {
     /// Columns that share one exponent: 4, 6, 8, 16, 20, 32, 40, 64, 80, 96.
     #[arg(long, value_name = "G", conflicts_with = "resume")]
     group: Option<u32>,
-    /// Update rule: flip-correlation, correlation, straight-through.
+    /// Update rule: flip-correlation, latent, integrating-correlation, correlation, flip, exponent, straight-through.
     #[arg(long, value_name = "RULE", conflicts_with = "resume")]
     rule: Option<String>,
     /// Seed of weights and sample order.
@@ -89,6 +89,12 @@ struct Settings {
     /// Strength S of correlation.
     #[arg(long, value_name = "S", conflicts_with = "resume")]
     correlation_strength: Option<f64>,
+    /// Threshold τ of flip: votes it takes to move a trit.
+    #[arg(long, value_name = "VOTES", conflicts_with = "resume")]
+    flip_threshold: Option<u8>,
+    /// Threshold τ of exponent: votes it takes to move an exponent.
+    #[arg(long, value_name = "VOTES", conflicts_with = "resume")]
+    exponent_threshold: Option<u8>,
 }
 
 impl Settings {
@@ -98,6 +104,8 @@ impl Settings {
         training.batch = self.batch.unwrap_or(training.batch);
         training.seed = self.seed.unwrap_or(training.seed);
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
+        training.flip_threshold = self.flip_threshold.unwrap_or(training.flip_threshold);
+        training.exponent_threshold = self.exponent_threshold.unwrap_or(training.exponent_threshold);
         training.correlation_strength = self.correlation_strength.unwrap_or(training.correlation_strength);
         if let Some(rule) = &self.rule {
             training.rule = rule.parse()?;
@@ -167,9 +175,9 @@ fn resume(arguments: &Arguments, folder: &Path) -> anyhow::Result<Ending> {
 fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments) -> anyhow::Result<Ending> {
     let Some(outcome) = train_to_end(&mut run, folder, arguments.quiet)? else { return Ok(Ending::Interrupted) };
     if arguments.json {
-        output::json(&to_json(&outcome));
+        output::json(&to_json(&outcome))?;
     } else {
-        print(&outcome);
+        print(&outcome)?;
     }
     Ok(Ending::Done)
 }
@@ -182,7 +190,7 @@ pub(super) fn train_to_end(run: &mut Run<'_>, folder: &RunFolder, quiet: bool) -
     match ending? {
         run::Ending::Finished => Ok(Some(run.finish().context("the run is trained, but its model could not be made")?)),
         run::Ending::Interrupted => {
-            eprintln!("interrupted; go on with: trishift train --resume {}", folder.path().display());
+            tell!("interrupted; go on with: trishift train --resume {}", folder.path().display());
             Ok(None)
         }
     }
@@ -212,34 +220,38 @@ fn to_json(outcome: &Outcome) -> serde_json::Value {
 }
 
 /// The result for people.
-pub(super) fn print(outcome: &Outcome) {
+pub(super) fn print(outcome: &Outcome) -> anyhow::Result<()> {
     let samples = thousands(outcome.samples as u64);
     match outcome.accuracy() {
         Some(accuracy) => {
-            println!("accuracy          {}  ({} of {samples} test samples)", percent(accuracy), outcome.correct);
+            say!("accuracy          {}  ({} of {samples} test samples)", percent(accuracy), outcome.correct);
         }
-        None => println!("accuracy          not measured: the data has no test samples; hold some out with --test 0.2"),
+        None => say!("accuracy          not measured: the data has no test samples; hold some out with --test 0.2"),
     }
-    println!("on training data  {}", percent(outcome.train_accuracy));
+    say!("on training data  {}", percent(outcome.train_accuracy));
     if outcome.samples > 0 {
-        println!(
+        say!(
             "export            {} correct before, {} after; {} of {samples} classes changed",
-            outcome.correct_before_export, outcome.correct, outcome.differing_classes,
+            outcome.correct_before_export,
+            outcome.correct,
+            outcome.differing_classes,
         );
         if outcome.narrowing.rows > 0 {
-            println!(
+            say!(
                 "                  {} rows narrowed to fit int32, {} trits set to 0",
-                outcome.narrowing.rows, outcome.narrowing.zeroed
+                outcome.narrowing.rows,
+                outcome.narrowing.zeroed
             );
         }
-        println!("mismatches        {}  (integers, runtime against trainer)", outcome.mismatches);
+        say!("mismatches        {}  (integers, runtime against trainer)", outcome.mismatches);
     }
-    println!(
+    say!(
         "model             {}  ({} bytes, {:.2} bits a weight)",
         outcome.model.display(),
         thousands(outcome.model_bytes as u64),
         outcome.bits_per_weight
     );
-    println!("arena             {} bytes", thousands(outcome.arena_bytes));
-    println!("training          {:.1} s, {} samples/s", outcome.seconds, thousands(outcome.samples_per_second as u64));
+    say!("arena             {} bytes", thousands(outcome.arena_bytes));
+    say!("training          {:.1} s, {} samples/s", outcome.seconds, thousands(outcome.samples_per_second as u64));
+    Ok(())
 }

@@ -4,9 +4,9 @@
 //! seen): `q = clip(round(4·λ·G/s), ±127)`, `B = clip(B − 16·q, ±2^20)`.
 
 use super::gradient::{Gradient, ordered_sum};
+use super::magnitude::VoteScale;
 use super::{Step, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
-use crate::rule::flip_correlation::VoteScale;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 
 /// Bits below one output step.

@@ -9,12 +9,11 @@
 //! magnitude away.
 
 use super::bias::VotedBias;
-use super::gradient::{Gradient, PANEL_ROWS, with_buffer};
+use super::gradient::Gradient;
 use super::initial::{self, Draw};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary};
+use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, expand, votes};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
-use rayon::prelude::*;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 
 /// One layer under this rule.
@@ -57,18 +56,11 @@ impl Correlation {
 
 impl LayerState for Correlation {
     fn weights(&self, first_row: usize, weights: &mut [f32]) {
-        let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
-        let trits = self.trits[first_row * columns..].chunks(columns);
-        let exponents = self.exponents[first_row * groups..].chunks(groups);
-        let corr = self.corr[first_row * groups..].chunks(groups);
-        for (((weights, trits), exponents), corr) in weights.chunks_mut(columns).zip(trits).zip(exponents).zip(corr) {
-            let scales = exponents.iter().zip(corr).map(|(e, corr)| self.effective(*e, *corr).exp2());
-            for ((weights, trits), scale) in weights.chunks_mut(group).zip(trits.chunks(group)).zip(scales) {
-                for (weight, trit) in weights.iter_mut().zip(trits) {
-                    *weight = f32::from(*trit) * scale;
-                }
-            }
-        }
+        let scale = |group: usize| {
+            let state = self.exponents.get(group).zip(self.corr.get(group));
+            state.map_or(0.0, |(exponent, corr)| self.effective(*exponent, *corr).exp2())
+        };
+        expand::expand(&self.stage, first_row, &self.trits, weights, scale);
     }
 
     fn ternary(&self) -> Ternary {
@@ -82,24 +74,11 @@ impl LayerState for Correlation {
     }
 
     fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
-        let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
-        let trits = self.trits.par_chunks(PANEL_ROWS * columns);
-        let corr = self.corr.par_chunks_mut(PANEL_ROWS * groups);
-        trits.zip(corr).enumerate().for_each(|(panel, (trits, corr))| {
-            let first = panel * PANEL_ROWS;
-            with_buffer(trits.len(), |buffer| {
-                gradient.panel(first..first + trits.len() / columns, buffer);
-                let rows = trits.chunks(columns).zip(buffer.chunks(columns)).zip(corr.chunks_mut(groups));
-                for ((trits, gradient), corr) in rows {
-                    for ((corr, trits), gradient) in
-                        corr.iter_mut().zip(trits.chunks(group)).zip(gradient.chunks(group))
-                    {
-                        let sign = |d: &f32| i64::from(*d > 0.0) - i64::from(*d < 0.0);
-                        let score: i64 = trits.iter().zip(gradient).map(|(t, d)| i64::from(*t) * sign(d)).sum();
-                        *corr = corr.saturating_sub(score);
-                    }
-                }
-            });
+        let group = self.stage.group.get();
+        votes::for_each_row(&self.stage, gradient, &mut self.trits, &mut self.corr, |trits, corr, gradient| {
+            for ((corr, trits), gradient) in corr.iter_mut().zip(trits.chunks(group)).zip(gradient.chunks(group)) {
+                *corr = corr.saturating_sub(votes::score(gradient, trits));
+            }
         });
         self.step = self.step.saturating_add(1);
         self.bias.update(gradient, step);

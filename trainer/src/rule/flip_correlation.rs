@@ -13,11 +13,10 @@
 //! State per weight: one trit, one int8; per group: int8 and a correlation within ±2^15.
 
 use super::bias::VotedBias;
-use super::gradient::{
-    Gradient, PANEL_ROWS, from_bfloat16, ordered_sum, rounded_log2_of_root, sum_of_squares, to_bfloat16, with_buffer,
-};
+use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, power_of_two};
+use super::magnitude::{MagnitudeVotes, vote};
+use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, expand, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use rayon::prelude::*;
@@ -41,43 +40,6 @@ const CORRELATION_LIMIT: i64 = 4 << CORRELATION_BITS;
 /// Added to the last layer's initial exponents.
 const LAST_LAYER_GAIN: i8 = 2;
 
-/// Largest gradient (in weights) kept whole between finding the scale and voting; larger ones are computed twice.
-const DENSE_LIMIT: usize = 1 << 21;
-
-/// The scale of a layer's votes: a power of two that follows the gradient, with a floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct VoteScale {
-    /// Largest exponent so far; `i8::MIN` before the first.
-    largest: i8,
-}
-
-impl VoteScale {
-    /// The floor lies this many powers of two below the largest scale so far.
-    const FLOOR: i32 = 8;
-
-    pub(super) const fn new() -> Self {
-        Self { largest: i8::MIN }
-    }
-
-    /// The exponent of the scale for this mean square; `None` where the gradient is zero, and nobody votes.
-    pub(super) fn next(&mut self, mean_square: f64) -> Option<i32> {
-        let exponent = rounded_log2_of_root(mean_square)?.clamp(-126, 126);
-        self.largest = self.largest.max(exponent as i8);
-        Some(exponent.max(i32::from(self.largest) - Self::FLOOR))
-    }
-
-    pub(super) fn save(&self, name: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
-        writer.push(name, 1, StateValues::I8(&[self.largest]))
-    }
-
-    pub(super) fn load(&mut self, name: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
-        for value in reader.i8s(name, 1)? {
-            self.largest = value;
-        }
-        Ok(())
-    }
-}
-
 /// One layer under this rule.
 #[derive(Debug)]
 pub(super) struct FlipCorrelation {
@@ -86,14 +48,8 @@ pub(super) struct FlipCorrelation {
     exponents: Vec<i8>,
     corr: Vec<i64>,
     flips: Vec<i8>,
-    scale: VoteScale,
+    votes: MagnitudeVotes,
     bias: VotedBias,
-    /// Gradients between the two passes, in bfloat16; scratch, not state.
-    dense: Vec<u16>,
-    /// Sums of squares of the rows; scratch.
-    row_squares: Vec<f64>,
-    /// Largest layer whose gradient is kept whole.
-    dense_limit: usize,
 }
 
 impl FlipCorrelation {
@@ -110,89 +66,39 @@ impl FlipCorrelation {
             flips: vec![0; trits.len()],
             trits,
             exponents,
-            scale: VoteScale::new(),
+            votes: MagnitudeVotes::new(stage),
             bias: VotedBias::new(stage.rows, stage.bias),
-            dense: Vec::new(),
-            row_squares: vec![0.0; stage.rows],
-            dense_limit: DENSE_LIMIT,
         }
-    }
-
-    /// The mean of D², and D itself in `self.dense` where the layer is small enough.
-    fn mean_square(&mut self, gradient: &Gradient<'_>) -> f64 {
-        let columns = self.stage.columns;
-        let keep = self.stage.weights() <= self.dense_limit;
-        if keep {
-            self.dense.resize(self.stage.weights(), 0);
-            let panels = self.dense.par_chunks_mut(PANEL_ROWS * columns);
-            panels.zip(self.row_squares.par_chunks_mut(PANEL_ROWS)).enumerate().for_each(
-                |(panel, (dense, squares))| {
-                    votes_of_panel(gradient, panel, dense);
-                    for (square, row) in squares.iter_mut().zip(dense.chunks(columns)) {
-                        *square = sum_of_squares(row);
-                    }
-                },
-            );
-        } else {
-            self.row_squares.par_chunks_mut(PANEL_ROWS).enumerate().for_each(|(panel, squares)| {
-                let mut dense = vec![0; squares.len() * columns];
-                votes_of_panel(gradient, panel, &mut dense);
-                for (square, row) in squares.iter_mut().zip(dense.chunks(columns)) {
-                    *square = sum_of_squares(row);
-                }
-            });
-        }
-        ordered_sum(&self.row_squares) / self.stage.weights() as f64
     }
 
     /// Steps 3 and 4 for every weight, given the votes' factor 4·λ/s.
     fn vote(&mut self, gradient: &Gradient<'_>, factor: f32, correlation_step: i64) {
         let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
-        let dense = &self.dense;
-        let kept = self.stage.weights() <= self.dense_limit;
+        let votes = &self.votes;
         let trits = self.trits.par_chunks_mut(PANEL_ROWS * columns);
         let flips = self.flips.par_chunks_mut(PANEL_ROWS * columns);
         let corr = self.corr.par_chunks_mut(PANEL_ROWS * groups);
         trits.zip(flips).zip(corr).enumerate().for_each(|(panel, ((trits, flips), corr))| {
-            let recomputed = if kept {
-                Vec::new()
-            } else {
-                let mut dense = vec![0; trits.len()];
-                votes_of_panel(gradient, panel, &mut dense);
-                dense
-            };
-            let start = panel * PANEL_ROWS * columns;
-            let panel_gradient = if kept { &dense[start..start + trits.len()] } else { &recomputed };
-            let mut products = vec![0i16; columns];
-            let rows = trits.chunks_mut(columns).zip(flips.chunks_mut(columns)).zip(corr.chunks_mut(groups));
-            for (((trits, flips), corr), gradient) in rows.zip(panel_gradient.chunks(columns)) {
-                flip_row(gradient, factor, trits, flips, &mut products);
-                for (corr, products) in corr.iter_mut().zip(products.chunks(group)) {
-                    let score: i32 = products.iter().map(|product| i32::from(*product)).sum();
-                    *corr = (*corr - correlation_step * i64::from(score)).clamp(-CORRELATION_LIMIT, CORRELATION_LIMIT);
+            votes.with_panel(gradient, panel, trits.len(), |gradient| {
+                let mut products = vec![0i16; columns];
+                let rows = trits.chunks_mut(columns).zip(flips.chunks_mut(columns)).zip(corr.chunks_mut(groups));
+                for (((trits, flips), corr), gradient) in rows.zip(gradient.chunks(columns)) {
+                    flip_row(gradient, factor, trits, flips, &mut products);
+                    for (corr, products) in corr.iter_mut().zip(products.chunks(group)) {
+                        let score: i32 = products.iter().map(|product| i32::from(*product)).sum();
+                        *corr = moved_correlation(*corr, correlation_step, score);
+                    }
                 }
-            }
+            });
         });
     }
-}
-
-/// Rows of one panel of D, in bfloat16.
-fn votes_of_panel(gradient: &Gradient<'_>, panel: usize, dense: &mut [u16]) {
-    let first = panel * PANEL_ROWS;
-    let rows = first..first + dense.len() / gradient.columns().max(1);
-    with_buffer(dense.len(), |buffer| {
-        gradient.panel(rows, buffer);
-        for (dense, value) in dense.iter_mut().zip(buffer) {
-            *dense = to_bfloat16(*value);
-        }
-    });
 }
 
 /// Votes and flips of one row; `products` receives q·T with T as before.
 fn flip_row(gradient: &[u16], factor: f32, trits: &mut [i8], flips: &mut [i8], products: &mut [i16]) {
     let lanes = gradient.iter().zip(trits).zip(flips).zip(products);
     for (((gradient, trit), flip), product) in lanes {
-        let vote = round_to_even((from_bfloat16(*gradient) * factor).clamp(-127.0, 127.0));
+        let vote = vote(*gradient, factor);
         let old = i32::from(*trit);
         *product = (vote * old) as i16;
         let moved = (i32::from(*flip) - vote).clamp(-128, 127);
@@ -203,38 +109,38 @@ fn flip_row(gradient: &[u16], factor: f32, trits: &mut [i8], flips: &mut [i8], p
     }
 }
 
-/// Rounds |value| ≤ 2^22 to the nearest integer, halves to even, without a library call: adding 1.5·2^23 leaves the
-/// integer in the low bits.
-#[inline(always)]
-fn round_to_even(value: f32) -> i32 {
-    const MAGIC: f32 = 12_582_912.0;
-    (value + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32
+/// The factor 4·λ/s that turns gradients into votes.
+pub(super) fn vote_factor(step: Step, exponent: i32) -> f32 {
+    VOTE_GAIN * step.lambda * power_of_two(-exponent)
 }
 
-/// The exponent that the forward pass uses.
-fn effective(exponent: i8, corr: i64) -> i32 {
+/// How far one vote moves a correlation: max(1, round(16·λ)).
+pub(super) fn correlation_step(step: Step) -> i64 {
+    (CORRELATION_STEP * step.lambda).round_ties_even().max(1.0) as i64
+}
+
+/// A correlation after votes of this score.
+pub(super) fn moved_correlation(corr: i64, step: i64, score: i32) -> i64 {
+    (corr - step * i64::from(score)).clamp(-CORRELATION_LIMIT, CORRELATION_LIMIT)
+}
+
+/// The exponent that forward pass and export use: E bent by its correlation, which counts 2^13 to one exponent.
+pub(super) fn bent_exponent(exponent: i8, corr: i64) -> i32 {
     let shift = (corr + (1 << (CORRELATION_BITS - 1))) >> CORRELATION_BITS;
     (i32::from(exponent) + shift as i32).clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end())
 }
 
 impl LayerState for FlipCorrelation {
     fn weights(&self, first_row: usize, weights: &mut [f32]) {
-        let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
-        let trits = self.trits[first_row * columns..].chunks(columns);
-        let exponents = self.exponents[first_row * groups..].chunks(groups);
-        let corr = self.corr[first_row * groups..].chunks(groups);
-        for (((weights, trits), exponents), corr) in weights.chunks_mut(columns).zip(trits).zip(exponents).zip(corr) {
-            let scales = exponents.iter().zip(corr).map(|(e, corr)| power_of_two(effective(*e, *corr)));
-            for ((weights, trits), scale) in weights.chunks_mut(group).zip(trits.chunks(group)).zip(scales) {
-                for (weight, trit) in weights.iter_mut().zip(trits) {
-                    *weight = f32::from(*trit) * scale;
-                }
-            }
-        }
+        let scale = |group: usize| {
+            let state = self.exponents.get(group).zip(self.corr.get(group));
+            state.map_or(0.0, |(exponent, corr)| power_of_two(bent_exponent(*exponent, *corr)))
+        };
+        expand::expand(&self.stage, first_row, &self.trits, weights, scale);
     }
 
     fn ternary(&self) -> Ternary {
-        let exponents = self.exponents.iter().zip(&self.corr).map(|(e, corr)| effective(*e, *corr) as i8);
+        let exponents = self.exponents.iter().zip(&self.corr).map(|(e, corr)| bent_exponent(*e, *corr) as i8);
         Ternary { trits: self.trits.clone(), exponents: exponents.collect() }
     }
 
@@ -243,11 +149,8 @@ impl LayerState for FlipCorrelation {
     }
 
     fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
-        let mean = self.mean_square(gradient);
-        if let Some(exponent) = self.scale.next(mean) {
-            let factor = VOTE_GAIN * step.lambda * power_of_two(-exponent);
-            let correlation_step = (CORRELATION_STEP * step.lambda).round_ties_even().max(1.0) as i64;
-            self.vote(gradient, factor, correlation_step);
+        if let Some(exponent) = self.votes.find_scale(gradient) {
+            self.vote(gradient, vote_factor(step, exponent), correlation_step(step));
         }
         self.bias.update(gradient, step);
     }
@@ -258,7 +161,7 @@ impl LayerState for FlipCorrelation {
         writer.push(&format!("{prefix}.exponents"), rows, StateValues::I8(&self.exponents))?;
         writer.push(&format!("{prefix}.corr"), rows, StateValues::I64(&self.corr))?;
         writer.push(&format!("{prefix}.flips"), rows, StateValues::I8(&self.flips))?;
-        self.scale.save(&format!("{prefix}.scale"), writer)?;
+        self.votes.save(prefix, writer)?;
         self.bias.save(prefix, writer)
     }
 
@@ -268,7 +171,7 @@ impl LayerState for FlipCorrelation {
         self.exponents = reader.i8s(&format!("{prefix}.exponents"), groups)?;
         self.corr = reader.i64s(&format!("{prefix}.corr"), groups)?;
         self.flips = reader.i8s(&format!("{prefix}.flips"), weights)?;
-        self.scale.load(&format!("{prefix}.scale"), reader)?;
+        self.votes.load(prefix, reader)?;
         self.bias.load(prefix, reader)
     }
 
@@ -347,7 +250,7 @@ mod tests {
             let group = GroupSize::ALL[group].get();
             let mut kept = layer(rows, columns, group as u32);
             let mut streamed = layer(rows, columns, group as u32);
-            streamed.dense_limit = 0;
+            streamed.votes.always_stream();
             let wide = |values: &[i8]| values.iter().map(|v| i64::from(*v)).collect::<Vec<_>>();
             let mut naive = Naive {
                 trits: wide(&kept.trits),
@@ -379,9 +282,9 @@ mod tests {
     #[test]
     fn zero_gradients_change_nothing() {
         let mut layer = layer(3, 10, 4);
-        let before = (layer.trits.clone(), layer.flips.clone(), layer.corr.clone(), layer.scale);
+        let before = (layer.trits.clone(), layer.flips.clone(), layer.corr.clone());
         update(&mut layer, &[0.0; 30], 1.0);
-        assert_eq!((layer.trits, layer.flips, layer.corr, layer.scale), before);
+        assert_eq!((layer.trits, layer.flips, layer.corr), before);
     }
 
     #[test]
@@ -395,10 +298,10 @@ mod tests {
             update(&mut layer, &[-1.0; 4], 1.0);
         }
         assert_eq!((layer.corr[0], layer.ternary().exponents[0]), (CORRELATION_LIMIT, 1));
-        assert_eq!(effective(-14, -CORRELATION_LIMIT), -14);
-        assert_eq!(effective(0, (1 << 12) - 1), 0);
-        assert_eq!(effective(0, 1 << 12), 1);
-        assert_eq!(effective(0, -(1 << 12) - 1), -1);
+        assert_eq!(bent_exponent(-14, -CORRELATION_LIMIT), -14);
+        assert_eq!(bent_exponent(0, (1 << 12) - 1), 0);
+        assert_eq!(bent_exponent(0, 1 << 12), 1);
+        assert_eq!(bent_exponent(0, -(1 << 12) - 1), -1);
     }
 
     #[test]

@@ -6,10 +6,17 @@
 
 mod bias;
 mod correlation;
+mod expand;
+mod exponent;
+mod flip;
 mod flip_correlation;
 pub mod gradient;
 pub mod initial;
+mod integrating_correlation;
+mod latent;
+mod magnitude;
 mod straight_through;
+mod votes;
 
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::config::{Config, ConfigError};
@@ -25,21 +32,41 @@ pub enum RuleName {
     /// Integer flip + correlation, the rule to use. See `rule/flip_correlation.rs`.
     #[default]
     FlipCorrelation,
+    /// Integer latent weights, for noisy gradients and networks that underfit. See `rule/latent.rs`.
+    Latent,
+    /// Flip + correlation without flips. See `rule/integrating_correlation.rs`.
+    IntegratingCorrelation,
     /// The original rule: sign votes correlated with fixed trits. See `rule/correlation.rs`.
     Correlation,
+    /// Trit flips by sign votes. See `rule/flip.rs`.
+    Flip,
+    /// Exponent steps by sign votes. See `rule/exponent.rs`.
+    Exponent,
     /// Floating-point baseline: latent weights, Adam. See `rule/straight_through.rs`.
     StraightThrough,
 }
 
 impl RuleName {
     /// Every rule.
-    pub const ALL: [Self; 3] = [Self::FlipCorrelation, Self::Correlation, Self::StraightThrough];
+    pub const ALL: [Self; 7] = [
+        Self::FlipCorrelation,
+        Self::Latent,
+        Self::IntegratingCorrelation,
+        Self::Correlation,
+        Self::Flip,
+        Self::Exponent,
+        Self::StraightThrough,
+    ];
 
     /// The name on the command line and in files.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FlipCorrelation => "flip-correlation",
+            Self::Latent => "latent",
+            Self::IntegratingCorrelation => "integrating-correlation",
             Self::Correlation => "correlation",
+            Self::Flip => "flip",
+            Self::Exponent => "exponent",
             Self::StraightThrough => "straight-through",
         }
     }
@@ -58,7 +85,8 @@ impl std::str::FromStr for RuleName {
         Self::ALL.into_iter().find(|rule| rule.as_str() == name).ok_or_else(|| ConfigError::Value {
             setting: "rule",
             value: name.into(),
-            expected: "the rules are flip-correlation, correlation, straight-through",
+            expected: "the rules are flip-correlation, latent, integrating-correlation, correlation, flip, exponent, \
+                       straight-through",
         })
     }
 }
@@ -119,6 +147,10 @@ pub fn create(config: &Config, stage: &Stage, index: usize) -> Box<dyn LayerStat
     let is_last = stage.output == StageOutput::Logits;
     match training.rule {
         RuleName::FlipCorrelation => Box::new(flip_correlation::FlipCorrelation::new(stage, draw, is_last)),
+        RuleName::Latent => Box::new(latent::Latent::new(stage, draw)),
+        RuleName::IntegratingCorrelation => Box::new(integrating_correlation::IntegratingCorrelation::new(stage, draw)),
+        RuleName::Flip => Box::new(flip::Flip::new(stage, draw, training.flip_threshold)),
+        RuleName::Exponent => Box::new(exponent::Exponent::new(stage, draw, training.exponent_threshold)),
         RuleName::Correlation => {
             Box::new(correlation::Correlation::new(stage, draw, training.correlation_strength as f32))
         }

@@ -24,8 +24,18 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// It is not a run's folder.
-    #[error("{path} holds no run: there is no checkpoint.tsc in it", path = path.display())]
+    #[error("{path} holds no run: there is no checkpoint.tsc in it; name a folder that train --out has made", path = path.display())]
     NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Its run has left no checkpoint.
+    #[error(
+        "the run in {path} was stopped before its first checkpoint; \
+         begin it again with --config {path}/config.toml --out {path} --overwrite",
+        path = path.display()
+    )]
+    NoCheckpoint {
         /// The folder.
         path: PathBuf,
     },
@@ -91,6 +101,7 @@ impl RunFolder {
             return Err(FolderError::Exists { path: path.into() });
         }
         fs::create_dir_all(path).map_err(create)?;
+        folder.remove_leftovers();
         for file in [folder.checkpoint(), folder.metrics(), folder.model(), folder.config()] {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -105,10 +116,22 @@ impl RunFolder {
     /// A folder that holds a run.
     ///
     /// # Errors
-    /// [`FolderError::NoRun`] where it holds none.
+    /// [`FolderError::NoRun`] where it holds none, [`FolderError::NoCheckpoint`] where it holds only the beginning of one.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let folder = Self { path: path.into() };
-        if folder.checkpoint().is_file() { Ok(folder) } else { Err(FolderError::NoRun { path: path.into() }) }
+        match (folder.checkpoint().is_file(), folder.config().is_file()) {
+            (true, _) => Ok(folder),
+            (false, true) => Err(FolderError::NoCheckpoint { path: path.into() }),
+            (false, false) => Err(FolderError::NoRun { path: path.into() }),
+        }
+    }
+
+    /// Removes what a process left that was killed while it wrote a file. What cannot be removed does no harm.
+    pub fn remove_leftovers(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(file::ASIDE_PREFIX)) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 
     /// The folder itself.
@@ -192,10 +215,23 @@ mod tests {
         let folder = RunFolder::create(&path, false).unwrap();
         folder.append_metrics(&epoch(10)).unwrap();
         fs::write(path.join("notes.txt"), "mine").unwrap();
+        fs::write(path.join(".trishift-x1y2"), "half a checkpoi").unwrap();
         let error = RunFolder::create(&path, false).unwrap_err().to_string();
         assert!(error.contains("--resume") && error.contains("--overwrite"), "{error}");
         RunFolder::create(&path, true).unwrap();
-        assert!(!folder.metrics().exists() && path.join("notes.txt").exists());
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+    }
+
+    #[test]
+    fn folders_without_a_checkpoint_say_what_to_do() {
+        let parent = tempfile::tempdir().unwrap();
+        let error = RunFolder::open(parent.path()).unwrap_err().to_string();
+        assert!(error.contains("holds no run") && error.contains("--out"), "{error}");
+        let folder = RunFolder::create(&parent.path().join("run"), false).unwrap();
+        folder.write_config("").unwrap();
+        let error = RunFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("before its first checkpoint") && error.contains("--overwrite"), "{error}");
     }
 
     #[test]

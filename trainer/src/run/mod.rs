@@ -139,6 +139,7 @@ impl<'a> Run<'a> {
         self.progress = reader.progress(self.fingerprint)?;
         self.backend.load(reader)?;
         tracing::info!(step = self.progress.step, "resumed");
+        self.folder.remove_leftovers();
         self.folder.keep_metrics_until(self.progress.step)?;
         Ok(())
     }
@@ -164,6 +165,10 @@ impl<'a> Run<'a> {
     /// [`RunError`] where a file cannot be written or the loss is not finite.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Ending, RunError> {
         let (per_epoch, total) = (self.steps_per_epoch(), self.total_steps());
+        if self.progress.step == 0 {
+            // From here on there is always something to resume.
+            self.save()?;
+        }
         let mut saved = Instant::now();
         let mut stretch = 1;
         while self.progress.step < total {

@@ -25,7 +25,11 @@ pub fn load(config: &Config) -> Result<Prepared, RunError> {
 /// As [`load`].
 pub fn load_with(config: &Config, scales: &[InputScale]) -> Result<Prepared, RunError> {
     let source = read(config)?;
-    let split = split_options(config, &source);
+    let mut split = split_options(config, &source);
+    if source.test.is_some() {
+        // What the training data held out says nothing about data that has test samples of its own.
+        split.test = 0.0;
+    }
     Ok(data::prepare_with(source, &split, scales)?)
 }
 

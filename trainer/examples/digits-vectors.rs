@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let model = Model::parse(&bytes).with_context(|| format!("{} cannot be used", file.display()))?;
 
     let scales: Vec<_> = model.input_scales().collect();
-    let data = run::load_with(&Config::preset("digits-mlp")?, &scales)?.test;
+    let data = run::load_with(&Config::preset("digits-mlp")?.data, &scales)?.test;
     ensure!(
         model.input().len() == data.features(),
         "the model takes {} values, a digit has {}",

@@ -273,11 +273,7 @@ impl Config {
         for (setting, threshold, accepted, expected) in thresholds {
             check(accepted.contains(&threshold), setting, threshold.to_string(), expected)?;
         }
-        for (setting, share) in [("test", self.data.test.unwrap_or(0.0)), ("validation", self.data.validation)] {
-            let fits = (0.0..1.0).contains(&share);
-            check(fits, setting, share.to_string(), "a share from 0 to below 1 is needed, such as 0.1")?;
-        }
-        Ok(())
+        self.data.validate()
     }
 
     /// The group size.
@@ -290,6 +286,22 @@ impl Config {
             value: self.network.group.to_string(),
             expected: "the group sizes are 4, 6, 8, 16, 20, 32, 40, 64, 80, 96",
         })
+    }
+}
+
+impl DataConfig {
+    /// Checks the shares.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] says what is accepted.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (setting, share) in [("test", self.test.unwrap_or(0.0)), ("validation", self.validation)] {
+            if !(0.0..1.0).contains(&share) {
+                let expected = "a share from 0 to below 1 is needed, such as 0.1";
+                return Err(ConfigError::Value { setting, value: share.to_string(), expected });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use trishift::Model;
 use trishift_format::InputScale;
-use trishift_trainer::config::{Config, DataConfig, NetworkConfig, Scaling, TrainingConfig};
-use trishift_trainer::rule::RuleName;
+use trishift_trainer::config::{DataConfig, Scaling};
 use trishift_trainer::{evaluate, run};
 
 /// Options of `eval`.
@@ -89,33 +88,17 @@ fn outputs_of_classes(model: &Model<'_>, classes: &[String]) -> anyhow::Result<V
 }
 
 /// The data as it was split in training, from the properties that the trainer left in the file.
-fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<Config> {
+fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<DataConfig> {
     let number = |key: &str| property(model, key).map(str::parse::<f64>).transpose();
     let broken = "the model's properties about its data split are not numbers";
-    let config = Config {
-        name: "eval".into(),
-        data: DataConfig {
-            path: Some(arguments.data.clone()),
-            label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
-            scaling: Scaling::default(),
-            test: number("test").context(broken)?,
-            validation: number("validation").context(broken)?.unwrap_or(0.0),
-            split_seed: property(model, "split-seed").map(str::parse).transpose().context(broken)?.unwrap_or(0),
-        },
-        network: NetworkConfig { group: 32, layers: Vec::new() },
-        training: TrainingConfig {
-            rule: RuleName::default(),
-            epochs: 1,
-            batch: 1,
-            seed: 0,
-            correlation_strength: 1.0,
-            flip_threshold: 1,
-            exponent_threshold: 1,
-            learning_rate: 1.0,
-        },
-    };
-    config.validate().context(broken)?;
-    Ok(config)
+    Ok(DataConfig {
+        path: Some(arguments.data.clone()),
+        label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
+        scaling: Scaling::default(),
+        test: number("test").context(broken)?,
+        validation: number("validation").context(broken)?.unwrap_or(0.0),
+        split_seed: property(model, "split-seed").map(str::parse).transpose().context(broken)?.unwrap_or(0),
+    })
 }
 
 fn property<'a>(model: &Model<'a>, key: &str) -> Option<&'a str> {

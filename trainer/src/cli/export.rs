@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.data.is_some() {
         config.data.path.clone_from(&arguments.data);
     }
-    let data = run::load(&config)?;
+    let data = run::load(&config.data)?;
     reader.progress(checkpoint::fingerprint(&data))?;
     let network = Network::resolve(&config, data.train.features(), data.classes.len())?;
     let stages = network.stages.iter().enumerate();

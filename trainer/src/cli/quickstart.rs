@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let device = arguments.device.parse::<Device>()?.resolve()?;
     let config = Config::preset("digits-mlp")?;
     let path = arguments.out.clone().unwrap_or_else(free_folder);
-    let data = run::load(&config)?;
+    let data = run::load(&config.data)?;
     let folder = RunFolder::create(&path, false)?;
     folder.write_config(&config.to_toml()?)?;
     tell!(

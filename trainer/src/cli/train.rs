@@ -143,7 +143,7 @@ fn start(arguments: &Arguments) -> anyhow::Result<Ending> {
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     // The folder is made only once the data has been read; but a run that cannot begin for its folder says so at once.
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
-    let data = run::load(&config)?;
+    let data = run::load(&config.data)?;
     trishift_trainer::network::Network::resolve(&config, data.train.features(), data.classes.len())?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
@@ -166,7 +166,7 @@ fn resume(arguments: &Arguments, folder: &Path) -> anyhow::Result<Ending> {
     if arguments.data.is_some() {
         config.data.path.clone_from(&arguments.data);
     }
-    let data = run::load(&config)?;
+    let data = run::load(&config.data)?;
     let mut run = Run::new(&config, &data, &folder)?;
     run.restore(&reader)?;
     finish(run, &folder, arguments)

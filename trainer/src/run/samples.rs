@@ -1,6 +1,6 @@
 //! The samples of a run: read where the configuration says, split by its seed, quantised.
 
-use crate::config::{BUILT_IN_DIGITS, Config, ConfigError};
+use crate::config::{BUILT_IN_DIGITS, ConfigError, DataConfig};
 use crate::data::{self, DataError, LabelColumn, Prepared, ReadOptions, Source, SplitOptions};
 use crate::run::RunError;
 use std::path::Path;
@@ -12,18 +12,18 @@ const DEFAULT_TEST_SHARE: f64 = 0.2;
 /// Reads, splits and quantises; input scales are chosen from the training samples.
 ///
 /// # Errors
-/// [`RunError::Config`] without a data path, [`RunError::Data`] otherwise.
-pub fn load(config: &Config) -> Result<Prepared, RunError> {
+/// [`RunError::Config`] without a data path or with a share out of range, [`RunError::Data`] otherwise.
+pub fn load(config: &DataConfig) -> Result<Prepared, RunError> {
     let source = read(config)?;
     let split = split_options(config, &source);
-    Ok(data::prepare(source, &split, config.data.scaling.into())?)
+    Ok(data::prepare(source, &split, config.scaling.into())?)
 }
 
 /// The same with a model's own input scales.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_with(config: &Config, scales: &[InputScale]) -> Result<Prepared, RunError> {
+pub fn load_with(config: &DataConfig, scales: &[InputScale]) -> Result<Prepared, RunError> {
     let source = read(config)?;
     let mut split = split_options(config, &source);
     if source.test.is_some() {
@@ -33,20 +33,17 @@ pub fn load_with(config: &Config, scales: &[InputScale]) -> Result<Prepared, Run
     Ok(data::prepare_with(source, &split, scales)?)
 }
 
-fn read(config: &Config) -> Result<Source, RunError> {
-    let path = config.data.path.as_deref().ok_or(ConfigError::NoData)?;
+fn read(config: &DataConfig) -> Result<Source, RunError> {
+    config.validate()?;
+    let path = config.path.as_deref().ok_or(ConfigError::NoData)?;
     if path == Path::new(BUILT_IN_DIGITS) {
         return Ok(data::digits::read()?);
     }
-    let label = config.data.label.as_deref().map_or(Ok(LabelColumn::default()), str::parse);
+    let label = config.label.as_deref().map_or(Ok(LabelColumn::default()), str::parse);
     Ok(data::read(path, &ReadOptions { label: label.map_err(|error: DataError| error)? })?)
 }
 
-fn split_options(config: &Config, source: &Source) -> SplitOptions {
+fn split_options(config: &DataConfig, source: &Source) -> SplitOptions {
     let default = if source.test.is_some() { 0.0 } else { DEFAULT_TEST_SHARE };
-    SplitOptions {
-        test: config.data.test.unwrap_or(default),
-        validation: config.data.validation,
-        seed: config.data.split_seed,
-    }
+    SplitOptions { test: config.test.unwrap_or(default), validation: config.validation, seed: config.split_seed }
 }

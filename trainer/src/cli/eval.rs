@@ -4,6 +4,7 @@ use super::output::{self, percent, say, thousands};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 use trishift::Model;
@@ -75,16 +76,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// The model's output for each class of the data: the one of the same name, or of the same number where the model has no
 /// names. Data to judge on may lack classes that the model knows, and then counts the others differently.
 fn outputs_of_classes(model: &Model<'_>, classes: &[String]) -> anyhow::Result<Vec<u16>> {
-    let labels: Vec<&str> = model.labels().collect();
-    let find = |(number, class): (u16, &String)| match labels.iter().position(|label| label == class) {
-        _ if labels.is_empty() => Ok(number),
-        Some(output) => Ok(u16::try_from(output)?),
+    let outputs: HashMap<&str, u16> = model.labels().zip(0..=u16::MAX).collect();
+    let find = |(class, number): (&String, u16)| match outputs.get(class.as_str()) {
+        Some(output) => Ok(*output),
+        None if outputs.is_empty() => Ok(number),
         None => anyhow::bail!(
-            "the data has the class {class:?}, the model knows {}; take its samples out or name another --label column",
-            labels.join(", ")
+            "the data has the class {class:?}, which the model does not know; \
+             take its samples out, or name another column with --label"
         ),
     };
-    (0..=u16::MAX).zip(classes).map(find).collect()
+    classes.iter().zip(0..=u16::MAX).map(find).collect()
 }
 
 /// The data as it was split in training, from the properties that the trainer left in the file.

@@ -1,0 +1,99 @@
+//! What the tests of the command share: running it, its JSON, folders to look at before and after.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The program under test.
+pub(crate) const TRISHIFT: &str = env!("CARGO_BIN_EXE_trishift");
+
+/// The command with these arguments, run in `folder`.
+pub(crate) fn trishift<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(TRISHIFT);
+    command.current_dir(folder).args(arguments).env_remove("RUST_BACKTRACE").timeout(Duration::from_secs(120));
+    command
+}
+
+/// Arguments written as one string, split at spaces.
+pub(crate) fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(' ').filter(|word| !word.is_empty())
+}
+
+/// Runs a command that must succeed and gives its standard output.
+pub(crate) fn output(folder: &Path, line: &str) -> String {
+    let assert = trishift(folder, words(line)).assert().success();
+    String::from_utf8(assert.get_output().stdout.clone()).expect("output is text")
+}
+
+/// Runs a command that must succeed and gives the JSON of its last line.
+pub(crate) fn json(folder: &Path, line: &str) -> Value {
+    let text = output(folder, line);
+    let last = text.lines().last().unwrap_or_else(|| panic!("{line} printed nothing"));
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{line}: {error}: {last}"))
+}
+
+/// The keys of a JSON object.
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// Every file below `folder` with its contents.
+pub(crate) fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                files.insert(path.clone(), Vec::new());
+                folders.push(path);
+            } else {
+                let contents = std::fs::read(&path).unwrap_or_default();
+                files.insert(path, contents);
+            }
+        }
+    }
+    files
+}
+
+/// Writes a file below `folder`, making the folders on the way.
+pub(crate) fn write(folder: &Path, name: &str, contents: impl AsRef<[u8]>) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    std::fs::write(path, contents).expect("a file");
+}
+
+/// An IDX file of unsigned bytes.
+pub(crate) fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, sizes.len() as u8];
+    file.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
+    file.extend(values);
+    file
+}
+
+/// A network with biases and plain ReLUs, no norm, on the built-in digits.
+pub(crate) const BIASED: &str = r#"
+name = "biased"
+
+[data]
+path = "builtin:digits"
+scaling = "tensor"
+test = 0.3
+
+[network]
+group = 16
+layers = [
+    { type = "linear", outputs = 48, bias = true },
+    { type = "relu" },
+    { type = "linear", outputs = 25, bias = true },
+    { type = "relu" },
+    { type = "linear", bias = true },
+]
+
+[training]
+epochs = 8
+batch = 32
+"#;

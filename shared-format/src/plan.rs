@@ -51,6 +51,11 @@ fn check_uses(model: &Model<'_>) -> Result<(), ParseError> {
         }
         let output = model.tensor(operator.output());
         match output.class {
+            // No operator works in place.
+            TensorClass::Persistent if operator.inputs().contains(&operator.output()) => {
+                let tensor = usize::from(operator.output());
+                return Err(ParseError::Plan { tensor, fault: PlanFault::Overlap { other: tensor } });
+            }
             TensorClass::Persistent => {}
             TensorClass::Arena | TensorClass::Output if output.first == index && index <= output.last => written += 1,
             TensorClass::Arena | TensorClass::Output | TensorClass::Input => {

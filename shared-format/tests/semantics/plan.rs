@@ -86,6 +86,18 @@ fn persistent_tensors_may_be_read_before_they_are_written() {
 }
 
 #[test]
+fn persistent_tensors_that_an_operator_reads_and_writes() {
+    let tensors = vec![
+        RawTensor::i8(RawTensor::INPUT, 4, 0, 0),
+        RawTensor::i8(RawTensor::PERSISTENT, 4, 0, 0),
+        RawTensor::i8(RawTensor::OUTPUT, 4, 1, 1),
+    ];
+    let operators = vec![operator(4, &[1, 1]), operator(4, &[0, 2])];
+    let model = RawModel::graph_of(tensors, operators, 4);
+    assert_eq!(refusal(&model), fault(1, PlanFault::Overlap { other: 1 }));
+}
+
+#[test]
 fn reads_outside_a_lifetime() {
     let dead = changed(|model| model.tensors[2].last = 1);
     assert_eq!(refusal(&dead), fault(2, PlanFault::Lifetime), "read after its last operator");

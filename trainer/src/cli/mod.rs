@@ -21,7 +21,7 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Threads to use; all cores by default.
+    /// Threads to use; all cores by default, one in bench cpu.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
     /// More log lines on standard error (-v, -vv).

@@ -25,3 +25,4 @@ pub mod rule;
 pub mod run;
 
 pub mod schedule;
+pub mod ternary;

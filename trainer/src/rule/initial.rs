@@ -1,8 +1,10 @@
 //! Initial weights: w ~ N(0, σ²), σ = min(0.1, K^−½), drawn on the host from a portable generator, so that every
-//! backend starts from the same integers.
+//! backend starts from the same integers. How they become trits and exponents is [`crate::ternary::initial`]'s.
 
 use super::Ternary;
 use crate::network::Stage;
+pub use crate::ternary::initial::deviation;
+use crate::ternary::{Convention, Shape, initial};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
@@ -19,9 +21,6 @@ pub struct Draw {
 /// Streams of the generator below this one order the samples of an epoch.
 const FIRST_WEIGHT_STREAM: u64 = 1 << 40;
 
-/// Threshold θ on |w| above which a trit is not 0, unless σ/2 is smaller.
-const THRESHOLD: f32 = 0.05;
-
 /// Normal weights [rows, columns] of standard deviation [`deviation`].
 pub fn normal_weights(stage: &Stage, draw: Draw) -> Vec<f32> {
     let mut generator = ChaCha8Rng::seed_from_u64(draw.seed);
@@ -30,24 +29,13 @@ pub fn normal_weights(stage: &Stage, draw: Draw) -> Vec<f32> {
     (0..stage.weights()).map(|_| sigma * Distribution::<f32>::sample(&StandardNormal, &mut generator)).collect()
 }
 
-/// σ = min(0.1, K^−½).
-pub fn deviation(columns: usize) -> f32 {
-    (columns as f32).powf(-0.5).min(0.1)
-}
-
 /// T = sgn(w)·[|w| > min(θ, σ/2)], E = round(log2(mean |w| of the group)), clamped to int8, 0 for a mean of 0.
 pub fn ternary(stage: &Stage, weights: &[f32]) -> Ternary {
-    let threshold = THRESHOLD.min(deviation(stage.columns) / 2.0);
-    let trit = |w: &f32| if *w > threshold { 1 } else { -i8::from(*w < -threshold) };
-    let rows = weights.chunks(stage.columns.max(1));
-    let groups = rows.flat_map(|row| row.chunks(stage.group.get()));
-    Ternary { trits: weights.iter().map(trit).collect(), exponents: groups.map(exponent).collect() }
-}
-
-fn exponent(group: &[f32]) -> i8 {
-    let sum: f64 = group.iter().map(|w| f64::from(w.abs())).sum();
-    let mean = sum / group.len().max(1) as f64;
-    if mean > 0.0 { mean.log2().round_ties_even().clamp(-128.0, 127.0) as i8 } else { 0 }
+    let trits = initial::trits(weights, initial::threshold(deviation(stage.columns)));
+    // A stage without rows or columns has no groups.
+    let shape = Shape::new(stage.rows, stage.columns, stage.group);
+    let exponents = shape.map(|shape| initial::exponents(&shape, weights, Convention::Standard));
+    Ternary { trits, exponents: exponents.unwrap_or_default() }
 }
 
 #[cfg(test)]

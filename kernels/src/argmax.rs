@@ -11,7 +11,7 @@ pub fn argmax<T: Copy + PartialOrd>(sample: &[T]) -> usize {
     best.map_or(0, |(index, _)| index)
 }
 
-/// Scalar definition for a batch: input is [batch, `length`], output [batch].
+/// Scalar definition for a batch: input is `[batch, length]`, output `[batch]`.
 pub fn argmax_batch<T: Copy + PartialOrd>(input: &[T], length: usize, output: &mut [i32]) {
     for (output, sample) in output.iter_mut().zip(input.chunks_exact(length.max(1))) {
         *output = argmax(sample) as i32;

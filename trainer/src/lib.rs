@@ -5,13 +5,13 @@
 //! resolved graph; a [`backend`] runs it, applying a [`rule`] to the state of every layer; [`checkpoint`] keeps that
 //! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime and holds it against
 //! the trainer's own arithmetic. [`run`] ties them together into a folder that can be interrupted and resumed.
+//! [`ternary`] is the algorithm primitive by primitive: the definition that rules and backends are held against.
 //!
 //! Nothing flows back up, and what is reported is what the exported file does.
 #![forbid(unsafe_code)]
 
 pub mod backend;
 pub mod bench;
-
 pub mod checkpoint;
 pub mod config;
 pub mod data;
@@ -23,6 +23,5 @@ pub mod network;
 pub mod plan;
 pub mod rule;
 pub mod run;
-
 pub mod schedule;
 pub mod ternary;

@@ -42,8 +42,6 @@ pub(super) struct Arguments {
     /// Folder or file with the samples.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    #[command(flatten)]
-    settings: Settings,
     /// auto, cpu or cuda.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
@@ -53,6 +51,9 @@ pub(super) struct Arguments {
     /// No progress.
     #[arg(long)]
     quiet: bool,
+    // Last: its heading would go on over what follows.
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// Settings that override the configuration's.

@@ -11,9 +11,10 @@
 use super::bias::VotedBias;
 use super::gradient::Gradient;
 use super::initial::{self, Draw};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, expand, votes};
+use super::{LayerState, Step, Ternary, expand, votes};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
+use crate::ternary::weights::HALF_EXPONENTS;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 
 /// One layer under this rule.
@@ -44,13 +45,14 @@ impl Correlation {
 
     /// The exponent that the forward pass uses; at step 0 that is E, whatever corr holds.
     fn effective(&self, exponent: i8, corr: i64) -> f32 {
-        let limits = (*EXPONENT_LIMITS.start() as f32, *EXPONENT_LIMITS.end() as f32);
+        let (lowest, highest) = HALF_EXPONENTS;
+        let exponent = f64::from(exponent);
         if self.step == 0 {
-            return f32::from(exponent).clamp(limits.0, limits.1);
+            return exponent.clamp(lowest, highest) as f32;
         }
         let votes = self.step.saturating_mul(self.stage.group.get() as i64).max(1);
-        let bend = (corr as f64 / votes as f64 * f64::from(self.strength)) as f32;
-        (f32::from(exponent) + bend).clamp(limits.0, limits.1)
+        let bend = corr as f64 / votes as f64 * f64::from(self.strength);
+        (exponent + bend).clamp(lowest, highest) as f32
     }
 }
 

@@ -10,7 +10,7 @@
 use super::bias::VotedBias;
 use super::gradient::Gradient;
 use super::initial::{self, Draw};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, expand, power_of_two, votes};
+use super::{LayerState, Step, Ternary, clamp_exponent, expand, power_of_two, votes};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
@@ -56,19 +56,16 @@ impl Exponent {
     }
 }
 
-/// The exponent that training and export use.
-fn effective(exponent: i8) -> i32 {
-    i32::from(exponent).clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end())
-}
-
 impl LayerState for Exponent {
     fn weights(&self, first_row: usize, weights: &mut [f32]) {
-        let scale = |group: usize| self.groups.get(group).map_or(0.0, |state| power_of_two(effective(state.exponent)));
+        let scale = |group: usize| {
+            self.groups.get(group).map_or(0.0, |state| power_of_two(clamp_exponent(state.exponent.into())))
+        };
         expand::expand(&self.stage, first_row, &self.trits, weights, scale);
     }
 
     fn ternary(&self) -> Ternary {
-        let exponents = self.groups.iter().map(|state| effective(state.exponent) as i8).collect();
+        let exponents = self.groups.iter().map(|state| clamp_exponent(state.exponent.into()) as i8).collect();
         Ternary { trits: self.trits.clone(), exponents }
     }
 

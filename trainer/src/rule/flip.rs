@@ -9,7 +9,7 @@
 use super::bias::VotedBias;
 use super::gradient::Gradient;
 use super::initial::{self, Draw};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, expand, power_of_two, votes};
+use super::{LayerState, Step, Ternary, clamp_exponent, expand, power_of_two, votes};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
@@ -57,23 +57,23 @@ impl Flip {
     }
 }
 
-/// The exponent that training and export use.
-fn effective(exponent: i8) -> i32 {
-    i32::from(exponent).clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end())
-}
-
 impl LayerState for Flip {
     fn weights(&self, first_row: usize, weights: &mut [f32]) {
         let columns = self.stage.columns;
         let states = self.weights.iter().skip(first_row * columns).take(weights.len());
         let trits: Vec<i8> = states.map(|weight| weight.trit).collect();
         let first_group = first_row * self.stage.groups();
-        let scale = |group: usize| self.exponents.get(first_group + group).map_or(0.0, |e| power_of_two(effective(*e)));
+        let scale = |group: usize| {
+            self.exponents.get(first_group + group).map_or(0.0, |e| power_of_two(clamp_exponent((*e).into())))
+        };
         expand::expand(&self.stage, 0, &trits, weights, scale);
     }
 
     fn ternary(&self) -> Ternary {
-        Ternary { trits: self.trits(), exponents: self.exponents.iter().map(|e| effective(*e) as i8).collect() }
+        Ternary {
+            trits: self.trits(),
+            exponents: self.exponents.iter().map(|e| clamp_exponent((*e).into()) as i8).collect(),
+        }
     }
 
     fn bias(&self, units: &[i32]) -> Vec<i32> {

@@ -16,7 +16,7 @@ use super::bias::VotedBias;
 use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
 use super::magnitude::{MagnitudeVotes, vote};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, expand, power_of_two};
+use super::{LayerState, Step, Ternary, clamp_exponent, expand, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use rayon::prelude::*;
@@ -127,7 +127,7 @@ pub(super) fn moved_correlation(corr: i64, step: i64, score: i32) -> i64 {
 /// The exponent that forward pass and export use: E bent by its correlation, which counts 2^13 to one exponent.
 pub(super) fn bent_exponent(exponent: i8, corr: i64) -> i32 {
     let shift = (corr + (1 << (CORRELATION_BITS - 1))) >> CORRELATION_BITS;
-    (i32::from(exponent) + shift as i32).clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end())
+    clamp_exponent(i32::from(exponent) + shift as i32)
 }
 
 impl LayerState for FlipCorrelation {

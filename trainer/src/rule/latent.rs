@@ -17,7 +17,7 @@ use super::bias::VotedBias;
 use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
 use super::magnitude::{MagnitudeVotes, vote};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, power_of_two};
+use super::{LayerState, Step, Ternary, clamp_exponent, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use rayon::prelude::*;
@@ -72,7 +72,7 @@ impl Latent {
     fn exponent(&self, sum: i64, len: usize) -> i32 {
         let mean = (sum as f64 / len.max(1) as f64).max(1.0);
         let scale = mean * f64::from(initial::deviation(self.stage.columns)) / f64::from(UNIT);
-        rounded_log2(scale).clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end())
+        clamp_exponent(rounded_log2(scale))
     }
 
     /// Follows the second moments with this step's votes.

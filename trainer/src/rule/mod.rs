@@ -165,8 +165,10 @@ pub(crate) fn power_of_two(exponent: i32) -> f32 {
     f32::from_bits(((exponent.clamp(-126, 127) + 127) as u32) << 23)
 }
 
-/// The exponents that training and export use: 2^e stays a normal f16.
-pub(crate) const EXPONENT_LIMITS: std::ops::RangeInclusive<i32> = -14..=15;
+/// The exponents that training and export use, −14…15: 2^e stays a normal f16.
+pub(crate) fn clamp_exponent(exponent: i32) -> i32 {
+    exponent.clamp(-14, 15)
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 
 use super::gradient::{Gradient, PANEL_ROWS, with_buffer};
 use super::initial::{self, Draw};
-use super::{EXPONENT_LIMITS, LayerState, Step, Ternary, power_of_two};
+use super::{LayerState, Step, Ternary, clamp_exponent, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use rayon::prelude::*;
@@ -88,7 +88,7 @@ impl StraightThrough {
     fn group_scale(group: &[f32]) -> (f32, i32) {
         let mean = group.iter().map(|w| w.abs()).sum::<f32>() / group.len() as f32 + SMALLEST_MEAN;
         let exponent = mean.log2().round_ties_even() as i32;
-        (mean, exponent.clamp(*EXPONENT_LIMITS.start(), *EXPONENT_LIMITS.end()))
+        (mean, clamp_exponent(exponent))
     }
 
     fn trit(weight: f32, mean: f32) -> f32 {

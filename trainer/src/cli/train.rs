@@ -101,7 +101,9 @@ struct Settings {
 impl Settings {
     fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
         let training = &mut config.training;
-        training.epochs = self.epochs.unwrap_or(training.epochs);
+        if self.epochs.is_some() {
+            (training.epochs, training.steps) = (self.epochs, None);
+        }
         training.batch = self.batch.unwrap_or(training.batch);
         training.seed = self.seed.unwrap_or(training.seed);
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);

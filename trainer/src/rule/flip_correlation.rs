@@ -183,14 +183,14 @@ impl LayerState for FlipCorrelation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::StageOutput;
+    use crate::network::{StageKind, StageOutput};
     use ndarray::Array2;
     use proptest::prelude::*;
     use trishift_format::GroupSize;
 
     fn layer(rows: usize, columns: usize, group: u32) -> FlipCorrelation {
         let group = GroupSize::new(group).unwrap();
-        let stage = Stage { rows, columns, group, bias: false, output: StageOutput::Logits };
+        let stage = Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output: StageOutput::Logits };
         FlipCorrelation::new(&stage, Draw { seed: 7, layer: 0 }, true)
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let (rows, columns) = (layer.stage.rows, layer.stage.columns);
         let input = Array2::from_shape_vec((rows, columns), gradient.to_vec()).unwrap();
         let output = Array2::eye(rows);
-        layer.update(&Gradient { output: output.view(), input: input.view() }, Step { index: 0, lambda });
+        layer.update(&Gradient::Product { output: output.view(), input: input.view() }, Step { index: 0, lambda });
     }
 
     proptest! {

@@ -41,12 +41,12 @@ pub fn ternary(stage: &Stage, weights: &[f32]) -> Ternary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::StageOutput;
+    use crate::network::{StageKind, StageOutput};
     use trishift_format::GroupSize;
 
     fn stage(rows: usize, columns: usize, group: u32) -> Stage {
         let group = GroupSize::new(group).unwrap();
-        Stage { rows, columns, group, bias: false, output: StageOutput::Logits }
+        Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output: StageOutput::Logits }
     }
 
     #[test]

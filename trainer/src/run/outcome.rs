@@ -75,7 +75,8 @@ pub fn export_state(
     let properties = [
         ("trained-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
         ("rule", config.training.rule.to_string()),
-        ("epochs", config.training.epochs.to_string()),
+        ("epochs", config.training.epochs.map_or(String::new(), |epochs| epochs.to_string())),
+        ("steps", config.training.steps.map_or(String::new(), |steps| steps.to_string())),
         ("seed", config.training.seed.to_string()),
         ("label", config.data.label.clone().unwrap_or_default()),
         ("test", config.data.test.map_or(String::new(), |share| share.to_string())),

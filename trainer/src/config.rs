@@ -35,17 +35,21 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataConfig {
-    /// A folder of IDX files, a CSV file or a folder of such, or `builtin:digits`.
+    /// A folder of IDX files, a CSV or text file or a folder of such, or `builtin:digits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Label column of a CSV: `first`, `last` or a name of the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// One input scale for all features (`tensor`) or one for each (`feature`).
+    /// Bytes of a sample of text. Left out: 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<u32>,
+    /// One input scale for all features (`tensor`), one for each (`feature`), or values that number an embedding's rows
+    /// (`index`).
     #[serde(default)]
     pub scaling: Scaling,
-    /// Share of the samples held out for testing. Left out: none where the data has test samples of its own, a fifth
-    /// otherwise.
+    /// Share of the samples held out for testing. Left out: none where the data has test samples of its own, a tenth of a
+    /// text, a fifth of anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<f64>,
     /// Share of the training samples held out for choosing settings.
@@ -56,7 +60,7 @@ pub struct DataConfig {
     pub split_seed: u64,
 }
 
-/// One input scale for all features or one for each.
+/// How values become int8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scaling {
@@ -65,7 +69,7 @@ pub enum Scaling {
     /// One for each: tables.
     #[default]
     Feature,
-    /// None: the values are numbers of an embedding's rows.
+    /// None, but value − 128: numbers of an embedding's rows, such as the bytes of a text.
     Index,
 }
 
@@ -74,7 +78,7 @@ impl From<Scaling> for ScalingMode {
         match scaling {
             Scaling::Tensor => Self::Tensor,
             Scaling::Feature => Self::Feature,
-            Scaling::Index => Self::Tensor,
+            Scaling::Index => Self::Index,
         }
     }
 }
@@ -369,7 +373,7 @@ impl Config {
 }
 
 impl DataConfig {
-    /// Checks the shares.
+    /// Checks the shares and the context.
     ///
     /// # Errors
     /// [`ConfigError::Value`] says what is accepted.
@@ -380,7 +384,13 @@ impl DataConfig {
                 return Err(ConfigError::Value { setting, value: share.to_string(), expected });
             }
         }
-        Ok(())
+        match self.context {
+            Some(context) if !(1..=65_536).contains(&context) => {
+                let expected = "1 to 65536 are accepted";
+                Err(ConfigError::Value { setting: "context", value: context.to_string(), expected })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -132,6 +132,8 @@ fn sizes_that_make_no_sense_are_refused() {
         ("train --preset digits-mlp --validation 1", ["validation is 1", "0 to below 1"]),
         ("train --preset digits-mlp --test 0.6 --validation 0.6", ["training part", "would be empty"]),
         ("train --preset digits-mlp --test 0.0001", ["test part", "would be empty"]),
+        ("train --preset digits-mlp --context 0", ["context is 0", "1 to 65536"]),
+        ("train --preset digits-mlp --context 65537", ["context is 65537", "1 to 65536"]),
         ("train --preset digits-mlp --learning-rate 0", ["learning-rate is 0", "above 0"]),
         ("train --preset digits-mlp --learning-rate inf", ["learning-rate is inf", "above 0"]),
         ("train --preset digits-mlp --learning-rate 1e39", ["learning-rate", "below 3e38"]),
@@ -249,7 +251,7 @@ fn image_files_are_refused_by_name() {
     refuses(&packed, &labels, &[train_images]);
     std::fs::remove_file(place.path().join(train_labels)).unwrap();
     place.refuses("train --preset mnist-mlp --data data --out run", &["lacks train-labels-idx1-ubyte"]);
-    place.refuses(&format!("train --preset mnist-mlp --data {train_images}"), &["is no table by its name"]);
+    place.refuses(&format!("train --preset mnist-mlp --data {train_images}"), &["is no data set by its name"]);
 }
 
 #[test]
@@ -282,8 +284,8 @@ fn tables_are_refused_by_line_and_column() {
     place.refuses("train --preset mnist-mlp --data table.csv", &["table.csv", "UTF-8"]);
 
     place.refuses("train --preset mnist-mlp --data absent", &["cannot read absent", "check that it exists"]);
-    place.write("empty/readme.txt", "");
-    place.refuses("train --preset mnist-mlp --data empty", &["no data set in the folder empty", "there is readme.txt"]);
+    place.write("empty/readme.md", "");
+    place.refuses("train --preset mnist-mlp --data empty", &["no data set in the folder empty", "there is readme.md"]);
     place.write("two/train.csv", "a,b,c\n1,2,x\n3,4,y\n");
     place.write("two/test.csv", "a,b,c\n1,2,z\n");
     place.refuses("train --preset mnist-mlp --data two", &["two/test.csv", "\"z\""]);
@@ -291,6 +293,48 @@ fn tables_are_refused_by_line_and_column() {
     place.refuses("train --preset mnist-mlp --data two", &["column 2", "\"d\"", "\"b\""]);
     place.write("two/test.csv", "a,b,c\n1,2,x\n");
     place.refuses("train --preset mnist-mlp --data two --test 0.5", &["test samples of its own", "0.5"]);
+}
+
+#[test]
+fn texts_are_refused_by_their_length() {
+    let place = Place::new();
+    let refuses = |text: &[u8], options: &str, parts: &[&str]| {
+        place.write("corpus.txt", text);
+        place.refuses(&format!("train --preset mnist-mlp --data corpus.txt --out run {options}"), parts);
+    };
+    refuses(b"", "", &["corpus.txt has 0 bytes", "context 16 needs 17"]);
+    refuses(b"to be or not", "--context 12", &["corpus.txt has 12 bytes", "needs 13", "a shorter context"]);
+    let text = b"to be or not to be ".repeat(8);
+    refuses(&text, "", &["the test part of the text would have 15 bytes", "needs 17"]);
+    refuses(&text, "--test 0 --validation 0.1", &["the validation part", "15 bytes", "needs 17"]);
+    refuses(&text, "--test 0.5 --validation 0.4", &["the training part", "15 bytes", "needs 17"]);
+    let mut packed = vec![0x1F, 0x8B];
+    packed.extend(&text);
+    refuses(&packed, "", &["cannot read corpus.txt", "intact"]);
+
+    let net = BIASED.replace("builtin:digits", "corpus.txt").replace("\"tensor\"", "\"feature\"");
+    place.write("corpus.txt", &text);
+    place.write("net.toml", net);
+    place.refuses("train --config net.toml --out run", &["the samples overlap", "set scaling to index or tensor"]);
+    place.write("two/train.txt", &text);
+    place.write("two/test.txt", "short");
+    place.refuses("train --preset mnist-mlp --data two --out run", &["two/test.txt has 5 bytes"]);
+    place.write("two/test.txt", &text);
+    place.refuses("train --preset mnist-mlp --data two --test 0.5 --out run", &["test samples of its own", "0.5"]);
+    place.write("unclear/a.txt", &text);
+    place.write("unclear/b.txt", &text);
+    place.refuses("train --preset mnist-mlp --data unclear", &["no data set in the folder unclear", "a.txt, b.txt"]);
+}
+
+#[test]
+fn row_numbers_are_whole_and_below_256() {
+    let place = Place::new();
+    place.write("net.toml", BIASED.replace("builtin:digits", "table.csv").replace("\"tensor\"", "\"index\""));
+    for value in ["256", "0.5", "-1"] {
+        place.write("table.csv", "1,2,x\n3,4,y\n".repeat(5) + &format!("1,{value},x\n"));
+        let parts = [&format!("feature 1 of sample 10 is {value}"), "whole numbers from 0 to 255"];
+        place.refuses("train --config net.toml --out run", &parts);
+    }
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<DataC
     Ok(DataConfig {
         path: Some(arguments.data.clone()),
         label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
+        context: property(model, "context").map(str::parse).transpose().context(broken)?,
         scaling: Scaling::default(),
         test: number("test").context(broken)?,
         validation: number("validation").context(broken)?.unwrap_or(0.0),

@@ -21,7 +21,8 @@ Examples:
   trishift train --config network.toml --data table.csv --label species --out runs/table
   trishift train --resume runs/mnist
 
-The data is a folder with MNIST's four IDX files (raw or .gz), a .csv file, or a folder with train.csv and test.csv.
+The data is a folder with MNIST's four IDX files (raw or .gz), a .csv file, or a folder with train.csv and test.csv;
+or text: a .txt file, or a folder with train.txt and test.txt.
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
     /// A configuration inside trishift: digits-mlp, mnist-mlp.
@@ -78,6 +79,9 @@ struct Settings {
     /// Label column of a CSV: first, last or its name.
     #[arg(long, value_name = "COLUMN", conflicts_with = "resume")]
     label: Option<String>,
+    /// Bytes of a sample of text.
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    context: Option<u32>,
     /// Share of the samples held out for testing.
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     test: Option<f64>,
@@ -114,6 +118,7 @@ impl Settings {
             training.rule = rule.parse()?;
         }
         config.network.group = self.group.unwrap_or(config.network.group);
+        config.data.context = self.context.or(config.data.context);
         config.data.test = self.test.or(config.data.test);
         config.data.validation = self.validation.unwrap_or(config.data.validation);
         if self.label.is_some() {

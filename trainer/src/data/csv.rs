@@ -37,14 +37,16 @@ pub(super) fn read(train: &Path, test: Option<&Path>, label: &LabelColumn) -> Re
             Some(test_table.into_samples(&classes, test)?)
         }
     };
-    Ok(Source { train: table.into_samples(&classes, train)?, test: test_samples, classes: classes.names() })
+    let train = table.into_samples(&classes, train)?;
+    Ok(Source { train, test: test_samples, classes: classes.names(), sequence: false })
 }
 
 /// Reads one table from `content`, which messages call `path`.
 pub(super) fn read_content(content: impl Read, path: &Path, label: &LabelColumn) -> Result<Source, DataError> {
     let table = Table::parse(content, path, label)?;
     let classes = Classes::among(&table.label_texts, path)?;
-    Ok(Source { train: table.into_samples(&classes, path)?, test: None, classes: classes.names() })
+    let train = table.into_samples(&classes, path)?;
+    Ok(Source { train, test: None, classes: classes.names(), sequence: false })
 }
 
 /// A table whose labels have no numbers yet.
@@ -147,11 +149,8 @@ impl Table {
             classes.find(label).ok_or_else(unknown)
         };
         let numbers = self.label_texts.iter().map(number).collect::<Result<Vec<_>, _>>()?;
-        Ok(Samples {
-            shape: [1, 1, self.columns - 1],
-            values: narrow(self.values),
-            labels: self.labels.into_iter().filter_map(|index| numbers.get(index).copied()).collect(),
-        })
+        let labels = self.labels.into_iter().filter_map(|index| numbers.get(index).copied()).collect();
+        Ok(Samples::new([1, 1, self.columns - 1], narrow(self.values), labels))
     }
 }
 

@@ -4,17 +4,22 @@
 //! parts with them. [`prepare_with`] is for judging a finished model: the split is the same for the same options, but the
 //! scales are the model's own, because they are part of the function it computes.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use trishift_format::InputScale;
 
 use super::scaling::{self, ScalingMode};
-use super::{DataError, Samples, Source, Split, SplitOptions, quantize};
+use super::{DataError, Part, Samples, Source, Split, SplitOptions, quantize};
 
 /// Quantised samples and their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// Height, width and channels of one sample.
     pub shape: [usize; 3],
-    /// The samples, row-major `[samples, features]`.
+    /// Values from the start of one sample to that of the next: all of a sample's, or fewer where samples overlap.
+    pub stride: usize,
+    /// The values of the samples, one sample each `stride`; without overlap, row-major `[samples, features]`.
     pub samples: Vec<i8>,
     /// One label a sample: an index into [`Prepared::classes`].
     pub labels: Vec<u16>,
@@ -38,9 +43,23 @@ impl Dataset {
 
     /// The sample at `index`; empty where there is none.
     pub fn row(&self, index: usize) -> &[i8] {
+        let start = index.saturating_mul(self.stride);
+        self.samples.get(start..start.saturating_add(self.features())).unwrap_or_default()
+    }
+
+    /// The samples of `range`, those that are there, row-major `[samples, features]` and without overlap. Copied only
+    /// where samples overlap.
+    pub fn dense(&self, range: Range<usize>) -> Cow<'_, [i8]> {
         let features = self.features();
-        let start = index.saturating_mul(features);
-        self.samples.get(start..start.saturating_add(features)).unwrap_or_default()
+        let end = range.end.min(self.len());
+        let range = range.start.min(end)..end;
+        if self.stride == features {
+            let values = self.samples.get(range.start * features..range.end * features);
+            return Cow::Borrowed(values.unwrap_or_default());
+        }
+        let mut values = Vec::with_capacity(range.len() * features);
+        range.for_each(|index| values.extend_from_slice(self.row(index)));
+        Cow::Owned(values)
     }
 }
 
@@ -61,16 +80,22 @@ pub struct Prepared {
 
 /// Splits `source`, chooses input scales from its training part, and quantises all parts with them.
 ///
-/// Where the source has test samples of its own they are the test part, and the test fraction must be 0.
+/// A [sequence](Source::sequence) is cut into consecutive pieces, anything else split at random. Where the source has test samples of its own they are the test part, and the test fraction must be 0.
 ///
 /// # Errors
 ///
-/// Those of [`Split::new`], [`scaling::choose`] and [`quantize`](super::quantize()), and [`DataError::InconsistentSamples`],
+/// Those of [`Split::new`] or [`Split::consecutive`], [`scaling::choose`] and [`quantize`](super::quantize()), and [`DataError::InconsistentSamples`],
 /// [`DataError::TestShape`] or [`DataError::LabelOutOfRange`] for a source whose fields do not belong together, which
 /// [`read`](super::read()) never returns.
 pub fn prepare(source: Source, split: &SplitOptions, mode: ScalingMode) -> Result<Prepared, DataError> {
     let split = divide(&source, split)?;
     let scales = scaling::choose(&source.train, &split.train, mode)?;
+    if mode == ScalingMode::Index {
+        // Elsewhere, what lies beyond the training values saturates; another row would be another input.
+        for samples in std::iter::once(&source.train).chain(&source.test) {
+            scaling::check_indices(samples, &Part::Range(0..samples.len()))?;
+        }
+    }
     assemble(source, &split, scales)
 }
 
@@ -96,24 +121,27 @@ fn divide(source: &Source, options: &SplitOptions) -> Result<Split, DataError> {
             return Err(DataError::LabelOutOfRange { sample, label: samples.labels[sample], classes });
         }
     }
-    Split::new(source.train.len(), source.test.is_some(), options)
+    let (count, own_test) = (source.train.len(), source.test.is_some());
+    if source.sequence {
+        let reach = source.train.features().div_ceil(source.train.stride);
+        Split::consecutive(count, reach, own_test, options)
+    } else {
+        Split::new(count, own_test, options)
+    }
 }
 
 fn assemble(source: Source, split: &Split, scales: Vec<InputScale>) -> Result<Prepared, DataError> {
-    let part = |samples: &Samples, indices: &[u32]| {
+    let part = |samples: &Samples, part: &Part| {
         Ok(Dataset {
             shape: samples.shape,
-            samples: quantize(samples, indices, &scales)?,
-            labels: indices.iter().filter_map(|&index| samples.labels.get(index as usize).copied()).collect(),
+            stride: part.stride(samples),
+            samples: quantize(samples, part, &scales)?,
+            labels: part.labels(samples),
         })
     };
     let test = match &source.test {
         None => part(&source.train, &split.test)?,
-        Some(test) => {
-            let too_many = |_| DataError::TooManySamples { samples: test.len() };
-            let indices: Vec<u32> = (0..u32::try_from(test.len()).map_err(too_many)?).collect();
-            part(test, &indices)?
-        }
+        Some(test) => part(test, &Part::Range(0..test.len()))?,
     };
     Ok(Prepared {
         train: part(&source.train, &split.train)?,
@@ -133,13 +161,20 @@ mod tests {
     fn source() -> Source {
         let values = (0..20).flat_map(|number| [number, 40]).collect();
         let labels = (0..20).map(|number| number % 2).collect();
-        let train = Samples { shape: [1, 1, 2], values: Values::U8(values), labels };
-        Source { train, test: None, classes: vec!["even".into(), "odd".into()] }
+        let train = Samples::new([1, 1, 2], Values::U8(values), labels);
+        Source { train, test: None, classes: vec!["even".into(), "odd".into()], sequence: false }
     }
 
     fn with_test() -> Source {
-        let test = Samples { shape: [1, 1, 2], values: Values::F32(vec![0.0, 1e9, 3.0, -1e9]), labels: vec![0, 1] };
+        let test = Samples::new([1, 1, 2], Values::F32(vec![0.0, 1e9, 3.0, -1e9]), vec![0, 1]);
         Source { test: Some(test), ..source() }
+    }
+
+    /// The numbers below 30, each predicted from the three before it.
+    fn sequence() -> Source {
+        let values = Values::U8((0..29).collect());
+        let train = Samples { shape: [1, 1, 3], stride: 1, values, labels: (3..30).collect() };
+        Source { train, test: None, classes: (0..30).map(|number| number.to_string()).collect(), sequence: true }
     }
 
     fn options(test: f64, validation: f64) -> SplitOptions {
@@ -162,6 +197,46 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..20).collect::<Vec<i8>>());
+    }
+
+    #[test]
+    fn a_sequence_keeps_its_order_and_its_size() {
+        let prepared = prepare(sequence(), &options(0.2, 0.3), ScalingMode::Index).unwrap();
+        // Pieces of 15, 9 and 6 numbers.
+        for (part, first, count) in [(&prepared.train, 0, 12), (&prepared.validation, 15, 6), (&prepared.test, 24, 3)] {
+            assert_eq!((part.len(), part.samples.len(), part.stride), (count, count + 2, 1));
+            for index in 0..count {
+                let start = first + index;
+                assert_eq!(part.row(index), [0, 1, 2].map(|step| (start + step) as i8 ^ -128));
+                assert_eq!(usize::from(part.labels[index]), start + 3);
+            }
+            assert!(part.row(count).is_empty() && part.row(usize::MAX).is_empty());
+        }
+        let judged = prepare_with(sequence(), &options(0.2, 0.3), &prepared.scales).unwrap();
+        assert_eq!(judged, prepared);
+        let error = prepare(sequence(), &options(0.1, 0.0), ScalingMode::Index).unwrap_err();
+        assert!(matches!(error, DataError::PieceTooShort { part: "test", found: 3, needed: 4 }), "{error}");
+    }
+
+    #[test]
+    fn dense_samples_are_copied_only_from_overlapping_ones() {
+        let prepared = prepare(sequence(), &options(0.0, 0.0), ScalingMode::Index).unwrap();
+        let dense = prepared.train.dense(25..99);
+        assert!(matches!(dense, Cow::Owned(_)));
+        assert_eq!(*dense, [-103, -102, -101, -102, -101, -100]);
+        let prepared = prepare_with(source(), &options(0.0, 0.0), &[InputScale::IDENTITY]).unwrap();
+        let dense = prepared.train.dense(18..99);
+        assert!(matches!(dense, Cow::Borrowed(_)));
+        assert_eq!(*dense, [18, 40, 19, 40]);
+        for nothing in [20..21, 7..7, usize::MAX..usize::MAX] {
+            assert!(prepared.train.dense(nothing).is_empty());
+        }
+    }
+
+    #[test]
+    fn row_numbers_are_checked_in_every_part() {
+        let error = prepare(with_test(), &options(0.0, 0.0), ScalingMode::Index).unwrap_err();
+        assert!(matches!(error, DataError::NotAnIndex { sample: 0, feature: 1, .. }), "{error}");
     }
 
     #[test]

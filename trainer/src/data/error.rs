@@ -23,7 +23,7 @@ pub enum DataError {
     /// A folder without a data set.
     #[error(
         "no data set in the folder {path}; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-         .gz), or train.csv and test.csv, or exactly one .csv or .csv.gz file; there is {}", listing(.found)
+         .gz), or train.csv and test.csv, or exactly one .csv or .txt file (plain or .gz); there is {}", listing(.found)
     )]
     NotRecognised {
         /// The folder.
@@ -31,9 +31,12 @@ pub enum DataError {
         /// Names of the files in it, sorted.
         found: Vec<String>,
     },
-    /// A single file that is no table by its name.
-    #[error("{path} is no table by its name; give a .csv or .csv.gz file, or the folder that holds the image files")]
-    NotATable {
+    /// A single file whose name says nothing about what it holds.
+    #[error(
+        "{path} is no data set by its name; give a .csv or .txt file (plain or .gz), or the folder that holds the image \
+         files"
+    )]
+    UnknownKind {
         /// The file.
         path: PathBuf,
     },
@@ -159,6 +162,29 @@ pub enum DataError {
         label: String,
     },
 
+    // Text.
+    /// A text without a sample.
+    #[error(
+        "{path} has {found} bytes of text, but one sample of context {context} needs {}, the byte that follows it \
+         included; give a longer text or a shorter context", u64::from(*context) + 1
+    )]
+    TextTooShort {
+        /// The file.
+        path: PathBuf,
+        /// Bytes in it.
+        found: usize,
+        /// Bytes of a sample.
+        context: u32,
+    },
+    /// A text with more samples than an index counts.
+    #[error("{path} has more than {most} bytes of text; give a part of it")]
+    TextTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Most bytes that are read.
+        most: u64,
+    },
+
     // Splitting.
     /// A fraction that is none.
     #[error("the {part} fraction is {value}; give one from 0 up to, but not including, 1")]
@@ -182,6 +208,19 @@ pub enum DataError {
         /// The samples to split.
         samples: usize,
     },
+    /// A piece of a sequence without room for a sample.
+    #[error(
+        "the {part} part of the text would have {found} bytes, but one sample with the byte that follows needs \
+         {needed}; give a longer text, a shorter context or other fractions"
+    )]
+    PieceTooShort {
+        /// "training", "validation" or "test".
+        part: &'static str,
+        /// Steps of the piece: bytes of text.
+        found: usize,
+        /// Steps of a sample, its label included.
+        needed: usize,
+    },
     /// More samples than an index counts.
     #[error("the data set has {samples} samples; give at most 4294967295")]
     TooManySamples {
@@ -191,7 +230,7 @@ pub enum DataError {
 
     // Scaling.
     /// An unknown scaling mode.
-    #[error("the scaling mode is {text:?}; give tensor or feature")]
+    #[error("the scaling mode is {text:?}; give tensor, feature or index")]
     UnknownScalingMode {
         /// The text given.
         text: String,
@@ -222,13 +261,32 @@ pub enum DataError {
         /// The value.
         value: f32,
     },
+    /// A scale for each feature where samples overlap.
+    #[error("the samples overlap, so that all features have one input scale; set scaling to index or tensor")]
+    SharedValues,
+    /// A value that numbers no row of an embedding.
+    #[error(
+        "feature {feature} of sample {sample} is {value}; scaling = \"index\" takes whole numbers from 0 to 255, the rows \
+         of an embedding's table"
+    )]
+    NotAnIndex {
+        /// The sample, counted from 0.
+        sample: usize,
+        /// The feature, counted from 0.
+        feature: usize,
+        /// The value.
+        value: f32,
+    },
     /// Samples whose fields do not belong together.
     #[error(
-        "{values} values do not make {samples} samples of shape {shape:?}; give height × width × channels values a sample"
+        "{values} values do not make {samples} samples of shape {shape:?}, one each {stride} values; give height × width × \
+         channels values a sample"
     )]
     InconsistentSamples {
         /// Height, width and channels.
         shape: [usize; 3],
+        /// Values from the start of one sample to that of the next.
+        stride: usize,
         /// Number of labels.
         samples: usize,
         /// Number of values.
@@ -256,7 +314,7 @@ pub enum DataError {
     #[error("there is no sample {index} among {samples}; give indices below that")]
     IndexOutOfRange {
         /// The index.
-        index: u32,
+        index: usize,
         /// The number of samples.
         samples: usize,
     },
@@ -274,11 +332,11 @@ mod tests {
             error.to_string(),
             "data/train-images-idx3-ubyte has 1 dimension(s), as labels would; put a file of images there, which has 3"
         );
-        let error = DataError::NotRecognised { path: "data".into(), found: vec!["notes.txt".into()] };
+        let error = DataError::NotRecognised { path: "data".into(), found: vec!["notes.md".into()] };
         assert_eq!(
             error.to_string(),
             "no data set in the folder data; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-             .gz), or train.csv and test.csv, or exactly one .csv or .csv.gz file; there is notes.txt"
+             .gz), or train.csv and test.csv, or exactly one .csv or .txt file (plain or .gz); there is notes.md"
         );
     }
 }

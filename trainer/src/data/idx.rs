@@ -35,7 +35,8 @@ pub(super) fn read(train_files: &ImageFiles, test_files: Option<&ImageFiles>) ->
         return Err(DataError::TooFewClasses { path: train_files.labels.clone(), count: 1 });
     }
     let test = test_files.map(|files| read_test(files, train_files, &train, largest)).transpose()?;
-    Ok(Source { train, test, classes: (0..=largest).map(|label| label.to_string()).collect() })
+    let classes = (0..=largest).map(|label| label.to_string()).collect();
+    Ok(Source { train, test, classes, sequence: false })
 }
 
 /// The test pair, which must hold images of the same size and no class that training lacks.
@@ -76,7 +77,7 @@ fn read_pair(files: &ImageFiles) -> Result<Samples, DataError> {
         });
     }
     let labels = labels.into_iter().map(u16::from).collect();
-    Ok(Samples { shape: [height, width, 1], values: Values::U8(pixels), labels })
+    Ok(Samples::new([height, width, 1], Values::U8(pixels), labels))
 }
 
 /// The sizes and the values of one file.

@@ -1,7 +1,7 @@
 //! Which files a path stands for.
 //!
 //! Only names are looked at here. Image files win over tables, because a folder of MNIST's files may well hold a stray
-//! table beside them while the reverse does not happen by accident.
+//! table beside them while the reverse does not happen by accident; tables win over text, which often explains them.
 
 use std::path::{Path, PathBuf};
 
@@ -21,17 +21,20 @@ pub(super) enum Files {
     Images { train: ImageFiles, test: Option<ImageFiles> },
     /// Comma-separated text.
     Table { train: PathBuf, test: Option<PathBuf> },
+    /// Plain text, read as bytes.
+    Text { train: PathBuf, test: Option<PathBuf> },
 }
 
-/// Finds the data set at `path`: a folder, or a single table.
+/// Finds the data set at `path`: a folder, or a single file.
 pub(super) fn locate(path: &Path) -> Result<Files, DataError> {
     let refused = |source| DataError::Io { path: path.to_owned(), source };
     if !path.metadata().map_err(refused)?.is_dir() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        return if is_table(&name) {
-            Ok(Files::Table { train: path.to_owned(), test: None })
-        } else {
-            Err(DataError::NotATable { path: path.to_owned() })
+        let (train, test) = (path.to_owned(), None);
+        return match &*name {
+            name if is_table(name) => Ok(Files::Table { train, test }),
+            name if is_text(name) => Ok(Files::Text { train, test }),
+            _ => Err(DataError::UnknownKind { path: train }),
         };
     }
 
@@ -69,9 +72,17 @@ fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
     if let (Some(train), test @ Some(_)) = (find_packed("train.csv"), find_packed("test.csv")) {
         return Ok(Files::Table { train, test });
     }
-    let mut tables = names.iter().filter(|name| is_table(name));
-    match (tables.next(), tables.next()) {
-        (Some(only), None) => Ok(Files::Table { train: folder.join(only), test: None }),
+    let matching = |is_kind: fn(&str) -> bool| names.iter().filter(|name| is_kind(name)).collect::<Vec<_>>();
+    match matching(is_table)[..] {
+        [only] => return Ok(Files::Table { train: folder.join(only), test: None }),
+        [_, ..] => return Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
+        [] => (),
+    }
+    if let (Some(train), test @ Some(_)) = (find_packed("train.txt"), find_packed("test.txt")) {
+        return Ok(Files::Text { train, test });
+    }
+    match matching(is_text)[..] {
+        [only] => Ok(Files::Text { train: folder.join(only), test: None }),
         _ => Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
     }
 }
@@ -93,6 +104,10 @@ fn pair(folder: &Path, images: Idx, labels: Idx) -> Result<ImageFiles, DataError
 
 fn is_table(name: &str) -> bool {
     name.ends_with(".csv") || name.ends_with(".csv.gz")
+}
+
+fn is_text(name: &str) -> bool {
+    name.ends_with(".txt") || name.ends_with(".txt.gz")
 }
 
 #[cfg(test)]
@@ -154,12 +169,23 @@ mod tests {
         assert_eq!(chosen(&["iris.csv.gz"]).unwrap(), table("iris.csv.gz", None));
         assert_eq!(chosen(&["test.csv.gz", "train.csv"]).unwrap(), table("train.csv", Some("test.csv.gz")));
         assert_eq!(chosen(&["a.csv", "test.csv", "train.csv"]).unwrap(), table("train.csv", Some("test.csv")));
-        for names in [&[][..], &["readme.txt"], &["a.csv", "b.csv"]] {
+        for names in [&[][..], &["readme.md"], &["a.csv", "b.csv"], &["a.csv", "b.csv", "c.txt"], &["a.txt", "b.txt"]] {
             match chosen(names) {
                 Err(DataError::NotRecognised { found, .. }) => assert_eq!(found, names),
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn text_is_found_where_there_is_no_table() {
+        let text = |train: &str, test: Option<&str>| {
+            let folder = Path::new("folder");
+            Files::Text { train: folder.join(train), test: test.map(|name| folder.join(name)) }
+        };
+        assert_eq!(chosen(&["corpus.txt.gz", "readme.md"]).unwrap(), text("corpus.txt.gz", None));
+        assert_eq!(chosen(&["notes.txt", "test.txt", "train.txt.gz"]).unwrap(), text("train.txt.gz", Some("test.txt")));
+        assert_eq!(chosen(&["iris.csv", "test.txt", "train.txt"]).unwrap(), table("iris.csv", None));
     }
 
     #[test]
@@ -174,7 +200,7 @@ mod tests {
 
         let image = folder.path().join("train-images-idx3-ubyte");
         std::fs::write(&image, "").unwrap();
-        assert!(matches!(locate(&image), Err(DataError::NotATable { path }) if path == image));
+        assert!(matches!(locate(&image), Err(DataError::UnknownKind { path }) if path == image));
         assert!(matches!(locate(&folder.path().join("absent")), Err(DataError::Io { .. })));
     }
 }

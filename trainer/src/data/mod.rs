@@ -18,10 +18,12 @@ mod idx;
 mod labels;
 mod locate;
 mod open;
+mod part;
 mod quantize;
 mod rows;
 pub mod scaling;
 pub mod split;
+mod text;
 
 use std::fmt;
 use std::path::Path;
@@ -30,21 +32,22 @@ use std::str::FromStr;
 pub use dataset::{Dataset, Prepared, prepare, prepare_with};
 pub use error::DataError;
 pub use faults::{IdxFault, TableFault};
+pub use part::Part;
 pub use quantize::quantize;
 pub use scaling::ScalingMode;
 pub use split::{Split, SplitOptions, permutation};
 
-/// Raw values, row-major `[samples, features]`, in the narrowest of two types that holds them exactly.
+/// Raw values, sample after sample, in the narrowest of two types that holds them exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Pixels, or a table whose features are all whole numbers from 0 to 255.
+    /// Pixels, text, or a table whose features are all whole numbers from 0 to 255.
     U8(Vec<u8>),
-    /// Any other table.
+    /// Anything else.
     F32(Vec<f32>),
 }
 
 impl Values {
-    /// Number of values: samples × features.
+    /// Number of values: samples × features, unless samples overlap.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(values) => values.len(),
@@ -63,13 +66,22 @@ impl Values {
 pub struct Samples {
     /// Height, width and channels of one sample; a row of a table is `[1, 1, columns]`.
     pub shape: [usize; 3],
-    /// The raw values, row-major `[samples, height, width, channels]`.
+    /// Values from the start of one sample to that of the next: all of a sample's, or fewer where samples overlap.
+    pub stride: usize,
+    /// The raw values; without overlap, row-major `[samples, height, width, channels]`.
     pub values: Values,
     /// One label a sample: an index into [`Source::classes`].
     pub labels: Vec<u16>,
 }
 
 impl Samples {
+    /// Samples that do not overlap.
+    pub fn new(shape: [usize; 3], values: Values, labels: Vec<u16>) -> Self {
+        let mut samples = Self { shape, stride: 0, values, labels };
+        samples.stride = samples.features();
+        samples
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -87,10 +99,14 @@ impl Samples {
 
     /// The fields are public, so whoever indexes by them checks first that they agree.
     fn check(&self) -> Result<(), DataError> {
-        let features = self.features();
-        if features == 0 || self.len().checked_mul(features) != Some(self.values.len()) {
+        let (features, stride) = (self.features(), self.stride);
+        let values = match self.len() {
+            0 => Some(0),
+            samples => (samples - 1).checked_mul(stride).and_then(|starts| starts.checked_add(features)),
+        };
+        if !(1..=features).contains(&stride) || values != Some(self.values.len()) {
             let (samples, values) = (self.len(), self.values.len());
-            return Err(DataError::InconsistentSamples { shape: self.shape, samples, values });
+            return Err(DataError::InconsistentSamples { shape: self.shape, stride, samples, values });
         }
         Ok(())
     }
@@ -105,6 +121,9 @@ pub struct Source {
     pub test: Option<Samples>,
     /// Names of the classes, in the order of their labels.
     pub classes: Vec<String>,
+    /// Whether the samples follow each other, each with the next one's values in it or for its label. Such samples are
+    /// divided into consecutive pieces, never at random.
+    pub sequence: bool,
 }
 
 /// The column of a table that holds the labels.
@@ -147,10 +166,21 @@ impl fmt::Display for LabelColumn {
 }
 
 /// What a path alone does not say about a data set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Where a table's labels are; the last column unless said otherwise. Image files do not use it.
+    /// Where a table's labels are; the last column unless said otherwise. Nothing but tables uses it.
     pub label: LabelColumn,
+    /// Bytes of a sample of text, at least 1; [`DEFAULT_CONTEXT`] unless said otherwise. Nothing but text uses it.
+    pub context: u32,
+}
+
+/// Bytes of a sample of text where nobody says otherwise.
+pub const DEFAULT_CONTEXT: u32 = 16;
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { label: LabelColumn::default(), context: DEFAULT_CONTEXT }
+    }
 }
 
 /// Reads the data set at `path`.
@@ -160,14 +190,19 @@ pub struct ReadOptions {
 /// | a folder with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and perhaps the `t10k-` pair | images (MNIST's format) |
 /// | a folder with `train.csv` and `test.csv` | a table with its own test rows |
 /// | a folder with exactly one `.csv` file, or such a file itself | a table |
+/// | a folder with `train.txt` and `test.txt` | text with its own text to test on |
+/// | a folder with exactly one `.txt` file, or such a file itself | text |
 ///
-/// Each name may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
+/// A folder is what the first of these lines that fits says; text beside tables is taken for notes. Each name may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
 /// both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first bytes, not by
 /// its name.
 ///
 /// A row of a table is a sample. The first row is a header where all its features are text, or where
 /// [`ReadOptions::label`] names a column; name it where columns are called by numbers. Labels may be whole numbers or
 /// text, and the classes are ordered by value or alphabetically, accordingly.
+///
+/// Text is bytes: [`ReadOptions::context`] of them are a sample, the byte that follows is its label, and a sample begins
+/// at every byte.
 ///
 /// # Errors
 ///
@@ -176,6 +211,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     match locate::locate(path)? {
         locate::Files::Images { train, test } => idx::read(&train, test.as_ref()),
         locate::Files::Table { train, test } => csv::read(&train, test.as_deref(), &options.label),
+        locate::Files::Text { train, test } => text::read(&train, test.as_deref(), options.context),
     }
 }
 
@@ -194,13 +230,20 @@ mod tests {
 
     #[test]
     fn samples_whose_fields_disagree_are_found() {
-        let good = Samples { shape: [1, 1, 2], values: Values::U8(vec![0; 6]), labels: vec![0; 3] };
+        let good = Samples::new([1, 1, 2], Values::U8(vec![0; 6]), vec![0; 3]);
         assert!(good.check().is_ok());
         assert_eq!((good.len(), good.features(), good.values.is_empty()), (3, 2, false));
         for shape in [[1, 1, 3], [1, 0, 2], [usize::MAX, 2, 1]] {
             let bad = Samples { shape, ..good.clone() };
             assert!(matches!(bad.check(), Err(DataError::InconsistentSamples { .. })), "{shape:?}");
         }
+        let overlapping = |stride, samples| Samples { stride, labels: vec![0; samples], ..good.clone() };
+        assert!(overlapping(1, 5).check().is_ok());
+        for (stride, samples) in [(0, 5), (0, 1), (1, 6), (1, 0), (2, 2), (4, 2), (usize::MAX, 3)] {
+            let outcome = overlapping(stride, samples).check();
+            assert!(matches!(outcome, Err(DataError::InconsistentSamples { .. })), "{stride} {samples}");
+        }
+        assert!(Samples::new([1, 1, 2], Values::U8(vec![]), vec![]).check().is_ok());
     }
 
     #[test]

@@ -5,19 +5,26 @@
 
 use trishift_format::InputScale;
 
-use super::{DataError, Samples, Values};
+use super::{DataError, Part, Samples, Values};
 
-/// Quantises the samples at `indices`, row-major `[indices, features]`, with one scale or one a feature.
+/// Quantises the samples of `part` with one scale or one a feature.
+///
+/// The values lie as the part has them: row-major `[samples, features]` for indices, and for a range with the stride of
+/// `samples`, so that values which samples share are there once.
 ///
 /// # Errors
 ///
-/// [`DataError::ScaleCount`] and [`DataError::InvalidScale`] for the scales, [`DataError::IndexOutOfRange`],
-/// [`DataError::InconsistentSamples`], and [`DataError::ValueOutOfRange`] for a value that is not finite.
-pub fn quantize(samples: &Samples, indices: &[u32], scales: &[InputScale]) -> Result<Vec<i8>, DataError> {
-    check_rows(samples, indices, f32::MAX)?;
+/// [`DataError::ScaleCount`], [`DataError::SharedValues`] and [`DataError::InvalidScale`] for the scales,
+/// [`DataError::IndexOutOfRange`], [`DataError::InconsistentSamples`], and [`DataError::ValueOutOfRange`] for a value that
+/// is not finite.
+pub fn quantize(samples: &Samples, part: &Part, scales: &[InputScale]) -> Result<Vec<i8>, DataError> {
+    part.check(samples, f32::MAX)?;
     let features = samples.features();
     if scales.len() != 1 && scales.len() != features {
         return Err(DataError::ScaleCount { found: scales.len(), features });
+    }
+    if scales.len() != 1 && part.stride(samples) != features {
+        return Err(DataError::SharedValues);
     }
     if let Some(index) = scales.iter().position(|scale| !scale.is_valid()) {
         return Err(DataError::InvalidScale { index });
@@ -28,15 +35,15 @@ pub fn quantize(samples: &Samples, indices: &[u32], scales: &[InputScale]) -> Re
         Values::U8(values) => {
             // A byte has 256 values, so that one table a scale answers for all samples.
             let tables: Vec<[i8; 256]> = scales.iter().map(table).collect();
-            for &index in indices {
-                let row = row(values, index, features).iter();
-                quantized.extend(row.zip(tables.iter().cycle()).map(|(&value, table)| table[usize::from(value)]));
+            for (_, run) in part.runs(samples) {
+                let run = values[run].iter().zip(tables.iter().cycle());
+                quantized.extend(run.map(|(&value, table)| table[usize::from(value)]));
             }
         }
         Values::F32(values) => {
-            for &index in indices {
-                let row = row(values, index, features).iter();
-                quantized.extend(row.zip(scales.iter().cycle()).map(|(&value, scale)| scale.quantize_f32(value)));
+            for (_, run) in part.runs(samples) {
+                let run = values[run].iter().zip(scales.iter().cycle());
+                quantized.extend(run.map(|(&value, scale)| scale.quantize_f32(value)));
             }
         }
     }
@@ -52,30 +59,6 @@ fn table(scale: &InputScale) -> [i8; 256] {
     table
 }
 
-/// One sample; [`check_rows`] has found the index and the number of values to be right.
-pub(super) fn row<T>(values: &[T], index: u32, features: usize) -> &[T] {
-    let start = index as usize * features;
-    &values[start..start + features]
-}
-
-/// Makes sure that the samples at `indices` are there and hold finite values up to `largest` in magnitude.
-pub(super) fn check_rows(samples: &Samples, indices: &[u32], largest: f32) -> Result<(), DataError> {
-    samples.check()?;
-    if let Some(&index) = indices.iter().find(|&&index| index as usize >= samples.len()) {
-        return Err(DataError::IndexOutOfRange { index, samples: samples.len() });
-    }
-    if let Values::F32(values) = &samples.values {
-        for &index in indices {
-            let row = row(values, index, samples.features());
-            // Not-a-number is in no range.
-            if let Some(feature) = row.iter().position(|value| !(-largest..=largest).contains(value)) {
-                return Err(DataError::ValueOutOfRange { sample: index as usize, feature, value: row[feature] });
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -84,7 +67,11 @@ mod tests {
 
     fn samples(features: usize, values: Values) -> Samples {
         let labels = vec![0; values.len() / features];
-        Samples { shape: [1, 1, features], values, labels }
+        Samples::new([1, 1, features], values, labels)
+    }
+
+    fn quantize(samples: &Samples, indices: &[u32], scales: &[InputScale]) -> Result<Vec<i8>, DataError> {
+        super::quantize(samples, &Part::Indices(indices.to_vec()), scales)
     }
 
     fn scale(zero_mantissa: i32, zero_exponent: i8, shift: i8) -> InputScale {
@@ -127,6 +114,26 @@ mod tests {
         assert_eq!(quantize(&samples, &[0], &identity).unwrap(), [0, 127]);
         let cut = Samples { labels: vec![0], ..samples.clone() };
         assert!(matches!(quantize(&cut, &[0], &identity), Err(DataError::InconsistentSamples { .. })));
+    }
+
+    #[test]
+    fn values_that_samples_share_stay_shared() {
+        let samples = Samples { stride: 1, labels: vec![0; 4], ..samples(3, Values::U8(vec![1, 2, 3, 4, 5, 6])) };
+        let identity = InputScale::IDENTITY;
+        assert_eq!(super::quantize(&samples, &Part::Range(1..3), &[identity]).unwrap(), [2, 3, 4, 5]);
+        let taken_out = Part::Indices(vec![3, 1]);
+        let scales = [identity, identity, scale(0, 0, 1)];
+        assert_eq!(super::quantize(&samples, &taken_out, &scales).unwrap(), [4, 5, 12, 2, 3, 8]);
+        let error = super::quantize(&samples, &Part::Range(1..3), &scales).unwrap_err();
+        assert!(matches!(error, DataError::SharedValues), "{error}");
+    }
+
+    #[test]
+    fn a_range_is_the_same_as_its_indices() {
+        let samples = samples(2, Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        let scales = [InputScale::IDENTITY, scale(0, 0, 1)];
+        let range = super::quantize(&samples, &Part::Range(1..3), &scales).unwrap();
+        assert_eq!(range, quantize(&samples, &[1, 2], &scales).unwrap());
     }
 
     proptest! {

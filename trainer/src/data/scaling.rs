@@ -12,8 +12,7 @@ use std::str::FromStr;
 
 use trishift_format::InputScale;
 
-use super::quantize::{check_rows, row};
-use super::{DataError, Samples, Values};
+use super::{DataError, Part, Samples, Values};
 
 /// The largest distance from zero, after scaling, that rounds to an int8 on either side.
 const FULL_SCALE: f64 = 127.49;
@@ -27,7 +26,7 @@ const ZERO_BITS: std::ops::RangeInclusive<i32> = 12..=24;
 /// Raw values beyond this cannot be scaled to int8 by the exponents that a record holds.
 const LARGEST_VALUE: f32 = f32::from_bits((100 + 127) << 23);
 
-/// Whether features share an input scale. Written `tensor` or `feature`.
+/// Whether features share an input scale, and what it is for. Written `tensor`, `feature` or `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScalingMode {
     /// One scale for all features, such that no training value saturates; for pixels and other values of one kind.
@@ -40,7 +39,12 @@ pub enum ScalingMode {
     /// Zero is the feature's mean, shift the whole number nearest to `log2(40 / standard deviation)`. A feature that
     /// never changes has shift 0.
     Feature,
+    /// The scale v − 128 for all features: values are no quantities but numbers, from 0 to 255, of an embedding's rows.
+    Index,
 }
+
+/// The scale of [`ScalingMode::Index`].
+const INDEX: InputScale = InputScale { zero_mantissa: 128, zero_exponent: 0, shift: 0 };
 
 impl FromStr for ScalingMode {
     type Err = DataError;
@@ -50,6 +54,7 @@ impl FromStr for ScalingMode {
         match text {
             "tensor" => Ok(Self::Tensor),
             "feature" => Ok(Self::Feature),
+            "index" => Ok(Self::Index),
             _ => Err(DataError::UnknownScalingMode { text: text.to_owned() }),
         }
     }
@@ -60,51 +65,67 @@ impl fmt::Display for ScalingMode {
         formatter.write_str(match self {
             Self::Tensor => "tensor",
             Self::Feature => "feature",
+            Self::Index => "index",
         })
     }
 }
 
-/// Chooses input scales from the samples at `indices`: one record, or one a feature.
+/// Chooses input scales from the samples of `part`: one record, or one a feature.
 ///
 /// # Errors
 ///
-/// [`DataError::EmptyPart`] without indices, [`DataError::IndexOutOfRange`], [`DataError::InconsistentSamples`], and
-/// [`DataError::ValueOutOfRange`] for a value that is not finite or is beyond ±2^100.
-pub fn choose(samples: &Samples, indices: &[u32], mode: ScalingMode) -> Result<Vec<InputScale>, DataError> {
-    check_rows(samples, indices, LARGEST_VALUE)?;
-    if indices.is_empty() {
+/// [`DataError::EmptyPart`] without samples, [`DataError::IndexOutOfRange`], [`DataError::InconsistentSamples`],
+/// [`DataError::ValueOutOfRange`] for a value that is not finite or is beyond ±2^100, [`DataError::SharedValues`] for a
+/// scale for each feature where one value is several features, and [`DataError::NotAnIndex`] for a value that numbers no
+/// row of an embedding.
+pub fn choose(samples: &Samples, part: &Part, mode: ScalingMode) -> Result<Vec<InputScale>, DataError> {
+    part.check(samples, LARGEST_VALUE)?;
+    if part.is_empty() {
         return Err(DataError::EmptyPart { part: "training", samples: samples.len() });
     }
-    Ok(match mode {
-        ScalingMode::Tensor => vec![choose_shared(samples, indices)],
-        ScalingMode::Feature => choose_each(samples, indices),
-    })
+    match mode {
+        ScalingMode::Tensor => Ok(vec![choose_shared(samples, part)]),
+        ScalingMode::Feature if part.stride(samples) != samples.features() => Err(DataError::SharedValues),
+        ScalingMode::Feature => Ok(choose_each(samples, part)),
+        ScalingMode::Index => check_indices(samples, part).map(|()| vec![INDEX]),
+    }
 }
 
-/// Calls `visitor` with the feature and the value of each value of each sample at `indices`, in that order.
-fn visit(samples: &Samples, indices: &[u32], mut visitor: impl FnMut(usize, f64)) {
+/// Refuses values that number no row of an embedding. [`choose`] sees the training part only; the others hold values of
+/// their own.
+pub(super) fn check_indices(samples: &Samples, part: &Part) -> Result<(), DataError> {
+    part.check(samples, LARGEST_VALUE)?;
+    if let Values::F32(values) = &samples.values
+        && let Some((sample, feature, value)) = part.find(samples, values, |value| f32::from(value as u8) != value)
+    {
+        return Err(DataError::NotAnIndex { sample, feature, value });
+    }
+    Ok(())
+}
+
+/// Calls `visitor` with the feature and the value of each value of `part`, in its order; a value that samples share is one
+/// value.
+fn visit(samples: &Samples, part: &Part, mut visitor: impl FnMut(usize, f64)) {
     let features = samples.features();
-    for &index in indices {
+    for (_, run) in part.runs(samples) {
+        let feature = (0..features).cycle();
         match &samples.values {
-            Values::U8(values) => {
-                row(values, index, features).iter().enumerate().for_each(|(f, &value)| visitor(f, value.into()));
-            }
-            Values::F32(values) => {
-                row(values, index, features).iter().enumerate().for_each(|(f, &value)| visitor(f, value.into()));
-            }
+            Values::U8(values) => feature.zip(&values[run]).for_each(|(f, &value)| visitor(f, value.into())),
+            Values::F32(values) => feature.zip(&values[run]).for_each(|(f, &value)| visitor(f, value.into())),
         }
     }
 }
 
 /// The scale of [`ScalingMode::Tensor`].
-fn choose_shared(samples: &Samples, indices: &[u32]) -> InputScale {
-    let (mut sum, mut smallest, mut largest) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
-    visit(samples, indices, |_, value| {
+fn choose_shared(samples: &Samples, part: &Part) -> InputScale {
+    let (mut count, mut sum, mut smallest, mut largest) = (0usize, 0.0, f64::INFINITY, f64::NEG_INFINITY);
+    visit(samples, part, |_, value| {
+        count += 1;
         sum += value;
         smallest = value.min(smallest);
         largest = value.max(largest);
     });
-    let mean = sum / (indices.len() * samples.features()) as f64;
+    let mean = sum / count as f64;
     let shift = |zero: f64| match (largest - zero).max(zero - smallest) {
         0.0 => 0,
         distance => limited(floor_log2(FULL_SCALE / distance)),
@@ -119,7 +140,7 @@ fn choose_shared(samples: &Samples, indices: &[u32]) -> InputScale {
 }
 
 /// The scales of [`ScalingMode::Feature`].
-fn choose_each(samples: &Samples, indices: &[u32]) -> Vec<InputScale> {
+fn choose_each(samples: &Samples, part: &Part) -> Vec<InputScale> {
     /// What is known of one feature.
     #[derive(Clone, Copy)]
     struct Feature {
@@ -130,8 +151,8 @@ fn choose_each(samples: &Samples, indices: &[u32]) -> Vec<InputScale> {
     }
     let unknown = Feature { mean: 0.0, variance: 0.0, smallest: f64::INFINITY, largest: f64::NEG_INFINITY };
     let mut known = vec![unknown; samples.features()];
-    let count = indices.len() as f64;
-    visit(samples, indices, |feature, value| {
+    let count = part.len() as f64;
+    visit(samples, part, |feature, value| {
         let feature = &mut known[feature];
         feature.mean += value;
         feature.smallest = value.min(feature.smallest);
@@ -139,7 +160,7 @@ fn choose_each(samples: &Samples, indices: &[u32]) -> Vec<InputScale> {
     });
     known.iter_mut().for_each(|feature| feature.mean /= count);
     // A second pass, because the difference of a mean of squares and a squared mean loses what it is after.
-    visit(samples, indices, |feature, value| {
+    visit(samples, part, |feature, value| {
         let feature = &mut known[feature];
         feature.variance += (value - feature.mean) * (value - feature.mean) / count;
     });
@@ -206,16 +227,16 @@ mod tests {
 
     fn bytes(features: usize, values: &[u8]) -> Samples {
         let labels = vec![0; values.len() / features];
-        Samples { shape: [1, 1, features], values: Values::U8(values.to_vec()), labels }
+        Samples::new([1, 1, features], Values::U8(values.to_vec()), labels)
     }
 
     fn reals(features: usize, values: &[f32]) -> Samples {
         let labels = vec![0; values.len() / features];
-        Samples { shape: [1, 1, features], values: Values::F32(values.to_vec()), labels }
+        Samples::new([1, 1, features], Values::F32(values.to_vec()), labels)
     }
 
-    fn all(samples: &Samples) -> Vec<u32> {
-        (0..samples.len() as u32).collect()
+    fn all(samples: &Samples) -> Part {
+        Part::Range(0..samples.len())
     }
 
     fn chosen(samples: &Samples, mode: ScalingMode) -> Vec<InputScale> {
@@ -228,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_mode_survives_text() {
-        for mode in [ScalingMode::Tensor, ScalingMode::Feature] {
+        for mode in [ScalingMode::Tensor, ScalingMode::Feature, ScalingMode::Index] {
             assert_eq!(mode.to_string().parse::<ScalingMode>().unwrap(), mode);
         }
         assert!(matches!("pixel".parse::<ScalingMode>(), Err(DataError::UnknownScalingMode { .. })));
@@ -269,22 +290,44 @@ mod tests {
         let offset = reals(1, &[101_324.0, 101_326.0]);
         for mode in [ScalingMode::Tensor, ScalingMode::Feature] {
             let scales = chosen(&offset, mode);
-            let quantized = quantize(&offset, &[0, 1], &scales).unwrap();
+            let quantized = quantize(&offset, &all(&offset), &scales).unwrap();
             assert!(quantized[0] < -20 && quantized[1] > 20 && quantized[1] < 127, "{mode}: {scales:?} {quantized:?}");
         }
     }
 
     #[test]
+    fn row_numbers_are_moved_by_128() {
+        let whole = reals(2, &[0.0, 255.0, 128.0, 7.0]);
+        assert_eq!(chosen(&whole, ScalingMode::Index), [scale(128, 0, 0)]);
+        let scales = chosen(&bytes(4, &[0, 255, 128, 7]), ScalingMode::Index);
+        assert_eq!(quantize(&whole, &all(&whole), &scales).unwrap(), [-128, 127, 0, -121]);
+        for value in [-1.0, 256.0, 0.5] {
+            let samples = reals(2, &[0.0, 0.0, 1.0, value]);
+            let error = choose(&samples, &all(&samples), ScalingMode::Index).unwrap_err();
+            assert!(matches!(error, DataError::NotAnIndex { sample: 1, feature: 1, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_samples_share_count_once() {
+        // Mean 3 of 0, 2, 2, 8; the middle values are in two samples each.
+        let samples = Samples { stride: 1, labels: vec![0; 3], ..bytes(2, &[0, 2, 2, 8]) };
+        assert_eq!(chosen(&samples, ScalingMode::Tensor), [scale(3, 0, 4)]);
+        let error = choose(&samples, &all(&samples), ScalingMode::Feature).unwrap_err();
+        assert!(matches!(error, DataError::SharedValues), "{error}");
+    }
+
+    #[test]
     fn only_the_chosen_samples_count() {
         let samples = reals(1, &[0.0, f32::INFINITY, 2.0, 4096.0]);
-        assert_eq!(choose(&samples, &[0, 2], ScalingMode::Tensor).unwrap(), [scale(1, 0, 6)]);
+        assert_eq!(choose(&samples, &Part::Indices(vec![0, 2]), ScalingMode::Tensor).unwrap(), [scale(1, 0, 6)]);
     }
 
     #[test]
     fn values_beyond_reach_are_refused() {
         for value in [f32::NAN, f32::NEG_INFINITY, -2e30] {
             let samples = reals(2, &[0.0, 0.0, 1.0, value]);
-            let error = choose(&samples, &[0, 1], ScalingMode::Tensor).unwrap_err();
+            let error = choose(&samples, &all(&samples), ScalingMode::Tensor).unwrap_err();
             assert!(matches!(error, DataError::ValueOutOfRange { sample: 1, feature: 1, .. }), "{error}");
         }
         for extreme in [LARGEST_VALUE, f32::MIN_POSITIVE, 1e-45] {
@@ -300,8 +343,9 @@ mod tests {
     fn samples_to_choose_from_must_be_there() {
         let samples = bytes(1, &[1, 2]);
         for mode in [ScalingMode::Tensor, ScalingMode::Feature] {
-            assert!(matches!(choose(&samples, &[], mode), Err(DataError::EmptyPart { .. })));
-            assert!(matches!(choose(&samples, &[2], mode), Err(DataError::IndexOutOfRange { index: 2, samples: 2 })));
+            assert!(matches!(choose(&samples, &Part::Range(1..1), mode), Err(DataError::EmptyPart { .. })));
+            let outcome = choose(&samples, &Part::Indices(vec![2]), mode);
+            assert!(matches!(outcome, Err(DataError::IndexOutOfRange { index: 2, samples: 2 })));
         }
     }
 

@@ -3,11 +3,16 @@
 //! Everything follows from a seed: the order is a Fisher–Yates shuffle of our own over the key stream of ChaCha8, so that
 //! neither the number of threads nor the version of a library can move a sample from one part to another. The shuffle is
 //! unbiased: a draw that would favour some positions is thrown away and drawn again.
+//!
+//! The samples of a sequence are not shuffled into parts, because neighbours share values: a test sample would have been
+//! read almost whole in training. They are cut into consecutive pieces instead.
+
+use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::DataError;
+use super::{DataError, Part};
 
 /// The stream that splits draw from. Epochs count theirs from 0 and never come here.
 const SPLIT_STREAM: u64 = u64::MAX;
@@ -20,25 +25,25 @@ pub struct SplitOptions {
     pub test: f64,
     /// Part of the samples to validate on, in the same range; a part of all samples, not of what the test part leaves.
     pub validation: f64,
-    /// Decides which samples go where.
+    /// Decides which samples go where; without effect on a sequence, which is cut in its own order.
     pub seed: u64,
 }
 
-/// Indices of the samples in each part; every sample is in exactly one, and each list ascends.
+/// The samples in each part; none is in two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// The samples to train on; never empty.
-    pub train: Vec<u32>,
+    pub train: Part,
     /// The samples to validate on; empty only where the fraction is 0.
-    pub validation: Vec<u32>,
+    pub validation: Part,
     /// The samples to test on; empty only where the fraction is 0.
-    pub test: Vec<u32>,
+    pub test: Part,
 }
 
 impl Split {
-    /// Divides `samples` samples; `own_test` says that the data set has test samples besides these.
+    /// Divides `samples` separate samples at random; `own_test` says that the data set has test samples besides these.
     ///
-    /// A part has the samples nearest to its fraction. The test part depends on its own fraction and the seed alone, so
+    /// Every sample is in one part, and the indices of a part ascend. A part has the samples nearest to its fraction. The test part depends on its own fraction and the seed alone, so
     /// that another validation fraction does not leak test samples into training.
     ///
     /// # Errors
@@ -46,18 +51,7 @@ impl Split {
     /// [`DataError::Fraction`] and [`DataError::OwnTestSamples`] for the options, [`DataError::TooManySamples`] beyond
     /// `u32::MAX` samples, [`DataError::EmptyPart`] where a part that is asked for, or training, would be left with none.
     pub fn new(samples: usize, own_test: bool, options: &SplitOptions) -> Result<Self, DataError> {
-        for (part, value) in [("test", options.test), ("validation", options.validation)] {
-            if !(0.0..1.0).contains(&value) {
-                return Err(DataError::Fraction { part, value });
-            }
-        }
-        if own_test && options.test > 0.0 {
-            return Err(DataError::OwnTestSamples { value: options.test });
-        }
-        if u32::try_from(samples).is_err() {
-            return Err(DataError::TooManySamples { samples });
-        }
-
+        options.check(samples, own_test)?;
         let count = |part, fraction: f64| match (fraction * samples as f64).round() as usize {
             0 if fraction > 0.0 => Err(DataError::EmptyPart { part, samples }),
             count => Ok(count),
@@ -69,16 +63,68 @@ impl Split {
         }
 
         let order = permutation(samples, options.seed, SPLIT_STREAM);
-        let part = |range: std::ops::Range<usize>| {
+        let part = |range: Range<usize>| {
             let mut indices = order[range].to_vec();
             indices.sort_unstable();
-            indices
+            Part::Indices(indices)
         };
         Ok(Self {
             test: part(0..test),
             validation: part(test..test + validation),
             train: part(test + validation..samples),
         })
+    }
+
+    /// Cuts a sequence, whose samples overlap, into three pieces: the beginning to train on, the end to test on.
+    ///
+    /// A sample takes in one step of the sequence for each of the `reach` samples after it, besides its own first: a
+    /// sequence of `samples` samples has `samples + reach` steps, of which each piece has the number nearest to its
+    /// fraction. Samples that would go on beyond the end of their piece are in no part.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Split::new`], with [`DataError::PieceTooShort`] for a piece that has no room for a sample.
+    pub fn consecutive(
+        samples: usize,
+        reach: usize,
+        own_test: bool,
+        options: &SplitOptions,
+    ) -> Result<Self, DataError> {
+        options.check(samples, own_test)?;
+        let steps = samples.saturating_add(reach);
+        let before = |end: usize, fraction: f64| end.saturating_sub((fraction * steps as f64).round() as usize);
+        let part = |part, Range { start, end }: Range<usize>| match end - start {
+            found if found <= reach => Err(DataError::PieceTooShort { part, found, needed: reach.saturating_add(1) }),
+            _ => Ok(Part::Range(start..end - reach)),
+        };
+        let test_start = before(steps, options.test);
+        let validation_start = before(test_start, options.validation);
+        let optional = |name, fraction: f64, piece| match fraction {
+            0.0 => Ok(Part::Range(0..0)),
+            _ => part(name, piece),
+        };
+        Ok(Self {
+            test: optional("test", options.test, test_start..steps)?,
+            validation: optional("validation", options.validation, validation_start..test_start)?,
+            train: part("training", 0..validation_start)?,
+        })
+    }
+}
+
+impl SplitOptions {
+    fn check(&self, samples: usize, own_test: bool) -> Result<(), DataError> {
+        for (part, value) in [("test", self.test), ("validation", self.validation)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(DataError::Fraction { part, value });
+            }
+        }
+        if own_test && self.test > 0.0 {
+            return Err(DataError::OwnTestSamples { value: self.test });
+        }
+        if u32::try_from(samples).is_err() {
+            return Err(DataError::TooManySamples { samples });
+        }
+        Ok(())
     }
 }
 
@@ -171,7 +217,7 @@ mod tests {
         assert_eq!([split.test.len(), split.validation.len(), split.train.len()], [359, 180, 1258]);
         let without = Split::new(1797, false, &options(0.2, 0.0)).unwrap();
         assert_eq!(without.test, split.test);
-        assert!(without.validation.is_empty());
+        assert!(without.validation.is_empty() && !split.validation.is_empty());
         assert_eq!(Split::new(10, true, &options(0.0, 0.5)).unwrap().train.len(), 5);
     }
 
@@ -194,16 +240,63 @@ mod tests {
         assert!(matches!(error(1 << 32, false, 0.0, 0.0), DataError::TooManySamples { .. }));
     }
 
+    #[test]
+    fn a_sequence_is_cut_from_its_beginning_to_its_end() {
+        let split = Split::consecutive(96, 4, false, &options(0.1, 0.2)).unwrap();
+        let ranges = [split.train, split.validation, split.test];
+        assert_eq!(ranges, [Part::Range(0..66), Part::Range(70..86), Part::Range(90..96)]);
+        let whole = Split::consecutive(96, 4, true, &options(0.0, 0.0)).unwrap();
+        assert_eq!((whole.train, whole.test.len()), (Part::Range(0..96), 0));
+    }
+
+    #[test]
+    fn pieces_without_room_are_refused() {
+        let error =
+            |own_test, test, validation| Split::consecutive(96, 4, own_test, &options(test, validation)).unwrap_err();
+        let too_short = |test, validation| match error(false, test, validation) {
+            DataError::PieceTooShort { part, found, needed: 5 } => (part, found),
+            other => panic!("{other}"),
+        };
+        assert_eq!(too_short(0.04, 0.0), ("test", 4));
+        assert_eq!(too_short(0.1, 0.001), ("validation", 0));
+        assert_eq!(too_short(0.5, 0.47), ("training", 3));
+        assert_eq!(too_short(0.9, 0.9), ("training", 0));
+        assert!(matches!(error(false, 1.0, 0.0), DataError::Fraction { part: "test", .. }));
+        assert!(matches!(error(true, 0.1, 0.0), DataError::OwnTestSamples { .. }));
+    }
+
     proptest! {
         #[test]
         fn every_sample_is_in_one_part(samples in 1usize..500, test in 0.0..0.9f64, validation in 0.0..0.9f64, seed: u64) {
             if let Ok(split) = Split::new(samples, false, &SplitOptions { test, validation, seed }) {
-                for part in [&split.train, &split.validation, &split.test] {
-                    prop_assert!(part.is_sorted());
+                let mut all = Vec::new();
+                for part in [split.train, split.validation, split.test] {
+                    let Part::Indices(indices) = part else { panic!("{part:?}") };
+                    prop_assert!(indices.is_sorted());
+                    all.extend(indices);
                 }
-                let mut all = [split.train, split.validation, split.test].concat();
                 all.sort_unstable();
                 prop_assert_eq!(all, (0..samples as u32).collect::<Vec<_>>());
+            }
+        }
+
+        #[test]
+        fn pieces_of_a_sequence_share_no_step(
+            samples in 1usize..500,
+            reach in 1usize..40,
+            test in 0.0..0.9f64,
+            validation in 0.0..0.9f64,
+        ) {
+            if let Ok(split) = Split::consecutive(samples, reach, false, &options(test, validation)) {
+                let mut free = 0;
+                for part in [split.train, split.validation, split.test] {
+                    let Part::Range(range) = part else { panic!("{part:?}") };
+                    if !range.is_empty() {
+                        prop_assert_eq!(range.start, free);
+                        free = range.end + reach;
+                    }
+                }
+                prop_assert_eq!(free, samples + reach);
             }
         }
     }

@@ -79,6 +79,7 @@ pub fn export_state(
         ("steps", config.training.steps.map_or(String::new(), |steps| steps.to_string())),
         ("seed", config.training.seed.to_string()),
         ("label", config.data.label.clone().unwrap_or_default()),
+        ("context", config.data.context.map_or(String::new(), |context| context.to_string())),
         ("test", config.data.test.map_or(String::new(), |share| share.to_string())),
         ("validation", config.data.validation.to_string()),
         ("split-seed", config.data.split_seed.to_string()),

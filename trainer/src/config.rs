@@ -2,6 +2,7 @@
 
 use crate::data::ScalingMode;
 use crate::rule::RuleName;
+use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -69,6 +70,8 @@ pub enum Scaling {
     /// One for each: tables.
     #[default]
     Feature,
+    /// One for all, and zero stays zero: values of one sign whose zero means nothing there.
+    FromZero,
     /// None, but value − 128: numbers of an embedding's rows, such as the bytes of a text.
     Index,
 }
@@ -78,6 +81,7 @@ impl From<Scaling> for ScalingMode {
         match scaling {
             Scaling::Tensor => Self::Tensor,
             Scaling::Feature => Self::Feature,
+            Scaling::FromZero => Self::FromZero,
             Scaling::Index => Self::Index,
         }
     }
@@ -163,6 +167,9 @@ pub struct TrainingConfig {
     /// Seed of the initial weights and of the order of the samples.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// How initial exponents are made of normal weights.
+    #[serde(default, skip_serializing_if = "is_standard")]
+    pub initialization: Convention,
     /// Correlation strength S of the rule `correlation`.
     #[serde(default = "default_strength")]
     pub correlation_strength: f64,
@@ -205,6 +212,10 @@ impl Loss {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn is_standard(convention: &Convention) -> bool {
+    *convention == Convention::Standard
 }
 
 fn default_vocabulary() -> u32 {

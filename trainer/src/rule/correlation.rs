@@ -31,7 +31,7 @@ pub(super) struct Correlation {
 
 impl Correlation {
     pub(super) fn new(stage: &Stage, draw: Draw, strength: f32) -> Self {
-        let Ternary { trits, exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        let Ternary { trits, exponents } = initial::ternary(stage, draw);
         Self {
             stage: *stage,
             strength,
@@ -114,6 +114,7 @@ impl LayerState for Correlation {
 mod tests {
     use super::*;
     use crate::network::{StageKind, StageOutput};
+    use crate::ternary::Convention;
     use ndarray::Array2;
     use trishift_format::GroupSize;
 
@@ -122,7 +123,7 @@ mod tests {
         let group = GroupSize::new(4).unwrap();
         let stage =
             Stage { kind: StageKind::Linear, rows: 2, columns: 6, group, bias: false, output: StageOutput::Logits };
-        let mut layer = Correlation::new(&stage, Draw { seed: 1, layer: 0 }, 4.0);
+        let mut layer = Correlation::new(&stage, Draw { seed: 1, layer: 0, convention: Convention::Standard }, 4.0);
         layer.trits = vec![1, -1, 0, 1, 1, 1, -1, -1, -1, -1, 0, 0];
         layer.exponents = vec![-3, -2, -1, 0];
         layer.corr = vec![0, 5, 0, i64::MIN];

@@ -242,9 +242,12 @@ impl<'a> Run<'a> {
         let validation_accuracy = match self.data.validation.len() {
             0 => None,
             samples => {
-                let logits = self.backend.logits(&self.data.validation.samples);
-                let correct = evaluate::correct(&logits, self.network.outputs(), &self.data.validation.labels);
-                Some(correct as f64 / samples as f64)
+                let validation = &self.data.validation;
+                let correct = evaluate::chunks(validation).map(|range| {
+                    let logits = self.backend.logits(&validation.dense(range.clone()));
+                    evaluate::correct(&logits, self.network.outputs(), &validation.labels[range])
+                });
+                Some(correct.sum::<usize>() as f64 / samples as f64)
             }
         };
         tracing::debug!(epoch = epoch + 1, "epoch done");
@@ -283,7 +286,7 @@ impl<'a> Run<'a> {
             seconds: self.training.as_secs_f64(),
             samples_per_second: self.samples_per_second(),
         };
-        outcome::judge(&exported, self.data, self.backend.as_mut(), measured)
+        outcome::judge(&exported, self.data, &self.network, self.backend.as_mut(), measured)
     }
 }
 

@@ -72,7 +72,7 @@ fn shares<S: Copy + Into<i32>, T>(sample: &[S], exponents: Exponents, output: &m
     let largest = sample.iter().fold(i32::MIN, |largest, value| largest.max((*value).into()));
     // The difference of two int32 fits u32.
     let term = |value: S| term(largest.wrapping_sub(value.into()) as u32, exponents.input);
-    // The largest element's term is 1, so the reciprocal has at most 32 bits, and its product with a term at most 62.
+    // The largest element's term is 2^30, so the reciprocal is at most 2^32 and its product with a term at most 2^62.
     let sum: u64 = sample.iter().map(|value| term(*value)).sum();
     let reciprocal = (1u64 << 62).checked_div(sum).unwrap_or(0);
     let shift = (62 + exponents.output).clamp(1, 62);
@@ -122,7 +122,7 @@ mod tests {
                 (product << exponents.input.min(64)).min(u64::MAX.into())
             };
             let (n, j, w) = (z >> 16, (z >> 10) & 63, z & 1023);
-            if n > 30 { 0 } else { (table(j) - ((table(j) - table(j + 1)) * w >> 10)) >> n }
+            if n > 30 { 0 } else { (table(j) - (((table(j) - table(j + 1)) * w) >> 10)) >> n }
         };
         let terms: Vec<u128> = sample.iter().map(term).collect();
         let reciprocal = (1 << 62) / terms.iter().sum::<u128>();

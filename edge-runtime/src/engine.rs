@@ -157,11 +157,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let mut output = output.into();
         let samples = self.check_slices(input, &output)?;
         for (index, operator) in self.model.operators().enumerate() {
-            let macs = match operator {
-                Operator::Linear(op) => u64::from(op.weights.rows) * u64::from(op.weights.columns),
-                _ => 0,
-            };
-            let step = Step { index, kind: operator.kind(), macs: macs * samples as u64, kernels: self.kernels.name };
+            let macs = operator.macs() * samples as u64;
+            let step = Step { index, kind: operator.kind(), macs, kernels: self.kernels.name };
             profiler.begin(&step);
             self.step(&operator, samples, input, &mut output).ok_or(RunError::Unreachable { index })?;
             profiler.end(&step);
@@ -342,5 +339,6 @@ const fn is_built_in(kind: OperatorKind) -> bool {
         OperatorKind::Relu => cfg!(feature = "relu"),
         OperatorKind::Add => cfg!(feature = "add"),
         OperatorKind::ArgMax => cfg!(feature = "argmax"),
+        OperatorKind::RmsNorm | OperatorKind::Embedding | OperatorKind::Softmax => false,
     }
 }

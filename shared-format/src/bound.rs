@@ -53,7 +53,7 @@ pub const fn fits_int32(magnitude: u64, bias: i32, rounding: u64) -> bool {
     magnitude.saturating_add(bias.unsigned_abs() as u64).saturating_add(rounding) <= i32::MAX as u64
 }
 
-/// Checks every row: trit bytes, padding, exponents, the int32 bound.
+/// Checks every row of a linear operator's weights: trit bytes, padding, exponents, the int32 bound.
 pub(crate) fn check(
     matrix: &TernaryMatrix<'_>,
     bias: Option<Bias<'_>>,
@@ -67,12 +67,40 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators) -> Result<(), MatrixFault> {
+/// Checks every row of an embedding's table: trit bytes, padding, exponents; and, where the output is int32 in units of
+/// 2^`unit`, that every weight is a whole number of units and fits.
+pub(crate) fn check_table(matrix: &TernaryMatrix<'_>, unit: Option<i32>) -> Result<(), MatrixFault> {
+    for (index, row) in matrix.iter().enumerate() {
+        let (smallest, largest) = check_contents(index, &row)?;
+        let Some(unit) = unit else { continue };
+        if unit > smallest {
+            return Err(MatrixFault::BelowOutputUnit { row: index });
+        }
+        // Groups of zeros carry the smallest exponent, so the largest is a weight's unless the row is zeros.
+        let is_zero = || row.trits.iter().all(|byte| *byte == trits::ZERO_BYTE);
+        if largest - unit > MAX_WEIGHT_SHIFT && !is_zero() {
+            return Err(MatrixFault::Int32Bound { row: index });
+        }
+    }
+    Ok(())
+}
+
+/// 2^30 is the largest power of two in int32.
+const MAX_WEIGHT_SHIFT: i32 = 30;
+
+/// What holds for every row, whatever uses it; gives the row's smallest and largest exponent.
+fn check_contents(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
     if row.trits.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
         return Err(MatrixFault::TritByte { row: index });
     }
     let (smallest, largest) = row.exponents.extremes();
     check_offsets(index, row, smallest, largest)?;
+    check_groups(index, row, smallest)?;
+    Ok((smallest, largest))
+}
+
+fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators) -> Result<(), MatrixFault> {
+    let (smallest, largest) = check_contents(index, row)?;
     let (unit, rounding) = match accumulators {
         Accumulators::PerRow { scale } => (smallest, rounding(scale - smallest)),
         Accumulators::Layer { exponent } if exponent > smallest => {
@@ -80,7 +108,6 @@ fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators)
         }
         Accumulators::Layer { exponent } => (exponent, 0),
     };
-    check_groups(index, row, smallest)?;
     // Counting every trit as non-zero, in the largest exponent, is enough for nearly every row; others are counted
     // exactly.
     if fits_int32(term(row.columns, largest - unit), bias, rounding) {

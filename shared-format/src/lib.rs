@@ -26,6 +26,7 @@ mod exponents;
 mod group;
 mod matrix;
 mod model;
+mod operands;
 mod operator;
 mod plan;
 mod scaling;
@@ -40,6 +41,8 @@ pub use exponents::{ExponentEncoding, RowExponents};
 pub use group::{GroupSize, UnknownGroupSize};
 pub use matrix::{Bias, Group, MatrixRecord, Row, TernaryMatrix};
 pub use model::{Labels, Model, Operators, Properties};
-pub use operator::{Add, ArgMax, Linear, Operator, OperatorKind, Relu, Requantize, ShiftNorm};
+pub use operator::{
+    Add, ArgMax, Embedding, Linear, Operator, OperatorKind, Relu, Requantize, RmsNorm, ShiftNorm, Softmax,
+};
 pub use scaling::InputScale;
 pub use tensor::{DataType, Tensor, TensorClass};

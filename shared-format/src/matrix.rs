@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Where a matrix's bytes lie: part of an operator's record. Offsets are relative to the weight section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatrixRecord {
-    /// Rows N (outputs).
+    /// Rows N (outputs; of a table, its entries).
     pub rows: u32,
-    /// Columns K (inputs).
+    /// Columns K (inputs; of a table, the elements of an entry).
     pub columns: u32,
     /// Group size G.
     pub group: u8,
@@ -112,27 +112,42 @@ impl<'a> TernaryMatrix<'a> {
 
     /// The rows, from the first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
+        let matrix = *self;
+        // A chunk size of 0 would panic; a matrix without columns has no chunks either way.
+        let trits = self.trits.chunks_exact(self.trit_bytes_of_row().max(1));
+        let exponents = self.exponents.chunks_exact(self.exponent_bytes_of_row().max(1));
+        trits.zip(exponents).enumerate().map(move |(row, (trits, bytes))| matrix.row_of(row, trits, bytes))
+    }
+
+    /// Row number `row`, in constant time; `None` where the matrix has no such row.
+    pub fn row(&self, row: usize) -> Option<Row<'a>> {
+        if row >= self.rows {
+            return None;
+        }
+        // The rows before end inside the slices, so their lengths fit too.
+        let (trits, exponents) = (self.trit_bytes_of_row(), self.exponent_bytes_of_row());
+        let trits = self.trits.get(row * trits..)?.get(..trits)?;
+        Some(self.row_of(row, trits, self.exponents.get(row * exponents..)?.get(..exponents)?))
+    }
+
+    const fn trit_bytes_of_row(&self) -> usize {
+        self.group.row_bytes(self.columns)
+    }
+
+    /// Without the row's base.
+    const fn exponent_bytes_of_row(&self) -> usize {
         let groups = self.group.count(self.columns);
-        let (group, columns, encoding, bases) = (self.group, self.columns, self.encoding, self.bases);
-        let exponent_bytes = match encoding {
+        match self.encoding {
             ExponentEncoding::Int8 => groups,
             ExponentEncoding::Offset4 => groups.div_ceil(2),
-        };
-        // A chunk size of 0 would panic; a matrix without columns has no chunks either way.
-        let trits = self.trits.chunks_exact(group.row_bytes(columns).max(1));
-        let exponents = self.exponents.chunks_exact(exponent_bytes.max(1));
-        trits.zip(exponents).enumerate().map(move |(row, (trits, bytes))| Row {
-            trits,
-            exponents: RowExponents {
-                encoding,
-                base: bases.get(row).map_or(0, |base| *base as i8),
-                bytes,
-                groups,
-                next: 0,
-            },
-            group,
-            columns,
-        })
+        }
+    }
+
+    fn row_of(&self, row: usize, trits: &'a [u8], bytes: &'a [u8]) -> Row<'a> {
+        let Self { group, columns, encoding, bases, .. } = *self;
+        let base = bases.get(row).map_or(0, |base| *base as i8);
+        let exponents = RowExponents { encoding, base, bytes, groups: group.count(columns), next: 0 };
+        Row { trits, exponents, group, columns }
     }
 }
 

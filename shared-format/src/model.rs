@@ -1,12 +1,12 @@
 //! A model: checked once by [`Model::parse`], read in place for ever after.
 
-use crate::bound::{self, Accumulators};
+use crate::bound::Accumulators;
 use crate::container::{Container, KIND_MODEL, SECTION_GRAPH, SECTION_WEIGHTS};
 use crate::matrix::{self, Bias, MatrixRecord, TernaryMatrix};
 use crate::operator::{Linear, Operator};
 use crate::scaling::InputScale;
 use crate::tensor::{DataType, Tensor};
-use crate::{MatrixFault, ParseError, plan};
+use crate::{ParseError, operands, plan};
 use serde::{Deserialize, Serialize};
 
 /// The graph section: one postcard record. Lists are byte strings of records, so that they can be read in place.
@@ -31,7 +31,7 @@ pub(crate) struct GraphRecord<'a> {
 ///
 /// ```
 /// # fn main() -> Result<(), trishift_format::ParseError> {
-/// let file = std::fs::read("tests/golden/model-0.1.tsm").unwrap();
+/// let file = std::fs::read("tests/golden/model-0.2.tsm").unwrap();
 /// let model = trishift_format::Model::parse(&file)?;
 /// println!("{}: {} inputs, {} outputs", model.name(), model.input().len(), model.output().len());
 /// # Ok(())
@@ -40,7 +40,7 @@ pub(crate) struct GraphRecord<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     graph: GraphRecord<'a>,
-    weights: &'a [u8],
+    pub(crate) weights: &'a [u8],
     arena_bytes: u64,
     file_bytes: usize,
 }
@@ -63,7 +63,7 @@ impl<'a> Model<'a> {
         }
         let model = Self { graph, weights, arena_bytes: container.arena_bytes, file_bytes: file.len() };
         model.check_tensors()?;
-        model.check_operators()?;
+        operands::check(&model)?;
         plan::check(&model)?;
         model.check_metadata()?;
         Ok(model)
@@ -94,71 +94,6 @@ impl<'a> Model<'a> {
             }
         }
         Ok(())
-    }
-
-    fn check_operators(&self) -> Result<(), ParseError> {
-        let count = self.tensors().len();
-        for tensor in [self.graph.input, self.graph.output] {
-            if usize::from(tensor) >= count {
-                return Err(ParseError::GraphTensor { tensor });
-            }
-        }
-        for (index, operator) in self.operators().enumerate() {
-            let [left, right] = operator.inputs();
-            for tensor in [left, right, operator.output()] {
-                if usize::from(tensor) >= count {
-                    return Err(ParseError::TensorIndex { index, tensor });
-                }
-            }
-            self.check_operands(index, &operator)?;
-        }
-        Ok(())
-    }
-
-    fn check_operands(&self, index: usize, operator: &Operator) -> Result<(), ParseError> {
-        let [left, right] = operator.inputs().map(|tensor| self.tensor(tensor));
-        let output = self.tensor(operator.output());
-        let refuse = |what| Err(ParseError::Operands { index, kind: operator.kind(), what });
-        let types = (left.data_type, output.data_type);
-        use DataType::{I8, I32};
-        let (types_fit, shapes_fit, exponents_fit) = match operator {
-            Operator::Linear(op) => {
-                let fits = left.len() == op.weights.columns as usize && output.len() == op.weights.rows as usize;
-                (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
-            }
-            // 27·N must stay inside int32.
-            Operator::ShiftNorm(_) => (types == (I32, I8), left.len() == output.len() && left.len() <= 1 << 26, true),
-            Operator::Requantize(_) => (types == (I32, I8), left.len() == output.len(), true),
-            Operator::Relu(_) => (types == (I8, I8), left.len() == output.len(), left.exponent == output.exponent),
-            Operator::Add(_) => (
-                types == (I8, I8) && right.data_type == I8,
-                left.len() == output.len() && right.len() == output.len(),
-                left.exponent.max(right.exponent) == output.exponent,
-            ),
-            Operator::ArgMax(_) => (types.1 == I32, output.len() == 1, output.exponent == 0),
-        };
-        if !types_fit {
-            return refuse("element types");
-        }
-        if !shapes_fit {
-            return refuse("shapes");
-        }
-        if !exponents_fit {
-            return refuse("exponents");
-        }
-        match operator {
-            Operator::Linear(op) => self.check_linear(op).map_err(|fault| ParseError::Matrix { index, fault }),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_linear(&self, op: &Linear) -> Result<(), MatrixFault> {
-        let matrix = op.weights.view(self.weights)?;
-        let bias = match op.bias {
-            None => None,
-            Some(offset) => Some(Bias(matrix::section(self.weights, offset, u64::from(op.weights.rows) * 4)?)),
-        };
-        bound::check(&matrix, bias, self.accumulators(op))
     }
 
     /// Input scaling, labels and properties.
@@ -268,11 +203,7 @@ impl<'a> Model<'a> {
 
     /// Multiply-accumulate operations of one sample, as the field counts them.
     pub fn macs(&self) -> u64 {
-        let macs = |operator| match operator {
-            Operator::Linear(op) => u64::from(op.weights.rows) * u64::from(op.weights.columns),
-            _ => 0,
-        };
-        self.operators().map(macs).sum()
+        self.operators().map(|operator| operator.macs()).sum()
     }
 
     /// How raw values become the input: one record for all elements, or one for each.

@@ -75,6 +75,38 @@ pub struct ArgMax {
     pub output: u16,
 }
 
+/// RMS norm: divides a sample by the root of its mean square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RmsNorm {
+    /// Input tensor, int32.
+    pub input: u16,
+    /// Output tensor, int8, same length; its exponent says how many steps are 1.
+    pub output: u16,
+    /// Lower clamp at 0.
+    pub relu: bool,
+}
+
+/// Rows of a ternary table, one for each element of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embedding {
+    /// Input tensor: row numbers, int8 (q means row q + 128) or int32.
+    pub input: u16,
+    /// Output tensor, for each element of the input as many as the table has columns: int8 (requantised) or int32 (in
+    /// its exponent's unit).
+    pub output: u16,
+    /// The table, [vocabulary, dimension].
+    pub weights: MatrixRecord,
+}
+
+/// Softmax: a sample's elements become shares of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Softmax {
+    /// Input tensor, int8 or int32.
+    pub input: u16,
+    /// Output tensor, same length: int8 of exponent −7, or int32 of an exponent from −30 to 0.
+    pub output: u16,
+}
+
 /// An operator with its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
@@ -90,6 +122,12 @@ pub enum Operator {
     Add(Add),
     /// See [`ArgMax`].
     ArgMax(ArgMax),
+    /// See [`RmsNorm`].
+    RmsNorm(RmsNorm),
+    /// See [`Embedding`].
+    Embedding(Embedding),
+    /// See [`Softmax`].
+    Softmax(Softmax),
 }
 
 /// The kinds of operator, by the code that stands in the file.
@@ -109,11 +147,27 @@ pub enum OperatorKind {
     Add = 5,
     /// See [`ArgMax`].
     ArgMax = 6,
+    /// See [`RmsNorm`].
+    RmsNorm = 7,
+    /// See [`Embedding`].
+    Embedding = 8,
+    /// See [`Softmax`].
+    Softmax = 9,
 }
 
 impl OperatorKind {
     /// Every kind, by ascending code.
-    pub const ALL: [Self; 6] = [Self::Linear, Self::ShiftNorm, Self::Requantize, Self::Relu, Self::Add, Self::ArgMax];
+    pub const ALL: [Self; 9] = [
+        Self::Linear,
+        Self::ShiftNorm,
+        Self::Requantize,
+        Self::Relu,
+        Self::Add,
+        Self::ArgMax,
+        Self::RmsNorm,
+        Self::Embedding,
+        Self::Softmax,
+    ];
 
     /// The name that reports and errors use.
     pub const fn name(self) -> &'static str {
@@ -124,6 +178,9 @@ impl OperatorKind {
             Self::Relu => "relu",
             Self::Add => "add",
             Self::ArgMax => "argmax",
+            Self::RmsNorm => "rms-norm",
+            Self::Embedding => "embedding",
+            Self::Softmax => "softmax",
         }
     }
 }
@@ -144,6 +201,9 @@ impl Operator {
             Self::Relu(_) => OperatorKind::Relu,
             Self::Add(_) => OperatorKind::Add,
             Self::ArgMax(_) => OperatorKind::ArgMax,
+            Self::RmsNorm(_) => OperatorKind::RmsNorm,
+            Self::Embedding(_) => OperatorKind::Embedding,
+            Self::Softmax(_) => OperatorKind::Softmax,
         }
     }
 
@@ -156,6 +216,9 @@ impl Operator {
             Self::Relu(op) => [op.input, op.input],
             Self::Add(op) => [op.left, op.right],
             Self::ArgMax(op) => [op.input, op.input],
+            Self::RmsNorm(op) => [op.input, op.input],
+            Self::Embedding(op) => [op.input, op.input],
+            Self::Softmax(op) => [op.input, op.input],
         }
     }
 
@@ -168,6 +231,26 @@ impl Operator {
             Self::Relu(op) => op.output,
             Self::Add(op) => op.output,
             Self::ArgMax(op) => op.output,
+            Self::RmsNorm(op) => op.output,
+            Self::Embedding(op) => op.output,
+            Self::Softmax(op) => op.output,
+        }
+    }
+
+    /// The ternary weights it uses, where it has some.
+    pub const fn weights(&self) -> Option<&MatrixRecord> {
+        match self {
+            Self::Linear(op) => Some(&op.weights),
+            Self::Embedding(op) => Some(&op.weights),
+            _ => None,
+        }
+    }
+
+    /// Multiply-accumulate operations of one sample, as the field counts them: looking up a row is none.
+    pub const fn macs(&self) -> u64 {
+        match self {
+            Self::Linear(op) => op.weights.rows as u64 * op.weights.columns as u64,
+            _ => 0,
         }
     }
 
@@ -183,6 +266,9 @@ impl Operator {
             Some(OperatorKind::Relu) => take(fields).map(|(op, rest)| (Self::Relu(op), rest)),
             Some(OperatorKind::Add) => take(fields).map(|(op, rest)| (Self::Add(op), rest)),
             Some(OperatorKind::ArgMax) => take(fields).map(|(op, rest)| (Self::ArgMax(op), rest)),
+            Some(OperatorKind::RmsNorm) => take(fields).map(|(op, rest)| (Self::RmsNorm(op), rest)),
+            Some(OperatorKind::Embedding) => take(fields).map(|(op, rest)| (Self::Embedding(op), rest)),
+            Some(OperatorKind::Softmax) => take(fields).map(|(op, rest)| (Self::Softmax(op), rest)),
         };
         match decoded {
             Some((operator, [])) => Ok(operator),
@@ -201,6 +287,9 @@ impl Operator {
             Self::Relu(op) => postcard::to_allocvec(&(code, op)),
             Self::Add(op) => postcard::to_allocvec(&(code, op)),
             Self::ArgMax(op) => postcard::to_allocvec(&(code, op)),
+            Self::RmsNorm(op) => postcard::to_allocvec(&(code, op)),
+            Self::Embedding(op) => postcard::to_allocvec(&(code, op)),
+            Self::Softmax(op) => postcard::to_allocvec(&(code, op)),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use crate::data::ScalingMode;
 use crate::rule::RuleName;
+use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use trishift_format::GroupSize;
 
 /// The presets: name and TOML.
-pub const PRESETS: [(&str, &str); 2] = [
+pub const PRESETS: [(&str, &str); 3] = [
     ("digits-mlp", include_str!("../presets/digits-mlp.toml")),
     ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
+    ("mnist-mlp-float", include_str!("../presets/mnist-mlp-float.toml")),
 ];
 
 /// The data path that means the 8×8 digits inside the binary.
@@ -68,6 +70,8 @@ pub enum Scaling {
     /// One for each: tables.
     #[default]
     Feature,
+    /// One for all, and zero stays zero: values of one sign whose zero means nothing there.
+    FromZero,
     /// None, but value − 128: numbers of an embedding's rows, such as the bytes of a text.
     Index,
 }
@@ -77,6 +81,7 @@ impl From<Scaling> for ScalingMode {
         match scaling {
             Scaling::Tensor => Self::Tensor,
             Scaling::Feature => Self::Feature,
+            Scaling::FromZero => Self::FromZero,
             Scaling::Index => Self::Index,
         }
     }
@@ -88,8 +93,28 @@ impl From<Scaling> for ScalingMode {
 pub struct NetworkConfig {
     /// Columns that share one exponent.
     pub group: u32,
+    /// What flows between layers while the network trains; the exported model's activations are int8 either way.
+    #[serde(default, skip_serializing_if = "Activations::is_default")]
+    pub activations: Activations,
     /// The layers.
     pub layers: Vec<LayerConfig>,
+}
+
+/// What flows between layers while a network trains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activations {
+    /// Rounded and saturated as in the exported model: what is trained is what is exported.
+    #[default]
+    Int8,
+    /// Not rounded; the export rounds them, which may cost accuracy. For comparison with recorded results.
+    Float,
+}
+
+impl Activations {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One layer.
@@ -105,8 +130,18 @@ pub enum LayerConfig {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         bias: bool,
     },
+    /// Ternary table: each value of a sample is the number of a row. First layer only; needs `scaling = "index"`.
+    Embedding {
+        /// Rows of the table.
+        #[serde(default = "default_vocabulary")]
+        vocabulary: u32,
+        /// Columns of the table.
+        dimension: u32,
+    },
     /// Scales each sample by a power of two.
     ShiftNorm,
+    /// Divides each sample by its root mean square.
+    RmsNorm,
     /// max(x, 0).
     Relu,
 }
@@ -118,13 +153,23 @@ pub struct TrainingConfig {
     /// The update rule.
     #[serde(default)]
     pub rule: RuleName,
+    /// What the network is to make small.
+    #[serde(default, skip_serializing_if = "Loss::is_default")]
+    pub loss: Loss,
     /// Passes over the training samples.
-    pub epochs: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u32>,
+    /// Updates of the whole run, instead of `epochs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
     /// Samples of one update.
     pub batch: u32,
     /// Seed of the initial weights and of the order of the samples.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// How initial exponents are made of normal weights.
+    #[serde(default, skip_serializing_if = "is_standard")]
+    pub initialization: Convention,
     /// Correlation strength S of the rule `correlation`.
     #[serde(default = "default_strength")]
     pub correlation_strength: f64,
@@ -137,6 +182,44 @@ pub struct TrainingConfig {
     /// Peak learning rate of the rule `straight-through`.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
+}
+
+impl LayerConfig {
+    /// The type's name in the configuration.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Linear { .. } => "linear",
+            Self::Embedding { .. } => "embedding",
+            Self::ShiftNorm => "shift-norm",
+            Self::RmsNorm => "rms-norm",
+            Self::Relu => "relu",
+        }
+    }
+}
+
+/// What a network is to make small, as a mean over the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// −ln of the softmax at the right class.
+    #[default]
+    CrossEntropy,
+    /// Half the sum over the outputs of (y − t)², t 1 for the right class and 0 for all others.
+    SquaredError,
+}
+
+impl Loss {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn is_standard(convention: &Convention) -> bool {
+    *convention == Convention::Standard
+}
+
+fn default_vocabulary() -> u32 {
+    256
 }
 
 fn default_seed() -> u64 {
@@ -243,7 +326,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] says what is accepted.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let TrainingConfig { epochs, batch, correlation_strength, learning_rate, .. } = self.training;
+        let TrainingConfig { epochs, steps, batch, correlation_strength, learning_rate, .. } = self.training;
         let check = |accepted: bool, setting, value: String, expected| {
             if accepted { Ok(()) } else { Err(ConfigError::Value { setting, value, expected }) }
         };
@@ -256,7 +339,11 @@ impl Config {
             format!("{name:?}"),
             "a name without slashes is needed, such as digits-mlp",
         )?;
-        check(epochs >= 1, "epochs", epochs.to_string(), "at least 1 is needed")?;
+        let given = usize::from(epochs.is_some()) + usize::from(steps.is_some());
+        check(given > 0, "epochs", "missing".into(), "give epochs or steps under [training]")?;
+        check(given < 2, "steps", "there beside epochs".into(), "only one of the two can say how long to train")?;
+        check(epochs != Some(0), "epochs", "0".into(), "at least 1 is needed")?;
+        check(steps != Some(0), "steps", "0".into(), "at least 1 is needed")?;
         check((1..=65_536).contains(&batch), "batch", batch.to_string(), "1 to 65536 are accepted")?;
         self.group()?;
         // Rules compute in single precision.
@@ -335,7 +422,7 @@ mod tests {
     #[test]
     fn errors_name_what_is_accepted() {
         let error = Config::preset("mnist").unwrap_err().to_string();
-        assert!(error.contains("digits-mlp, mnist-mlp"), "{error}");
+        assert!(error.contains("digits-mlp, mnist-mlp, mnist-mlp-float"), "{error}");
         let mut config = Config::preset("mnist-mlp").unwrap();
         config.network.group = 5;
         assert!(config.validate().unwrap_err().to_string().contains("4, 6, 8, 16"));

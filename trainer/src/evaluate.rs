@@ -1,14 +1,15 @@
-//! Judging a model by its file: the runtime's answers, held against the trainer's own integer arithmetic.
+//! Judging a model by its file: the runtime's answers on a data set.
 
 use crate::data::Dataset;
-use crate::frozen::{FrozenLayer, FrozenNetwork};
-use crate::network::StageOutput;
-use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use thiserror::Error;
 use trishift::Model;
 use trishift_format::DataType;
+
+/// Samples that are run at a time: logits of large data sets need not fit memory.
+const CHUNK: usize = 1 << 13;
 
 /// Why a model could not be run on a data set.
 #[derive(Debug, Error)]
@@ -41,11 +42,17 @@ pub enum EvaluateError {
     Runtime(String),
 }
 
-/// Logits of every sample by the runtime, [samples, outputs], on all cores.
+/// Ranges that cover the samples of a data set, [`CHUNK`] at a time.
+pub fn chunks(data: &Dataset) -> impl Iterator<Item = Range<usize>> + use<> {
+    let len = data.len();
+    (0..len).step_by(CHUNK).map(move |start| start..(start + CHUNK).min(len))
+}
+
+/// Whether the model can be judged on this data.
 ///
 /// # Errors
 /// [`EvaluateError`] where model and data do not fit.
-pub fn run(model: &Model<'_>, data: &Dataset, classes: usize) -> Result<Vec<i32>, EvaluateError> {
+pub fn check(model: &Model<'_>, data: &Dataset, classes: usize) -> Result<(), EvaluateError> {
     let (input, output) = (model.input(), model.output());
     if data.is_empty() {
         return Err(EvaluateError::NoSamples);
@@ -59,11 +66,69 @@ pub fn run(model: &Model<'_>, data: &Dataset, classes: usize) -> Result<Vec<i32>
     if classes > output.len() {
         return Err(EvaluateError::Classes { classes, outputs: output.len() });
     }
-    let mut logits = vec![0i32; data.len() * output.len()];
+    Ok(())
+}
+
+/// Logits of samples [samples, inputs] by the runtime, [samples, outputs], on all cores.
+///
+/// # Errors
+/// [`EvaluateError::Runtime`].
+pub fn run(model: &Model<'_>, samples: &[i8]) -> Result<Vec<i32>, EvaluateError> {
+    let mut logits = vec![0i32; samples.len() / model.input().len().max(1) * model.output().len()];
     let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
-    trishift::run_threads(model, trishift::kernels::best(), &data.samples, &mut logits, threads)
+    trishift::run_threads(model, trishift::kernels::best(), samples, &mut logits, threads)
         .map_err(|error| EvaluateError::Runtime(error.to_string()))?;
     Ok(logits)
+}
+
+/// How well logits answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Score {
+    /// Samples.
+    pub samples: usize,
+    /// Samples whose largest logit (the first of equals) is their label's.
+    pub correct: usize,
+    /// Sum over the samples of −ln of the softmax at the label.
+    pub loss: f64,
+}
+
+impl Score {
+    /// Counts samples with these logits, [samples, outputs], in units of 2^exponent.
+    pub fn add<T: Copy + PartialOrd + Into<f64> + Sync>(&mut self, logits: &[T], labels: &[u16], exponent: i32) {
+        let outputs = logits.len() / labels.len().max(1);
+        let losses: Vec<f64> = logits
+            .par_chunks(outputs.max(1))
+            .zip(labels)
+            .map(|(logits, label)| cross_entropy(logits, usize::from(*label), exponent))
+            .collect();
+        self.samples += labels.len();
+        self.correct += correct(logits, outputs, labels);
+        self.loss += losses.iter().sum::<f64>();
+    }
+
+    /// Share of right answers; 0 without samples.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.samples.max(1) as f64
+    }
+
+    /// Mean loss in nats; 0 without samples.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.samples.max(1) as f64
+    }
+
+    /// Mean loss in bits: for text, bits per byte.
+    pub fn bits(&self) -> f64 {
+        self.mean_loss() / std::f64::consts::LN_2
+    }
+}
+
+/// −ln of the softmax at the label, in f64.
+fn cross_entropy<T: Copy + Into<f64>>(logits: &[T], label: usize, exponent: i32) -> f64 {
+    let unit = 2f64.powi(exponent);
+    let value = |logit: &T| (*logit).into() * unit;
+    let largest = logits.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|logit| (value(logit) - largest).exp()).sum();
+    sum.ln() + largest - logits.get(label).map_or(largest, value)
 }
 
 /// Samples whose largest logit (the first of equals) is their label's.
@@ -79,65 +144,6 @@ pub fn differing_classes<A: Copy + PartialOrd, B: Copy + PartialOrd>(a: &[A], b:
     rows.filter(|(a, b)| trishift::argmax(a) != trishift::argmax(b)).count()
 }
 
-/// The trainer's own integer evaluation: logits of every sample, [samples, outputs].
-///
-/// Written apart from the runtime's kernels: dense weights `T·2^(E − e)`, products in float64, which are exact integers
-/// because every accumulator is below 2^31.
-pub fn reference(network: &FrozenNetwork, samples: &[i8]) -> Vec<i64> {
-    let inputs = network.layers.first().map_or(1, |layer| layer.stage.columns.max(1));
-    let dense: Vec<Array2<f64>> = network.layers.iter().map(dense_weights).collect();
-    let chunks = samples.par_chunks(256 * inputs).map(|chunk| {
-        let rows = chunk.len() / inputs;
-        let mut values = Array2::from_shape_fn((rows, inputs), |(row, column)| f64::from(chunk[row * inputs + column]));
-        for (layer, weights) in network.layers.iter().zip(&dense) {
-            values = reference_layer(layer, weights.view(), &values);
-        }
-        values.iter().map(|value| *value as i64).collect::<Vec<i64>>()
-    });
-    chunks.flatten().collect()
-}
-
-fn dense_weights(layer: &FrozenLayer) -> Array2<f64> {
-    let stage = &layer.stage;
-    Array2::from_shape_fn((stage.rows, stage.columns), |(row, column)| {
-        let exponent = layer.exponents[row * stage.groups() + column / stage.group.get()];
-        let shift = i32::from(exponent) - layer.units[row];
-        f64::from(layer.trits[row * stage.columns + column]) * 2f64.powi(shift)
-    })
-}
-
-/// One layer on [batch, columns], giving [batch, rows].
-fn reference_layer(layer: &FrozenLayer, weights: ArrayView2<'_, f64>, values: &Array2<f64>) -> Array2<f64> {
-    let mut sums = values.dot(&weights.t());
-    if !layer.bias.is_empty() {
-        for mut row in sums.rows_mut() {
-            row.iter_mut().zip(&layer.bias).for_each(|(sum, bias)| *sum += f64::from(*bias));
-        }
-    }
-    let clamp = |value: f64, relu: bool| value.clamp(if relu { 0.0 } else { -128.0 }, 127.0);
-    match layer.stage.output {
-        StageOutput::Logits => {}
-        StageOutput::Requantized { relu } => {
-            for mut row in sums.rows_mut() {
-                for (sum, unit) in row.iter_mut().zip(&layer.units) {
-                    *sum = clamp((*sum * 2f64.powi(*unit) + 0.5).floor(), relu);
-                }
-            }
-        }
-        StageOutput::ShiftNorm { relu } => {
-            for mut row in sums.rows_mut() {
-                let magnitude: i128 = row.iter().map(|sum| (*sum as i128).abs()).sum();
-                let target = 27 * row.len() as i128;
-                // Largest power with magnitude·2^r ≤ target, found by trying.
-                let fits = |r: i32| if r >= 0 { magnitude << r <= target } else { magnitude <= target << -r };
-                let r = if magnitude == 0 { 0 } else { (-63..64).rev().find(|r| fits(*r)).unwrap_or(-63) };
-                row.iter_mut().for_each(|sum| *sum = clamp((*sum * 2f64.powi(r) + 0.5).floor(), relu));
-            }
-        }
-    }
-    sums
-}
-
 /// Integers that differ between the runtime's logits and the trainer's own.
 pub fn mismatches(engine: &[i32], reference: &[i64]) -> usize {
     let differing = engine.iter().zip(reference).filter(|(a, b)| i64::from(**a) != **b).count();
@@ -149,4 +155,34 @@ pub fn mismatches(engine: &[i32], reference: &[i64]) -> usize {
 pub fn rounded_logits(engine: &[i32], steps: &[f32], unit: i32) -> usize {
     let scale = 2f64.powi(-unit);
     engine.iter().zip(steps).filter(|(a, b)| f64::from(**a) != f64::from(**b) * scale).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_count_answers_and_bits() {
+        let mut score = Score::default();
+        score.add(&[3i32, 3, -5, 0, 1, 2], &[0, 1], -1);
+        score.add(&[0i32, 0, 0], &[2], 7);
+        assert_eq!((score.samples, score.correct), (3, 1));
+        let loss = |right: f64, logits: [f64; 3]| logits.map(f64::exp).iter().sum::<f64>().ln() - right;
+        let expected = loss(1.5, [1.5, 1.5, -2.5]) + loss(0.5, [0.0, 0.5, 1.0]) + 3f64.ln();
+        assert!((score.loss - expected).abs() < 1e-12);
+        assert!((score.bits() * 3.0 * 2f64.ln() - expected).abs() < 1e-12);
+        // Logits as wide as int32 neither overflow nor vanish.
+        let mut wide = Score::default();
+        wide.add(&[i32::MAX, i32::MIN], &[1], 0);
+        assert_eq!(wide.mean_loss(), 4_294_967_295.0);
+    }
+
+    #[test]
+    fn chunks_cover_every_sample_once() {
+        let data = Dataset { shape: [1, 1, 2], stride: 1, samples: vec![0; 20_001], labels: vec![0; 20_000] };
+        let chunks: Vec<_> = chunks(&data).collect();
+        assert_eq!(chunks.first().map(|range| range.start), Some(0));
+        assert_eq!(chunks.iter().map(|range| range.len()).sum::<usize>(), 20_000);
+        assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].start));
+    }
 }

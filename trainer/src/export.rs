@@ -4,13 +4,13 @@
 //! written, and the file is parsed once to prove it valid. What narrowing cost is reported, not hidden.
 
 use crate::frozen::{FrozenLayer, FrozenNetwork};
-use crate::network::{ACTIVATION_EXPONENT, StageOutput};
+use crate::network::{ACTIVATION_EXPONENT, StageKind, StageOutput};
 use crate::plan;
 use crate::rule::Ternary;
 use thiserror::Error;
 use trishift_format::bound::{fits_int32, rounding, row_magnitude};
 use trishift_format::write::{MatrixValues, ModelWriter, Region, WriteError};
-use trishift_format::{DataType, InputScale, Linear, Operator, ShiftNorm, Tensor, TensorClass};
+use trishift_format::{DataType, Embedding, InputScale, Linear, Operator, RmsNorm, ShiftNorm, Tensor, TensorClass};
 
 /// What the file says about itself beyond the network.
 #[derive(Clone, Debug)]
@@ -117,35 +117,40 @@ fn push_layer(
     if let Some(source) = tensors.get_mut(usize::from(source)) {
         source.last = operator;
     }
-    let shape = dimensions([1, 1, stage.rows])?;
+    let shape = dimensions([1, 1, stage.outputs()])?;
     let mut push_tensor = |class, data_type, exponent, first| -> Result<u16, ExportError> {
         let index = u16::try_from(tensors.len()).map_err(|_| ExportError::TooLarge)?;
         tensors.push(tensor(class, data_type, exponent, shape, first));
         Ok(index)
     };
-    let sums = ACTIVATION_EXPONENT + layer.layer_unit();
-    match stage.output {
-        StageOutput::Requantized { relu } => {
-            let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator)?;
-            writer.push(&Operator::Linear(Linear { input: source, output, relu, weights, bias }))?;
-            Ok(output)
-        }
-        StageOutput::Logits => {
-            let output = push_tensor(TensorClass::Output, DataType::I32, sums, operator)?;
-            writer.push(&Operator::Linear(Linear { input: source, output, relu: false, weights, bias }))?;
-            Ok(output)
-        }
-        StageOutput::ShiftNorm { relu } => {
-            let middle = push_tensor(TensorClass::Arena, DataType::I32, sums, operator)?;
-            let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator + 1)?;
-            writer.push(&Operator::Linear(Linear { input: source, output: middle, relu: false, weights, bias }))?;
-            writer.push(&Operator::ShiftNorm(ShiftNorm { input: middle, output, relu }))?;
-            if let Some(middle) = tensors.get_mut(usize::from(middle)) {
-                middle.last = operator + 1;
-            }
-            Ok(output)
-        }
+    let first = |output, relu| match stage.kind {
+        StageKind::Linear => Operator::Linear(Linear { input: source, output, relu, weights, bias }),
+        StageKind::Embedding { .. } => Operator::Embedding(Embedding { input: source, output, weights }),
+    };
+    // A linear layer's sums count its input's steps, a table's weights count ones.
+    let sums = layer.layer_unit() + if stage.kind == StageKind::Linear { ACTIVATION_EXPONENT } else { 0 };
+    if let StageOutput::Requantized { relu } = stage.output {
+        let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator)?;
+        writer.push(&first(output, relu))?;
+        return Ok(output);
     }
+    if stage.output == StageOutput::Logits {
+        let output = push_tensor(TensorClass::Output, DataType::I32, sums, operator)?;
+        writer.push(&first(output, false))?;
+        return Ok(output);
+    }
+    let input = push_tensor(TensorClass::Arena, DataType::I32, sums, operator)?;
+    let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator + 1)?;
+    writer.push(&first(input, false))?;
+    match stage.output {
+        StageOutput::RmsNorm { relu } => writer.push(&Operator::RmsNorm(RmsNorm { input, output, relu }))?,
+        StageOutput::ShiftNorm { relu } => writer.push(&Operator::ShiftNorm(ShiftNorm { input, output, relu }))?,
+        StageOutput::Requantized { .. } | StageOutput::Logits => {}
+    }
+    if let Some(input) = tensors.get_mut(usize::from(input)) {
+        input.last = operator + 1;
+    }
+    Ok(output)
 }
 
 fn dimensions(shape: [usize; 3]) -> Result<[u32; 3], ExportError> {
@@ -169,8 +174,7 @@ fn narrow(layer: &FrozenLayer, index: usize, narrowing: &mut Narrowing) -> Resul
     loop {
         let overflowing = overflowing_rows(&narrowed);
         let Some(first) = overflowing.first().copied() else { return Ok(narrowed) };
-        let whole_layer = !matches!(stage.output, StageOutput::Requantized { .. });
-        let rows = if whole_layer { (0..stage.rows).collect() } else { overflowing };
+        let rows = if stage.output.is_wide() { (0..stage.rows).collect() } else { overflowing };
         narrowing.rows = narrowing.rows.max(rows.len());
         let mut zeroed = 0;
         for row in rows {
@@ -207,6 +211,10 @@ fn raise_row(layer: &mut FrozenLayer, row: usize, unit: i32) -> usize {
 
 fn overflowing_rows(layer: &FrozenLayer) -> Vec<usize> {
     let stage = &layer.stage;
+    if stage.kind != StageKind::Linear {
+        // A table sums nothing, and rules keep exponents within a window of 29.
+        return Vec::new();
+    }
     let fits = |row: usize| {
         let trits = layer.trits[row * stage.columns..][..stage.columns].chunks(stage.group.get());
         let exponents = &layer.exponents[row * stage.groups()..][..stage.groups()];
@@ -215,7 +223,7 @@ fn overflowing_rows(layer: &FrozenLayer) -> Vec<usize> {
         let shift = match stage.output {
             // Input and output steps are equal: the requantising shift is −e.
             StageOutput::Requantized { .. } => -layer.units[row],
-            StageOutput::ShiftNorm { .. } | StageOutput::Logits => 0,
+            _ => 0,
         };
         let bias = layer.bias.get(row).copied().unwrap_or(0);
         fits_int32(row_magnitude(groups, layer.units[row]), bias, rounding(shift))
@@ -231,7 +239,8 @@ mod tests {
 
     fn layer(exponents: Vec<i8>, output: StageOutput) -> FrozenLayer {
         let columns = exponents.len() * 4;
-        let stage = Stage { rows: 1, columns, group: GroupSize::new(4).unwrap(), bias: false, output };
+        let stage =
+            Stage { kind: StageKind::Linear, rows: 1, columns, group: GroupSize::new(4).unwrap(), bias: false, output };
         FrozenLayer::from_ternary(&stage, Ternary { trits: vec![1; columns], exponents })
     }
 
@@ -261,6 +270,7 @@ mod tests {
     #[test]
     fn a_row_of_zeros_exports() {
         let stage = Stage {
+            kind: StageKind::Linear,
             rows: 2,
             columns: 4,
             group: GroupSize::new(4).unwrap(),

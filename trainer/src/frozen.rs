@@ -2,7 +2,7 @@
 //! state of a rule and everything that is exact: the training forward pass's biases, the model file, the trainer's own
 //! integer evaluation.
 
-use crate::network::{Network, Stage, StageOutput};
+use crate::network::{Network, Stage};
 use crate::rule::{LayerState, Ternary};
 
 /// One layer, frozen.
@@ -62,9 +62,9 @@ impl FrozenLayer {
                 }
             }
         }
-        let unit = |smallest: &Option<i32>| match stage.output {
-            StageOutput::Requantized { .. } => smallest.unwrap_or(layer_unit),
-            StageOutput::ShiftNorm { .. } | StageOutput::Logits => layer_unit,
+        let unit = |smallest: &Option<i32>| match smallest {
+            Some(smallest) if !stage.output.is_wide() => *smallest,
+            _ => layer_unit,
         };
         let units = smallest.iter().map(unit).collect();
         Self { stage: *stage, trits, exponents, units, bias: Vec::new() }
@@ -83,12 +83,13 @@ fn is_used(trits: &[i8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{StageKind, StageOutput};
     use trishift_format::GroupSize;
 
     #[test]
     fn groups_of_zeros_do_not_widen_the_window() {
         let group = GroupSize::new(4).unwrap();
-        let stage = |output| Stage { rows: 3, columns: 8, group, bias: false, output };
+        let stage = |output| Stage { kind: StageKind::Linear, rows: 3, columns: 8, group, bias: false, output };
         let mut trits = vec![0; 24];
         (trits[0], trits[8], trits[12]) = (1, -1, 1);
         let ternary = Ternary { trits, exponents: vec![-3, -9, -5, -2, 7, 7] };

@@ -3,8 +3,8 @@
 //!
 //! The way of the data: [`data`] reads and quantises a data set; [`config`] says what to train; [`network`] is the
 //! resolved graph; a [`backend`] runs it, applying a [`rule`] to the state of every layer; [`checkpoint`] keeps that
-//! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime and holds it against
-//! the trainer's own arithmetic. [`run`] ties them together into a folder that can be interrupted and resumed.
+//! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime, and [`reference`] is
+//! the trainer's own arithmetic to hold it against. [`run`] ties them together into a folder that can be interrupted and resumed.
 //! [`ternary`] is the algorithm primitive by primitive: the definition that rules and backends are held against.
 //!
 //! Nothing flows back up, and what is reported is what the exported file does.
@@ -21,6 +21,7 @@ pub mod file;
 pub mod frozen;
 pub mod network;
 pub mod plan;
+pub mod reference;
 pub mod rule;
 pub mod run;
 pub mod schedule;

@@ -1,9 +1,9 @@
-//! The resolved network: stages of a ternary linear layer and what follows it.
+//! The resolved network: stages of a ternary layer and what follows it.
 //!
-//! A stage is one linear layer, then perhaps a shift norm, then perhaps a ReLU; norm and ReLU are fused into the step that
-//! makes the stage's int8 output. The last stage gives int32 logits.
+//! A stage is one linear layer (the first may be an embedding), then perhaps a norm, then perhaps a ReLU; norm and ReLU
+//! are fused into the step that makes the stage's int8 output. The last stage gives int32 logits.
 
-use crate::config::{Config, ConfigError, LayerConfig};
+use crate::config::{Activations, Config, ConfigError, LayerConfig, Scaling};
 use thiserror::Error;
 use trishift_format::{GroupSize, Tensor};
 
@@ -13,12 +13,26 @@ pub const ACTIVATION_EXPONENT: i32 = -5;
 /// Most weights of one layer: indices fit u32 with room to spare.
 const MAX_WEIGHTS: u64 = 1 << 31;
 
-/// A linear layer and what makes its output.
+/// What a stage makes of its input and its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageKind {
+    /// y = W·x + b.
+    Linear,
+    /// Rows of W, one after another: each input q is the number q + 128 of a row.
+    Embedding {
+        /// Inputs of one sample.
+        positions: usize,
+    },
+}
+
+/// A layer with weights and what makes its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Outputs N.
+    /// What it computes.
+    pub kind: StageKind,
+    /// Rows N of the weights: outputs of a linear layer, vocabulary of an embedding.
     pub rows: usize,
-    /// Inputs K.
+    /// Columns K of the weights: inputs of a linear layer, dimension of an embedding.
     pub columns: usize,
     /// Group size G.
     pub group: GroupSize,
@@ -28,7 +42,7 @@ pub struct Stage {
     pub output: StageOutput,
 }
 
-/// What happens to a linear layer's accumulators.
+/// What happens to a layer's accumulators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageOutput {
     /// Requantised to int8.
@@ -41,11 +55,39 @@ pub enum StageOutput {
         /// Lower clamp at 0.
         relu: bool,
     },
+    /// Divided by their root mean square, to int8: 32 steps are 1.
+    RmsNorm {
+        /// Lower clamp at 0.
+        relu: bool,
+    },
     /// int32 logits; the last stage.
     Logits,
 }
 
+impl StageOutput {
+    /// True where the layer gives int32 in one unit for all its outputs.
+    pub const fn is_wide(self) -> bool {
+        !matches!(self, Self::Requantized { .. })
+    }
+}
+
 impl Stage {
+    /// Values of one sample that it takes.
+    pub const fn inputs(&self) -> usize {
+        match self.kind {
+            StageKind::Linear => self.columns,
+            StageKind::Embedding { positions } => positions,
+        }
+    }
+
+    /// Values of one sample that it gives.
+    pub const fn outputs(&self) -> usize {
+        match self.kind {
+            StageKind::Linear => self.rows,
+            StageKind::Embedding { positions } => positions * self.columns,
+        }
+    }
+
     /// Weights of the stage.
     pub const fn weights(&self) -> usize {
         self.rows * self.columns
@@ -62,6 +104,8 @@ impl Stage {
 pub struct Network {
     /// The stages, first to last.
     pub stages: Vec<Stage>,
+    /// What flows between them in training.
+    pub activations: Activations,
 }
 
 /// Why the layers make no network.
@@ -71,8 +115,8 @@ pub enum NetworkError {
     /// A value of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// No linear layer at the beginning.
-    #[error("the network must begin with a linear layer; found {found}")]
+    /// No layer with weights at the beginning.
+    #[error("the network must begin with a linear layer or an embedding; found {found}")]
     Beginning {
         /// What stands there.
         found: &'static str,
@@ -83,9 +127,10 @@ pub enum NetworkError {
         /// What stands there.
         found: &'static str,
     },
-    /// Norm or ReLU in the wrong place.
+    /// Embedding, norm or ReLU in the wrong place.
     #[error(
-        "layer {index} ({layer}) cannot stand here; after a linear layer come shift-norm and then relu, each at most once"
+        "layer {index} ({layer}) cannot stand here; an embedding comes first or not at all, after it and after a linear \
+         layer come shift-norm or rms-norm and then relu, each at most once"
     )]
     Order {
         /// Position in the list.
@@ -93,8 +138,24 @@ pub enum NetworkError {
         /// What stands there.
         layer: &'static str,
     },
+    /// An embedding without indices, or indices without an embedding.
+    #[error(
+        "an embedding needs samples that are numbers of its rows, and nothing else can use them: `scaling = \"index\"` \
+         under [data] and an embedding as the first layer go together"
+    )]
+    Index,
+    /// A table of another size than indices can name.
+    #[error("layer {index}: an embedding has {expected}; found {found}")]
+    Table {
+        /// Position in the list.
+        index: usize,
+        /// What is accepted.
+        expected: &'static str,
+        /// What was given.
+        found: u32,
+    },
     /// A bias before a norm.
-    #[error("layer {index}: a linear layer before a shift-norm has no bias; remove `bias = true`")]
+    #[error("layer {index}: a linear layer before a norm has no bias; remove `bias = true`")]
     BiasBeforeNorm {
         /// Position in the list.
         index: usize,
@@ -138,38 +199,60 @@ impl Network {
         let layers = &config.network.layers;
         // From here on there is a stage before every norm and ReLU.
         check_ends(layers)?;
+        let begins_with_table = matches!(layers.first(), Some(LayerConfig::Embedding { .. }));
+        if begins_with_table != (config.data.scaling == Scaling::Index) {
+            return Err(NetworkError::Index);
+        }
         let mut stages: Vec<Stage> = Vec::new();
-        let mut columns = features;
-        // Position of each stage's linear layer in the list, for errors.
-        let mut linear_index = 0;
+        // Position of each stage's layer in the list, for errors.
+        let mut stage_index = 0;
         for (index, layer) in layers.iter().enumerate() {
+            let inputs = stages.last().map_or(features, Stage::outputs);
             match layer {
                 LayerConfig::Linear { outputs, bias } => {
                     let is_last = !layers[index + 1..].iter().any(|l| matches!(l, LayerConfig::Linear { .. }));
                     let rows = stage_outputs(index, *outputs, is_last.then_some(classes))?;
-                    if rows as u64 * columns as u64 > MAX_WEIGHTS {
-                        return Err(NetworkError::TooLarge { index, rows: rows as u64, columns: columns as u64 });
-                    }
-                    let output = StageOutput::Requantized { relu: false };
-                    stages.push(Stage { rows, columns, group, bias: *bias, output });
-                    columns = rows;
-                    linear_index = index;
+                    stages.push(stage(index, StageKind::Linear, [rows, inputs], group, *bias)?);
+                    stage_index = index;
                 }
-                LayerConfig::ShiftNorm => {
+                LayerConfig::Embedding { .. } if index > 0 => {
+                    return Err(NetworkError::Order { index, layer: layer.name() });
+                }
+                LayerConfig::Embedding { vocabulary, dimension } => {
+                    let refuse = |expected, found| Err(NetworkError::Table { index, expected, found });
+                    match (*vocabulary, *dimension) {
+                        (found @ (0 | 257..), _) => return refuse("1 to 256 rows (vocabulary)", found),
+                        (_, 0) => return refuse("at least 1 column (dimension)", 0),
+                        (rows, columns) => {
+                            let kind = StageKind::Embedding { positions: features };
+                            stages.push(stage(index, kind, [rows as usize, columns as usize], group, false)?);
+                        }
+                    }
+                }
+                LayerConfig::ShiftNorm | LayerConfig::RmsNorm => {
                     let Some(stage) = stages.last_mut() else { continue };
                     if stage.output != (StageOutput::Requantized { relu: false }) {
-                        return Err(NetworkError::Order { index, layer: "shift-norm" });
+                        return Err(NetworkError::Order { index, layer: layer.name() });
                     }
                     if stage.bias {
-                        return Err(NetworkError::BiasBeforeNorm { index: linear_index });
+                        return Err(NetworkError::BiasBeforeNorm { index: stage_index });
                     }
-                    stage.output = StageOutput::ShiftNorm { relu: false };
+                    stage.output = match layer {
+                        LayerConfig::RmsNorm => StageOutput::RmsNorm { relu: false },
+                        _ => StageOutput::ShiftNorm { relu: false },
+                    };
                 }
                 LayerConfig::Relu => {
-                    let Some(stage) = stages.last_mut() else { continue };
-                    match &mut stage.output {
-                        StageOutput::Requantized { relu } | StageOutput::ShiftNorm { relu } if !*relu => *relu = true,
-                        _ => return Err(NetworkError::Order { index, layer: "relu" }),
+                    let Some(Stage { kind, output, .. }) = stages.last_mut() else { continue };
+                    match (output, kind) {
+                        // An embedding without norm has no ReLU in the runtime.
+                        (StageOutput::Requantized { relu }, StageKind::Linear)
+                        | (StageOutput::ShiftNorm { relu } | StageOutput::RmsNorm { relu }, _)
+                            if !*relu =>
+                        {
+                            *relu = true;
+                        }
+                        _ => return Err(NetworkError::Order { index, layer: layer.name() }),
                     }
                 }
             }
@@ -177,23 +260,23 @@ impl Network {
         if let Some(last) = stages.last_mut() {
             last.output = StageOutput::Logits;
         }
-        let outputs =
-            stages.iter().map(|stage| if matches!(stage.output, StageOutput::ShiftNorm { .. }) { 2 } else { 1 });
+        let has_norm = |output| matches!(output, StageOutput::ShiftNorm { .. } | StageOutput::RmsNorm { .. });
+        let outputs = stages.iter().map(|stage| if has_norm(stage.output) { 2 } else { 1 });
         let tensors = 1 + outputs.sum::<usize>();
         if tensors > Tensor::MAX_COUNT {
             return Err(NetworkError::TooDeep { tensors });
         }
-        Ok(Self { stages })
+        Ok(Self { stages, activations: config.network.activations })
     }
 
     /// Values of one sample.
     pub fn inputs(&self) -> usize {
-        self.stages.first().map_or(0, |stage| stage.columns)
+        self.stages.first().map_or(0, Stage::inputs)
     }
 
     /// Logits of one sample.
     pub fn outputs(&self) -> usize {
-        self.stages.last().map_or(0, |stage| stage.rows)
+        self.stages.last().map_or(0, Stage::outputs)
     }
 
     /// Weights of all stages.
@@ -202,19 +285,31 @@ impl Network {
     }
 }
 
-/// A network begins and ends with a linear layer.
+/// A network begins with a layer that has weights and ends with a linear one.
 fn check_ends(layers: &[LayerConfig]) -> Result<(), NetworkError> {
-    let name = |layer: Option<&LayerConfig>| match layer {
-        None => Some("nothing"),
-        Some(LayerConfig::ShiftNorm) => Some("shift-norm"),
-        Some(LayerConfig::Relu) => Some("relu"),
-        Some(LayerConfig::Linear { .. }) => None,
-    };
-    match (name(layers.first()), name(layers.last())) {
-        (Some(found), _) => Err(NetworkError::Beginning { found }),
-        (None, Some(found)) => Err(NetworkError::End { found }),
-        (None, None) => Ok(()),
+    let name = |layer: Option<&LayerConfig>| layer.map_or("nothing", LayerConfig::name);
+    if !matches!(layers.first(), Some(LayerConfig::Linear { .. } | LayerConfig::Embedding { .. })) {
+        return Err(NetworkError::Beginning { found: name(layers.first()) });
     }
+    match layers.last() {
+        Some(LayerConfig::Linear { .. }) => Ok(()),
+        last => Err(NetworkError::End { found: name(last) }),
+    }
+}
+
+/// A stage whose output is not yet known to be anything but requantised.
+fn stage(
+    index: usize,
+    kind: StageKind,
+    shape: [usize; 2],
+    group: GroupSize,
+    bias: bool,
+) -> Result<Stage, NetworkError> {
+    let [rows, columns] = shape;
+    if rows as u64 * columns as u64 > MAX_WEIGHTS {
+        return Err(NetworkError::TooLarge { index, rows: rows as u64, columns: columns as u64 });
+    }
+    Ok(Stage { kind, rows, columns, group, bias, output: StageOutput::Requantized { relu: false } })
 }
 
 /// Outputs of a linear layer; `classes` is given for the last one.
@@ -236,8 +331,12 @@ mod tests {
     use super::*;
 
     fn resolve(layers: &str) -> Result<Network, NetworkError> {
+        resolve_scaled("feature", layers)
+    }
+
+    fn resolve_scaled(scaling: &str, layers: &str) -> Result<Network, NetworkError> {
         let text = format!(
-            "name = 'n'\n[data]\n[network]\ngroup = 8\nlayers = [{layers}]\n[training]\nepochs = 1\nbatch = 1\n"
+            "name = 'n'\n[data]\nscaling = '{scaling}'\n[network]\ngroup = 8\nlayers = [{layers}]\n[training]\nepochs = 1\nbatch = 1\n"
         );
         Network::resolve(&Config::from_toml(&text, "test").unwrap(), 20, 3)
     }
@@ -263,7 +362,7 @@ mod tests {
     #[test]
     fn layers_in_the_wrong_place_are_refused() {
         for (layers, part) in [
-            ("", "must begin with a linear layer; found nothing"),
+            ("", "must begin with a linear layer or an embedding; found nothing"),
             ("{type='relu'}", "must begin"),
             ("{type='linear'}, {type='relu'}", "must end"),
             ("{type='linear', outputs=4}, {type='shift-norm'}", "must end with a linear layer"),
@@ -278,6 +377,34 @@ mod tests {
             let error = resolve(layers).unwrap_err().to_string();
             assert!(error.contains(part), "{layers}: {error}");
         }
+    }
+
+    #[test]
+    fn embeddings_give_a_row_for_every_input() {
+        let resolve = |layers| resolve_scaled("index", layers);
+        let network = resolve(
+            "{type='embedding', dimension=6}, {type='rms-norm'}, {type='linear', outputs=5}, {type='rms-norm'}, \
+             {type='relu'}, {type='linear'}",
+        )
+        .unwrap();
+        let [table, hidden, last] = network.stages[..] else { panic!("{network:?}") };
+        assert_eq!((table.kind, table.rows, table.columns), (StageKind::Embedding { positions: 20 }, 256, 6));
+        assert_eq!((table.inputs(), table.outputs(), table.output), (20, 120, StageOutput::RmsNorm { relu: false }));
+        assert_eq!((hidden.columns, hidden.output), (120, StageOutput::RmsNorm { relu: true }));
+        assert_eq!((last.columns, network.inputs(), network.outputs()), (5, 20, 3));
+        for (layers, part) in [
+            ("{type='linear', outputs=4}, {type='linear'}", "go together"),
+            ("{type='embedding', dimension=6}", "must end"),
+            ("{type='embedding', dimension=0}, {type='linear'}", "at least 1 column"),
+            ("{type='embedding', dimension=4, vocabulary=257}, {type='linear'}", "1 to 256 rows"),
+            ("{type='embedding', dimension=4}, {type='relu'}, {type='linear'}", "layer 1 (relu) cannot stand here"),
+            ("{type='embedding', dimension=4}, {type='embedding', dimension=4}, {type='linear'}", "(embedding) cannot"),
+        ] {
+            let error = resolve(layers).unwrap_err().to_string();
+            assert!(error.contains(part), "{layers}: {error}");
+        }
+        let unscaled = resolve_scaled("tensor", "{type='embedding', dimension=4}, {type='linear'}");
+        assert!(unscaled.unwrap_err().to_string().contains("go together"));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Batch {
     /// Runs `update` by every form of the votes that there is: made on the way, made whole, recorded.
     fn each(&self, mut update: impl FnMut(&dyn VoteSource) -> Result<()>) -> Result<()> {
         if let Some((input, output)) = &self.parts {
-            let gradient = Gradient { output: output.t(), input: input.view() };
+            let gradient = Gradient::Product { output: output.t(), input: input.view() };
             update(&gradient).context("votes made on the way")?;
             let votes = Votes::collect(&gradient)?;
             ensure!(self.recorded.as_ref().is_none_or(|recorded| *recorded == votes), "grad_sign differs");

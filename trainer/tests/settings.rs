@@ -26,11 +26,11 @@ fn config(options: &str, variables: &[(&str, &str)]) -> Config {
 fn the_command_line_goes_first_then_the_environment_then_the_configuration() {
     let variables = [("TRISHIFT_EPOCHS", "2"), ("TRISHIFT_GROUP", "8"), ("TRISHIFT_SEED", "")];
     let with_both = config("--epochs 1", &variables);
-    assert_eq!((with_both.training.epochs, with_both.network.group), (1, 8));
+    assert_eq!((with_both.training.epochs, with_both.network.group), (Some(1), 8));
     let preset = Config::preset("digits-mlp").unwrap();
     assert_eq!((with_both.training.batch, with_both.training.seed), (preset.training.batch, preset.training.seed));
     let with_variables = config("", &variables);
-    assert_eq!((with_variables.training.epochs, with_variables.network.group), (2, 8));
+    assert_eq!((with_variables.training.epochs, with_variables.network.group), (Some(2), 8));
 }
 
 #[test]

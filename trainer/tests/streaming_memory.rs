@@ -71,7 +71,7 @@ fn streaming_updates_take_less_than_twice_the_packed_weights() {
     let mut dense = streamed.clone();
     let value = |(m, k): (usize, usize)| ((m * 31 + k * 17) % 11) as f32 - 5.0;
     let (output, input) = (Array2::from_shape_fn((BATCH, SIZE), value), Array2::from_shape_fn((BATCH, SIZE), value));
-    let gradient = Gradient { output: output.t(), input: input.view() };
+    let gradient = Gradient::Product { output: output.t(), input: input.view() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
 
     let (streaming, result) = peak_of(|| pool.install(|| streamed.update_correlation(&gradient, 1)));

@@ -10,7 +10,8 @@ use std::time::Instant;
 use trishift::Model;
 use trishift_format::InputScale;
 use trishift_trainer::config::{DataConfig, Scaling};
-use trishift_trainer::{evaluate, run};
+use trishift_trainer::evaluate::{self, Score};
+use trishift_trainer::run;
 
 /// Options of `eval`.
 #[derive(Args)]
@@ -53,22 +54,32 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Part::All => vec![&data.train, &data.validation, &data.test],
     };
     let outputs = outputs_of_classes(&model, &data.classes)?;
-    let (mut samples, mut correct) = (0, 0);
+    let mut score = Score::default();
     let started = Instant::now();
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
-        let logits = evaluate::run(&model, part, data.classes.len())?;
-        let labels: Vec<u16> =
-            part.labels.iter().filter_map(|class| outputs.get(usize::from(*class)).copied()).collect();
-        correct += evaluate::correct(&logits, model.output().len(), &labels);
-        samples += part.len();
+        evaluate::check(&model, part, data.classes.len())?;
+        for range in evaluate::chunks(part) {
+            let logits = evaluate::run(&model, &part.dense(range.clone()))?;
+            let labels = part.labels.get(range).unwrap_or_default().iter();
+            let labels: Vec<u16> = labels.filter_map(|class| outputs.get(usize::from(*class)).copied()).collect();
+            score.add(&logits, &labels, model.output().exponent.into());
+        }
     }
+    let Score { samples, correct, .. } = score;
     anyhow::ensure!(samples > 0, "{} has no such samples; choose others with --part", arguments.data.display());
     let seconds = started.elapsed().as_secs_f64();
-    let accuracy = correct as f64 / samples as f64;
     if arguments.json {
-        output::json(&json!({ "accuracy": accuracy, "samples": samples, "correct": correct, "seconds": seconds }))?;
+        output::json(&json!({
+            "accuracy": score.accuracy(),
+            "samples": samples,
+            "correct": correct,
+            "loss": score.mean_loss(),
+            "bits": score.bits(),
+            "seconds": seconds,
+        }))?;
     } else {
-        say!("accuracy  {}  ({} of {} samples)", percent(accuracy), correct, thousands(samples as u64));
+        say!("accuracy  {}  ({} of {} samples)", percent(score.accuracy()), correct, thousands(samples as u64));
+        say!("loss      {:.4} nats, {:.4} bits a sample", score.mean_loss(), score.bits());
     }
     Ok(())
 }

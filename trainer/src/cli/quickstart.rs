@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     if arguments.json {
         output::json(&json!({
             "accuracy": outcome.accuracy(),
-            "samples": outcome.samples,
+            "samples": outcome.score.samples,
             "mismatches": outcome.mismatches,
             "model_bytes": outcome.model_bytes,
             "seconds": seconds,

@@ -106,7 +106,9 @@ impl Settings {
     /// Replaces what is given.
     fn replace(&self, config: &mut Config, rule: Option<RuleName>) {
         let training = &mut config.training;
-        training.epochs = self.epochs.unwrap_or(training.epochs);
+        if self.epochs.is_some() {
+            (training.epochs, training.steps) = (self.epochs, None);
+        }
         training.batch = self.batch.unwrap_or(training.batch);
         training.seed = self.seed.unwrap_or(training.seed);
         training.rule = rule.unwrap_or(training.rule);

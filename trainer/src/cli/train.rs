@@ -143,13 +143,15 @@ fn to_json(outcome: &Outcome) -> serde_json::Value {
         "model": outcome.model,
         "seconds": outcome.seconds,
         "samples_per_second": outcome.samples_per_second,
-        "samples": outcome.samples,
+        "samples": outcome.score.samples,
+        "loss": outcome.score.mean_loss(),
+        "bits": outcome.score.bits(),
         "mismatches": outcome.mismatches,
         "model_bytes": outcome.model_bytes,
         "bits_per_weight": outcome.bits_per_weight,
         "arena_bytes": outcome.arena_bytes,
         "correct_before_export": outcome.correct_before_export,
-        "correct_after_export": outcome.correct,
+        "correct_after_export": outcome.score.correct,
         "differing_classes": outcome.differing_classes,
         "differing_logits": outcome.differing_logits,
         "narrowed_rows": outcome.narrowing.rows,
@@ -161,19 +163,23 @@ fn to_json(outcome: &Outcome) -> serde_json::Value {
 
 /// The result for people.
 pub(super) fn print(outcome: &Outcome) -> anyhow::Result<()> {
-    let samples = thousands(outcome.samples as u64);
+    let samples = thousands(outcome.score.samples as u64);
     match outcome.accuracy() {
         Some(accuracy) => {
-            say!("accuracy          {}  ({} of {samples} test samples)", percent(accuracy), outcome.correct);
+            say!("accuracy          {}  ({} of {samples} test samples)", percent(accuracy), outcome.score.correct);
         }
         None => say!("accuracy          not measured: the data has no test samples; hold some out with --test 0.2"),
     }
+    if outcome.score.samples > 0 {
+        let score = outcome.score;
+        say!("loss              {:.4} nats, {:.4} bits a sample", score.mean_loss(), score.bits());
+    }
     say!("on training data  {}", percent(outcome.train_accuracy));
-    if outcome.samples > 0 {
+    if outcome.score.samples > 0 {
         say!(
             "export            {} correct before, {} after; {} of {samples} classes changed",
             outcome.correct_before_export,
-            outcome.correct,
+            outcome.score.correct,
             outcome.differing_classes,
         );
         if outcome.narrowing.rows > 0 {

@@ -264,7 +264,7 @@ pub enum DataError {
 
     // Scaling.
     /// An unknown scaling mode.
-    #[error("the scaling mode is {text:?}; give tensor, feature or index")]
+    #[error("the scaling mode is {text:?}; give tensor, from-zero, feature or index")]
     UnknownScalingMode {
         /// The text given.
         text: String,

@@ -243,14 +243,12 @@ pub enum ArrayFault {
         samples: String,
     },
     /// Test samples of another shape than training samples.
-    #[error("holds samples of {found:?} but array {train} of {expected:?}; give arrays that belong together")]
+    #[error("holds samples of {found:?} where those to train on have {expected:?}; give arrays that belong together")]
     OtherShape {
         /// Height, width and channels here.
         found: [usize; 3],
-        /// Height, width and channels there.
+        /// Height, width and channels of the training samples.
         expected: [usize; 3],
-        /// Name of the array of training samples.
-        train: String,
     },
 }
 

@@ -26,7 +26,8 @@ const ZERO_BITS: std::ops::RangeInclusive<i32> = 12..=24;
 /// Raw values beyond this cannot be scaled to int8 by the exponents that a record holds.
 const LARGEST_VALUE: f32 = f32::from_bits((100 + 127) << 23);
 
-/// Whether features share an input scale, and what it is for. Written `tensor`, `feature` or `index`.
+/// Whether features share an input scale, and what it is for. Written `tensor`, `from-zero`, `feature` or
+/// `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScalingMode {
     /// One scale for all features, such that no training value saturates; for pixels and other values of one kind.
@@ -34,6 +35,10 @@ pub enum ScalingMode {
     /// Zero is the mean of all values, a whole number for byte values; shift is the largest for which
     /// `max|v − zero|·2^shift ≤ 127.49`.
     Tensor,
+    /// One scale for all features that keeps zero, for values whose zero means nothing there, such as ink on paper.
+    ///
+    /// Shift is the largest for which `max|v|·2^shift < 128`.
+    FromZero,
     /// A scale for each feature, for tables whose columns have units of their own.
     ///
     /// Zero is the feature's mean, shift the whole number nearest to `log2(40 / standard deviation)`. A feature that
@@ -54,6 +59,7 @@ impl FromStr for ScalingMode {
         match text {
             "tensor" => Ok(Self::Tensor),
             "feature" => Ok(Self::Feature),
+            "from-zero" => Ok(Self::FromZero),
             "index" => Ok(Self::Index),
             _ => Err(DataError::UnknownScalingMode { text: text.to_owned() }),
         }
@@ -65,6 +71,7 @@ impl fmt::Display for ScalingMode {
         formatter.write_str(match self {
             Self::Tensor => "tensor",
             Self::Feature => "feature",
+            Self::FromZero => "from-zero",
             Self::Index => "index",
         })
     }
@@ -85,6 +92,7 @@ pub fn choose(samples: &Samples, part: &Part, mode: ScalingMode) -> Result<Vec<I
     }
     match mode {
         ScalingMode::Tensor => Ok(vec![choose_shared(samples, part)]),
+        ScalingMode::FromZero => Ok(vec![choose_from_zero(samples, part)]),
         ScalingMode::Feature if part.stride(samples) != samples.features() => Err(DataError::SharedValues),
         ScalingMode::Feature => Ok(choose_each(samples, part)),
         ScalingMode::Index => check_indices(samples, part).map(|()| vec![INDEX]),
@@ -137,6 +145,15 @@ fn choose_shared(samples: &Samples, part: &Part) -> InputScale {
         }
         Values::F32(_) => with_zero_near(mean, shift),
     }
+}
+
+/// The scale of [`ScalingMode::FromZero`].
+fn choose_from_zero(samples: &Samples, part: &Part) -> InputScale {
+    let mut largest = 0f64;
+    visit(samples, part, |_, value| largest = largest.max(value.abs()));
+    // The next power of two above the largest value becomes 128.
+    let shift = if largest == 0.0 { 0 } else { limited(6 - floor_log2(largest)) };
+    InputScale { zero_mantissa: 0, zero_exponent: 0, shift }
 }
 
 /// The scales of [`ScalingMode::Feature`].

@@ -31,7 +31,7 @@ pub(super) struct Correlation {
 
 impl Correlation {
     pub(super) fn new(stage: &Stage, draw: Draw, strength: f32) -> Self {
-        let Ternary { trits, exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        let Ternary { trits, exponents } = initial::ternary(stage, draw);
         Self {
             stage: *stage,
             strength,
@@ -113,15 +113,17 @@ impl LayerState for Correlation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::StageOutput;
+    use crate::network::{StageKind, StageOutput};
+    use crate::ternary::Convention;
     use ndarray::Array2;
     use trishift_format::GroupSize;
 
     #[test]
     fn correlations_count_sign_votes_against_trits() {
         let group = GroupSize::new(4).unwrap();
-        let stage = Stage { rows: 2, columns: 6, group, bias: false, output: StageOutput::Logits };
-        let mut layer = Correlation::new(&stage, Draw { seed: 1, layer: 0 }, 4.0);
+        let stage =
+            Stage { kind: StageKind::Linear, rows: 2, columns: 6, group, bias: false, output: StageOutput::Logits };
+        let mut layer = Correlation::new(&stage, Draw { seed: 1, layer: 0, convention: Convention::Standard }, 4.0);
         layer.trits = vec![1, -1, 0, 1, 1, 1, -1, -1, -1, -1, 0, 0];
         layer.exponents = vec![-3, -2, -1, 0];
         layer.corr = vec![0, 5, 0, i64::MIN];
@@ -130,7 +132,7 @@ mod tests {
         let gradient = vec![0.5, -2.0, 9.0, 0.0, -1e-20, 3.0, 1.0, 1.0, 1.0, -1.0, 7.0, 7.0];
         let input = Array2::from_shape_vec((2, 6), gradient).unwrap();
         let output = Array2::eye(2);
-        let gradient = Gradient { output: output.view(), input: input.view() };
+        let gradient = Gradient::Product { output: output.view(), input: input.view() };
         layer.update(&gradient, Step { index: 0, lambda: 1.0 });
         // Scores: 1 + 1 + 0 + 0 = 2; −1 + 1 = 0; −1 − 1 − 1 + 1 = −2; 0, and the last one stays at its limit.
         assert_eq!((layer.corr.as_slice(), layer.step), ([-2, 5, 2, i64::MIN].as_slice(), 1));

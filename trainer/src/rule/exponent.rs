@@ -49,7 +49,7 @@ pub(super) struct Exponent {
 
 impl Exponent {
     pub(super) fn new(stage: &Stage, draw: Draw, threshold: u8) -> Self {
-        let Ternary { trits, exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        let Ternary { trits, exponents } = initial::ternary(stage, draw);
         let groups = exponents.into_iter().map(|exponent| GroupState { exponent, accumulator: 0 }).collect();
         let bias = VotedBias::new(stage.rows, stage.bias);
         Self { stage: *stage, threshold: i32::from(threshold), trits, groups, bias }

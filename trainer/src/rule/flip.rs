@@ -46,7 +46,7 @@ pub(super) struct Flip {
 
 impl Flip {
     pub(super) fn new(stage: &Stage, draw: Draw, threshold: u8) -> Self {
-        let Ternary { trits, exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        let Ternary { trits, exponents } = initial::ternary(stage, draw);
         let weights = trits.into_iter().map(|trit| WeightState { trit, accumulator: 0 }).collect();
         let bias = VotedBias::new(stage.rows, stage.bias);
         Self { stage: *stage, threshold: i32::from(threshold), weights, exponents, bias }

@@ -54,7 +54,7 @@ pub(super) struct FlipCorrelation {
 
 impl FlipCorrelation {
     pub(super) fn new(stage: &Stage, draw: Draw, is_last: bool) -> Self {
-        let Ternary { trits, mut exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        let Ternary { trits, mut exponents } = initial::ternary(stage, draw);
         if is_last {
             for exponent in &mut exponents {
                 *exponent = exponent.saturating_add(LAST_LAYER_GAIN);
@@ -109,14 +109,14 @@ fn flip_row(gradient: &[u16], factor: f32, trits: &mut [i8], flips: &mut [i8], p
     }
 }
 
-/// The factor 4·λ/s that turns gradients into votes.
-pub(super) fn vote_factor(step: Step, exponent: i32) -> f32 {
-    VOTE_GAIN * step.lambda * power_of_two(-exponent)
+/// The factor gain·λ/s that turns gradients into votes.
+pub(super) fn vote_factor(gain: f32, step: Step, exponent: i32) -> f32 {
+    gain * step.lambda * power_of_two(-exponent)
 }
 
-/// How far one vote moves a correlation: max(1, round(16·λ)).
-pub(super) fn correlation_step(step: Step) -> i64 {
-    (CORRELATION_STEP * step.lambda).round_ties_even().max(1.0) as i64
+/// How far one vote moves a correlation: max(1, round(first·λ)).
+pub(super) fn correlation_step(first: f32, step: Step) -> i64 {
+    (first * step.lambda).round_ties_even().max(1.0) as i64
 }
 
 /// A correlation after votes of this score.
@@ -150,7 +150,7 @@ impl LayerState for FlipCorrelation {
 
     fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
         if let Some(exponent) = self.votes.find_scale(gradient) {
-            self.vote(gradient, vote_factor(step, exponent), correlation_step(step));
+            self.vote(gradient, vote_factor(VOTE_GAIN, step, exponent), correlation_step(CORRELATION_STEP, step));
         }
         self.bias.update(gradient, step);
     }
@@ -183,15 +183,16 @@ impl LayerState for FlipCorrelation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::StageOutput;
+    use crate::network::{StageKind, StageOutput};
+    use crate::ternary::Convention;
     use ndarray::Array2;
     use proptest::prelude::*;
     use trishift_format::GroupSize;
 
     fn layer(rows: usize, columns: usize, group: u32) -> FlipCorrelation {
         let group = GroupSize::new(group).unwrap();
-        let stage = Stage { rows, columns, group, bias: false, output: StageOutput::Logits };
-        FlipCorrelation::new(&stage, Draw { seed: 7, layer: 0 }, true)
+        let stage = Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output: StageOutput::Logits };
+        FlipCorrelation::new(&stage, Draw { seed: 7, layer: 0, convention: Convention::Standard }, true)
     }
 
     /// The rule word for word, one weight at a time, in float64; D holds values that bfloat16 holds exactly.
@@ -235,7 +236,7 @@ mod tests {
         let (rows, columns) = (layer.stage.rows, layer.stage.columns);
         let input = Array2::from_shape_vec((rows, columns), gradient.to_vec()).unwrap();
         let output = Array2::eye(rows);
-        layer.update(&Gradient { output: output.view(), input: input.view() }, Step { index: 0, lambda });
+        layer.update(&Gradient::Product { output: output.view(), input: input.view() }, Step { index: 0, lambda });
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! The weight gradient D = gᵀ·x of a layer, made panel by panel so that nobody has to hold it whole.
+//! The weight gradient D of a layer, made panel by panel so that nobody has to hold it whole.
 //!
 //! D is rounded to bfloat16 wherever a rule turns it into votes, and sums over it are taken in f64 in one fixed order
 //! ([`sum_of_squares`], [`ordered_sum`]), so that backends with other memory and other parallelism agree bit for bit.
@@ -14,39 +14,126 @@ pub const PANEL_ROWS: usize = 64;
 /// Lanes of the ordered sums: one warp of a GPU.
 const LANES: usize = 32;
 
-/// The parts of a layer's weight gradient: D[n, k] = Σ_m output[n, m]·input[m, k].
+/// A layer's weight gradient D, [rows, columns], in the parts that make it.
 #[derive(Clone, Copy, Debug)]
-pub struct Gradient<'a> {
-    /// Gradient of the mean loss with respect to the layer's outputs, [rows, batch].
-    pub output: ArrayView2<'a, f32>,
-    /// The layer's inputs, [batch, columns].
-    pub input: ArrayView2<'a, f32>,
+pub enum Gradient<'a> {
+    /// Of a linear layer: D[n, k] = Σ_m output[n, m]·input[m, k].
+    Product {
+        /// Gradient of the mean loss with respect to the layer's outputs, [rows, batch].
+        output: ArrayView2<'a, f32>,
+        /// The layer's inputs, [batch, columns].
+        input: ArrayView2<'a, f32>,
+    },
+    /// Of an embedding: D[n] is the sum over the positions that looked row n up.
+    Lookup {
+        /// Which positions looked each row up.
+        positions: &'a Positions,
+        /// Gradient of the mean loss with respect to what each position gave, [positions, columns].
+        output: ArrayView2<'a, f32>,
+    },
 }
 
 impl Gradient<'_> {
     /// Rows of D.
     pub fn rows(&self) -> usize {
-        self.output.nrows()
+        match self {
+            Self::Product { output, .. } => output.nrows(),
+            Self::Lookup { positions, .. } => positions.rows(),
+        }
     }
 
     /// Columns of D.
     pub fn columns(&self) -> usize {
-        self.input.ncols()
+        match self {
+            Self::Product { input, .. } => input.ncols(),
+            Self::Lookup { output, .. } => output.ncols(),
+        }
+    }
+
+    /// The same for these columns alone.
+    pub fn of_columns(&self, columns: Range<usize>) -> Gradient<'_> {
+        let part = Slice::from(columns);
+        match self {
+            Self::Product { output, input } => {
+                Gradient::Product { output: output.view(), input: input.slice_axis(Axis(1), part) }
+            }
+            Self::Lookup { positions, output } => {
+                Gradient::Lookup { positions, output: output.slice_axis(Axis(1), part) }
+            }
+        }
     }
 
     /// Writes rows `rows` of D to `panel`, [rows.len(), columns].
     pub fn panel(&self, rows: Range<usize>, panel: &mut [f32]) {
         let shape = (rows.len(), self.columns());
-        let output = self.output.slice_axis(Axis(0), Slice::from(rows));
         // A panel of another length is the caller's defect; it stays as it is then.
-        if let Ok(mut panel) = ArrayViewMut2::from_shape(shape, panel) {
-            general_mat_mul(1.0, &output, &self.input, 0.0, &mut panel);
+        let Ok(mut panel) = ArrayViewMut2::from_shape(shape, panel) else { return };
+        match self {
+            Self::Product { output, input } => {
+                let output = output.slice_axis(Axis(0), Slice::from(rows));
+                general_mat_mul(1.0, &output, input, 0.0, &mut panel);
+            }
+            Self::Lookup { positions, output } => {
+                panel.fill(0.0);
+                for (mut sum, row) in panel.rows_mut().into_iter().zip(rows) {
+                    for position in positions.of_row(row) {
+                        sum += &output.row(*position as usize);
+                    }
+                }
+            }
         }
     }
 
-    /// Gradient of the bias of every row: Σ_m output[n, m], in f64, in the order of the samples.
+    /// Gradient of the bias of every row: Σ_m output[n, m], in f64, in the order of the samples. An embedding has none.
     pub fn bias(&self) -> Vec<f64> {
-        self.output.rows().into_iter().map(|row| row.iter().map(|g| f64::from(*g)).sum()).collect()
+        match self {
+            Self::Product { output, .. } => {
+                output.rows().into_iter().map(|row| row.iter().map(|g| f64::from(*g)).sum()).collect()
+            }
+            Self::Lookup { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The positions of a batch, sorted by the row of a table that each looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions {
+    /// Where each row's positions begin in `sorted`, and where the last one's end.
+    starts: Vec<usize>,
+    /// Positions, row after row, ascending within a row: sums over them have one order.
+    sorted: Vec<u32>,
+}
+
+impl Positions {
+    /// Sorts `indices`, the row of each position, for a table of `rows` rows. Indices beyond it are left out.
+    pub fn new(indices: &[usize], rows: usize) -> Self {
+        let mut starts = vec![0; rows + 1];
+        for index in indices.iter().filter(|index| **index < rows) {
+            starts[index + 1] += 1;
+        }
+        for row in 0..rows {
+            starts[row + 1] += starts[row];
+        }
+        let mut next = starts.clone();
+        let mut sorted = vec![0; starts[rows]];
+        for (position, index) in (0u32..).zip(indices) {
+            if *index < rows {
+                sorted[next[*index]] = position;
+                next[*index] += 1;
+            }
+        }
+        Self { starts, sorted }
+    }
+
+    /// Rows of the table.
+    pub fn rows(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// The positions that looked this row up.
+    fn of_row(&self, row: usize) -> &[u32] {
+        let range = self.starts.get(row).copied().zip(self.starts.get(row + 1).copied());
+        range.and_then(|(start, end)| self.sorted.get(start..end)).unwrap_or_default()
     }
 }
 
@@ -138,11 +225,24 @@ mod tests {
     fn panels_are_rows_of_the_product() {
         let output = array![[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]];
         let input = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
-        let gradient = Gradient { output: output.view(), input: input.view() };
+        let gradient = Gradient::Product { output: output.view(), input: input.view() };
         let mut panel = [9.0; 6];
         gradient.panel(1..3, &mut panel);
         assert_eq!(panel, [-4.0, -5.0, -6.0, 5.0, 8.5, 12.0]);
         assert_eq!(gradient.bias(), [3.0, -1.0, 3.5]);
+    }
+
+    #[test]
+    fn lookups_sum_what_each_position_gave() {
+        let positions = Positions::new(&[2, 0, 2, 7, 2], 4);
+        let output = array![[1.0, 2.0], [4.0, -1.0], [0.5, 0.25], [100.0, 100.0], [-3.0, 0.0]];
+        let gradient = Gradient::Lookup { positions: &positions, output: output.view() };
+        assert_eq!((gradient.rows(), gradient.columns(), gradient.bias()), (4, 2, vec![]));
+        let mut panel = [9.0; 8];
+        gradient.panel(0..4, &mut panel);
+        assert_eq!(panel, [4.0, -1.0, 0.0, 0.0, -1.5, 2.25, 0.0, 0.0]);
+        gradient.panel(2..3, &mut panel[..2]);
+        assert_eq!(panel[..2], [-1.5, 2.25]);
     }
 
     #[test]

@@ -9,13 +9,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Which random numbers a layer draws.
+/// Which random numbers a layer draws, and what it makes of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {
     /// Seed of the run.
     pub seed: u64,
     /// Number of the layer.
     pub layer: u64,
+    /// How they become exponents.
+    pub convention: Convention,
 }
 
 /// Streams of the generator below this one order the samples of an epoch.
@@ -30,29 +32,35 @@ pub fn normal_weights(stage: &Stage, draw: Draw) -> Vec<f32> {
 }
 
 /// T = sgn(w)·[|w| > min(θ, σ/2)], E = round(log2(mean |w| of the group)), clamped to int8, 0 for a mean of 0.
-pub fn ternary(stage: &Stage, weights: &[f32]) -> Ternary {
+///
+/// With [`Convention::Compatible`] logarithms are truncated toward 0 and a short last group counts as full.
+pub fn ternary(stage: &Stage, draw: Draw) -> Ternary {
+    from_weights(stage, &normal_weights(stage, draw), draw.convention)
+}
+
+fn from_weights(stage: &Stage, weights: &[f32], convention: Convention) -> Ternary {
     let trits = initial::trits(weights, initial::threshold(deviation(stage.columns)));
     // A stage without rows or columns has no groups.
     let shape = Shape::new(stage.rows, stage.columns, stage.group);
-    let exponents = shape.map(|shape| initial::exponents(&shape, weights, Convention::Standard));
+    let exponents = shape.map(|shape| initial::exponents(&shape, weights, convention));
     Ternary { trits, exponents: exponents.unwrap_or_default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::StageOutput;
+    use crate::network::{StageKind, StageOutput};
     use trishift_format::GroupSize;
 
     fn stage(rows: usize, columns: usize, group: u32) -> Stage {
         let group = GroupSize::new(group).unwrap();
-        Stage { rows, columns, group, bias: false, output: StageOutput::Logits }
+        Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output: StageOutput::Logits }
     }
 
     #[test]
     fn weights_depend_on_seed_and_layer_alone() {
         let stage = stage(40, 100, 8);
-        let draw = |seed, layer| normal_weights(&stage, Draw { seed, layer });
+        let draw = |seed, layer| normal_weights(&stage, Draw { seed, layer, convention: Convention::Standard });
         assert_eq!(draw(1, 0), draw(1, 0));
         assert_ne!(draw(1, 0), draw(2, 0));
         assert_ne!(draw(1, 0), draw(1, 1));
@@ -64,9 +72,15 @@ mod tests {
     #[test]
     fn trits_and_exponents_follow_the_definition() {
         let stage = stage(1, 6, 4);
-        let ternary = ternary(&stage, &[0.2, -0.2, 0.04, -0.06, 0.0, 0.0]);
+        let weights = [0.2, -0.2, 0.04, -0.06, 0.0, 0.0];
+        let ternary = from_weights(&stage, &weights, Convention::Standard);
         assert_eq!(ternary.trits, [1, -1, 0, -1, 0, 0]);
         // Mean of the first group 0.125 = 2^−3; the short last group is all zeros.
         assert_eq!(ternary.exponents, [-3, 0]);
+        // 0.085 lies between 2^−4 and 2^−3: nearer to the former, truncated to the latter.
+        let mut exponents = [Convention::Standard, Convention::Compatible]
+            .map(|convention| from_weights(&stage, &[0.085; 6], convention).exponents);
+        exponents.sort();
+        assert_eq!(exponents, [vec![-4, -4], vec![-3, -4]]);
     }
 }

@@ -1,10 +1,10 @@
 //! Integrating correlation: trits stay as they began, exponents integrate magnitude votes.
 //!
 //! - Weights: `W = T·2^clamp(E + ((corr + 2^12) >> 13), −14, 15)`: what is trained is what is exported.
-//! - Votes: `q = clip(round(4·λ·D/s), ±127)`, s as in `flip-correlation`.
-//! - Update: `corr = clip(corr − max(1, round(16·λ))·Σ_group q·T, ±2^15)`.
+//! - Votes: `q = clip(round(16·λ·D/s), ±127)`, s as in `flip-correlation`.
+//! - Update: `corr = clip(corr − max(1, round(32·λ))·Σ_group q·T, ±2^15)`.
 //!
-//! It is `flip-correlation` without flips: what exponents alone can learn.
+//! It is `flip-correlation` without flips and with an eightfold step: what exponents alone can learn.
 
 use super::bias::VotedBias;
 use super::flip_correlation::{bent_exponent, correlation_step, moved_correlation, vote_factor};
@@ -16,6 +16,12 @@ use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use rayon::prelude::*;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
+
+/// Votes of a gradient of one scale at λ = 1.
+const VOTE_GAIN: f32 = 16.0;
+
+/// Correlation step at λ = 1.
+const CORRELATION_STEP: f32 = 32.0;
 
 /// One layer under this rule.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub(super) struct IntegratingCorrelation {
 
 impl IntegratingCorrelation {
     pub(super) fn new(stage: &Stage, draw: Draw) -> Self {
-        let Ternary { trits, exponents } = initial::ternary(stage, &initial::normal_weights(stage, draw));
+        let Ternary { trits, exponents } = initial::ternary(stage, draw);
         Self {
             stage: *stage,
             corr: vec![0; exponents.len()],
@@ -64,7 +70,8 @@ impl LayerState for IntegratingCorrelation {
     fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
         let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
         if let Some(exponent) = self.votes.find_scale(gradient) {
-            let (factor, correlation_step) = (vote_factor(step, exponent), correlation_step(step));
+            let factor = vote_factor(VOTE_GAIN, step, exponent);
+            let correlation_step = correlation_step(CORRELATION_STEP, step);
             let votes = &self.votes;
             let trits = self.trits.par_chunks(PANEL_ROWS * columns);
             let corr = self.corr.par_chunks_mut(PANEL_ROWS * groups);

@@ -143,7 +143,7 @@ pub trait LayerState: Send + Sync + std::fmt::Debug {
 /// A fresh layer: stage number `index` of the network, under the configuration's rule.
 pub fn create(config: &Config, stage: &Stage, index: usize) -> Box<dyn LayerState> {
     let training = &config.training;
-    let draw = initial::Draw { seed: training.seed, layer: index as u64 };
+    let draw = initial::Draw { seed: training.seed, layer: index as u64, convention: training.initialization };
     let is_last = stage.output == StageOutput::Logits;
     match training.rule {
         RuleName::FlipCorrelation => Box::new(flip_correlation::FlipCorrelation::new(stage, draw, is_last)),

@@ -151,7 +151,8 @@ impl<'a> Run<'a> {
 
     /// Updates of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.steps_per_epoch() * u64::from(self.config.training.epochs)
+        let training = &self.config.training;
+        training.steps.unwrap_or(self.steps_per_epoch() * u64::from(training.epochs.unwrap_or(1)))
     }
 
     /// Samples a second inside the training loop.
@@ -175,8 +176,10 @@ impl<'a> Run<'a> {
             let (epoch, batch) = (self.progress.step / per_epoch, self.progress.step % per_epoch);
             self.backend.set_order(permutation(self.data.train.len(), self.config.training.seed, epoch));
             let mut batch = batch;
-            while batch < per_epoch {
-                let count = stretch.min(per_epoch - batch);
+            // The last epoch may be cut short by `steps`.
+            let end = per_epoch.min(batch + total - self.progress.step);
+            while batch < end {
+                let count = stretch.min(end - batch);
                 let started = Instant::now();
                 self.backend.train(Steps { first: self.progress.step, count, first_batch: batch, total });
                 let totals = self.backend.take_totals();
@@ -192,15 +195,15 @@ impl<'a> Run<'a> {
                     self.check_finite()?;
                 }
                 let stop = observer.progress(&self.status(epoch)) && self.progress.step < total;
-                if stop && batch < per_epoch {
+                if stop && batch < end {
                     self.save()?;
                     return Ok(Ending::Interrupted);
                 }
-                if saved.elapsed() > CHECKPOINT_INTERVAL && batch < per_epoch {
+                if saved.elapsed() > CHECKPOINT_INTERVAL && batch < end {
                     self.save()?;
                     saved = Instant::now();
                 }
-                if batch == per_epoch {
+                if batch == end {
                     let record = self.finish_epoch(epoch)?;
                     observer.epoch(&record);
                     if stop || saved.elapsed() > CHECKPOINT_INTERVAL {
@@ -239,9 +242,12 @@ impl<'a> Run<'a> {
         let validation_accuracy = match self.data.validation.len() {
             0 => None,
             samples => {
-                let logits = self.backend.logits(&self.data.validation.samples);
-                let correct = evaluate::correct(&logits, self.network.outputs(), &self.data.validation.labels);
-                Some(correct as f64 / samples as f64)
+                let validation = &self.data.validation;
+                let correct = evaluate::chunks(validation).map(|range| {
+                    let logits = self.backend.logits(&validation.dense(range.clone()));
+                    evaluate::correct(&logits, self.network.outputs(), &validation.labels[range])
+                });
+                Some(correct.sum::<usize>() as f64 / samples as f64)
             }
         };
         tracing::debug!(epoch = epoch + 1, "epoch done");
@@ -280,7 +286,7 @@ impl<'a> Run<'a> {
             seconds: self.training.as_secs_f64(),
             samples_per_second: self.samples_per_second(),
         };
-        outcome::judge(&exported, self.data, self.backend.as_mut(), measured)
+        outcome::judge(&exported, self.data, &self.network, self.backend.as_mut(), measured)
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::data::{Dataset, Prepared};
-use crate::evaluate;
+use crate::evaluate::{self, Score};
 use crate::export::{self, ExportError, Exported, Metadata, Narrowing};
-use crate::frozen::FrozenNetwork;
+use crate::frozen::{FrozenLayer, FrozenNetwork};
 use crate::network::Network;
+use crate::reference;
 use crate::rule::LayerState;
 use crate::run::RunError;
 use std::path::PathBuf;
@@ -23,13 +24,11 @@ pub struct Outcome {
     pub bits_per_weight: f64,
     /// Arena of one sample.
     pub arena_bytes: u64,
-    /// Test samples; 0 where the data has none.
-    pub samples: usize,
-    /// Test samples that the file answers right.
-    pub correct: usize,
+    /// How well the file answers the test samples; no samples where the data has none.
+    pub score: Score,
     /// Test samples that the training forward pass answers right: the difference is the cost of the export.
     pub correct_before_export: usize,
-    /// Accuracy of the training forward pass on the training samples.
+    /// Accuracy of the training forward pass on the training samples, or on 50,000 to 100,000 of them.
     pub train_accuracy: f64,
     /// Integers that differ between the runtime and the trainer's own integer evaluation.
     pub mismatches: usize,
@@ -50,7 +49,7 @@ pub struct Outcome {
 impl Outcome {
     /// The file's accuracy on the test samples; `None` where there are none.
     pub fn accuracy(&self) -> Option<f64> {
-        (self.samples > 0).then(|| self.correct as f64 / self.samples as f64)
+        (self.score.samples > 0).then(|| self.score.accuracy())
     }
 }
 
@@ -75,7 +74,8 @@ pub fn export_state(
     let properties = [
         ("trained-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
         ("rule", config.training.rule.to_string()),
-        ("epochs", config.training.epochs.to_string()),
+        ("epochs", config.training.epochs.map_or(String::new(), |epochs| epochs.to_string())),
+        ("steps", config.training.steps.map_or(String::new(), |steps| steps.to_string())),
         ("seed", config.training.seed.to_string()),
         ("label", config.data.label.clone().unwrap_or_default()),
         ("context", config.data.context.map_or(String::new(), |context| context.to_string())),
@@ -97,6 +97,7 @@ pub fn export_state(
 pub(super) fn judge(
     exported: &Exported,
     data: &Prepared,
+    network: &Network,
     backend: &mut dyn Backend,
     measured: Measured,
 ) -> Result<Outcome, RunError> {
@@ -104,39 +105,55 @@ pub(super) fn judge(
     let model = Model::parse(&exported.file)
         .map_err(|fault| ExportError::Write(trishift_format::write::WriteError::Invalid(fault)))?;
     let outputs = model.output().len();
-    let weights: u64 = model.macs();
+    let weights = network.weights() as f64;
     let mut outcome = Outcome {
         model: measured.model,
         model_bytes: exported.file.len(),
-        bits_per_weight: model.weight_bytes() as f64 * 8.0 / weights as f64,
+        bits_per_weight: model.weight_bytes() as f64 * 8.0 / weights,
         arena_bytes: model.arena_bytes(),
-        samples: data.test.len(),
-        correct: 0,
+        score: Score::default(),
         correct_before_export: 0,
-        train_accuracy: share_correct(backend, &data.train, outputs),
+        train_accuracy: train_accuracy(backend, &data.train, outputs),
         mismatches: 0,
         differing_classes: 0,
         differing_logits: 0,
         narrowing: exported.narrowing,
-        state_bytes_per_weight: measured.state_bytes as f64 / weights as f64,
+        state_bytes_per_weight: measured.state_bytes as f64 / weights,
         seconds: measured.seconds,
         samples_per_second: measured.samples_per_second,
     };
-    if !data.test.is_empty() {
-        let engine = evaluate::run(&model, &data.test, data.classes.len())?;
-        let reference = evaluate::reference(&exported.network, &data.test.samples);
-        let training = backend.logits(&data.test.samples);
-        let unit = exported.network.layers.last().map_or(0, |layer| layer.layer_unit());
-        outcome.correct = evaluate::correct(&engine, outputs, &data.test.labels);
-        outcome.correct_before_export = evaluate::correct(&training, outputs, &data.test.labels);
-        outcome.mismatches = evaluate::mismatches(&engine, &reference);
-        outcome.differing_classes = evaluate::differing_classes(&engine, &training, outputs);
-        outcome.differing_logits = evaluate::rounded_logits(&engine, &training, unit);
+    if data.test.is_empty() {
+        return Ok(outcome);
+    }
+    evaluate::check(&model, &data.test, data.classes.len())?;
+    let unit = exported.network.layers.last().map_or(0, FrozenLayer::layer_unit);
+    for range in evaluate::chunks(&data.test) {
+        let samples = data.test.dense(range.clone());
+        let labels = data.test.labels.get(range).unwrap_or_default();
+        let engine = evaluate::run(&model, &samples)?;
+        let training = backend.logits(&samples);
+        outcome.score.add(&engine, labels, model.output().exponent.into());
+        outcome.correct_before_export += evaluate::correct(&training, outputs, labels);
+        outcome.mismatches += evaluate::mismatches(&engine, &reference::logits(&exported.network, &samples));
+        outcome.differing_classes += evaluate::differing_classes(&engine, &training, outputs);
+        outcome.differing_logits += evaluate::rounded_logits(&engine, &training, unit);
     }
     Ok(outcome)
 }
 
-fn share_correct(backend: &mut dyn Backend, data: &Dataset, outputs: usize) -> f64 {
-    let logits = backend.logits(&data.samples);
-    evaluate::correct(&logits, outputs, &data.labels) as f64 / data.len().max(1) as f64
+/// Most training samples that a run is judged on.
+const TRAIN_SAMPLES: usize = 100_000;
+
+/// Accuracy of the training forward pass on the training samples, or on evenly spaced ones where they are very many.
+fn train_accuracy(backend: &mut dyn Backend, data: &Dataset, outputs: usize) -> f64 {
+    let every = data.len().div_ceil(TRAIN_SAMPLES).max(1);
+    let (mut samples, mut correct) = (0, 0);
+    for range in evaluate::chunks(data) {
+        let chosen: Vec<usize> = range.filter(|index| index.is_multiple_of(every)).collect();
+        let values: Vec<i8> = chosen.iter().flat_map(|index| data.row(*index)).copied().collect();
+        let labels: Vec<u16> = chosen.iter().filter_map(|index| data.labels.get(*index)).copied().collect();
+        correct += evaluate::correct(&backend.logits(&values), outputs, &labels);
+        samples += labels.len();
+    }
+    correct as f64 / samples.max(1) as f64
 }

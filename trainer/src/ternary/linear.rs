@@ -125,7 +125,7 @@ impl<E: Element> Forward<E> {
 
 /// The weight gradient gyᵀ·x of gy [batch, N] and x [batch, K].
 fn gradient<'a>(output: &'a CowArray<'_, f32, Ix2>, input: &'a CowArray<'_, f32, Ix2>) -> Gradient<'a> {
-    Gradient { output: output.view().reversed_axes(), input: input.view() }
+    Gradient::Product { output: output.view().reversed_axes(), input: input.view() }
 }
 
 #[cfg(test)]

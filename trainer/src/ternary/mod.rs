@@ -29,6 +29,8 @@ mod update;
 pub mod votes;
 pub mod weights;
 
+use serde::{Deserialize, Serialize};
+
 pub use components::{Component, DeferredVotes};
 pub use embedding::Embedding;
 pub use error::TernaryError;
@@ -44,7 +46,8 @@ pub use weights::Element;
 pub const DEFAULT_STRENGTH: f64 = 4.0;
 
 /// How exponents are made from real numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Convention {
     /// True means, rounded to nearest; regrouping keeps the weights.
     #[default]

@@ -59,7 +59,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
 impl Case {
     /// The gradient that the layer streams.
     pub(super) fn gradient(&self) -> Gradient<'_> {
-        Gradient { output: self.output.view(), input: self.input.view() }
+        Gradient::Product { output: self.output.view(), input: self.input.view() }
     }
 
     /// Σ_m gy·x for every weight.

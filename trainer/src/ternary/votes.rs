@@ -7,7 +7,6 @@
 
 use super::{Shape, TernaryError};
 use crate::rule::gradient::{Gradient, PANEL_ROWS, from_bfloat16, to_bfloat16, with_buffer};
-use ndarray::{Axis, Slice};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -87,7 +86,9 @@ impl VoteSource for Votes {
 /// Sign votes: v = sgn(D). A D that is not a number abstains.
 impl VoteSource for Gradient<'_> {
     fn shape(&self) -> Result<(usize, usize), TernaryError> {
-        TernaryError::check("samples of the inputs", self.output.ncols(), self.input.nrows())?;
+        if let Self::Product { output, input } = self {
+            TernaryError::check("samples of the inputs", output.ncols(), input.nrows())?;
+        }
         Ok((self.rows(), self.columns()))
     }
 
@@ -167,8 +168,7 @@ fn visit_gradient(
     for first in (0..gradient.columns()).step_by(width.max(1)) {
         let columns = first..(first + width).min(gradient.columns());
         let width = columns.len();
-        let input = gradient.input.slice_axis(Axis(1), Slice::from(columns));
-        let part = Gradient { output: gradient.output, input };
+        let part = gradient.of_columns(columns);
         with_buffer(rows.len() * width, |panel| {
             part.panel(rows.clone(), panel);
             for (row, values) in panel.chunks(width).enumerate() {
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn parts_that_do_not_fit_are_refused() {
         let (output, input) = (Array2::zeros((3, 2)), Array2::zeros((4, 5)));
-        let gradient = Gradient { output: output.view(), input: input.view() };
+        let gradient = Gradient::Product { output: output.view(), input: input.view() };
         let expected = TernaryError::Length { what: "samples of the inputs", expected: 2, found: 4 };
         assert_eq!(Votes::collect(&gradient), Err(expected));
         assert!(Votes::new(2, 2, vec![0; 3]).is_err());
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn nobody_votes_without_samples() {
         let (output, input) = (Array2::zeros((3, 0)), Array2::zeros((0, 300)));
-        let votes = Votes::collect(&Gradient { output: output.view(), input: input.view() }).unwrap();
+        let votes = Votes::collect(&Gradient::Product { output: output.view(), input: input.view() }).unwrap();
         assert_eq!(votes, Votes::new(3, 300, vec![0; 900]).unwrap());
     }
 

@@ -1,55 +1,152 @@
-//! From accumulators to int8 activations, in floats that hold integers, with the derivative for the way back.
+//! From accumulators to activations, in floats, with the derivative for the way back.
 //!
-//! Values are in output steps. Rounding is ⌊y + ½⌋, saturation at ±int8, ReLU the lower clamp: what the runtime computes.
-//! The gradient passes where 0 < y < 127.5 with ReLU, −128.5 < y < 127.5 without.
+//! Values are in output steps, feature after feature: [features, batch]. int8 activations are floats that hold integers:
+//! rounding is ⌊y + ½⌋, saturation at ±int8, ReLU the lower clamp: what the runtime computes. Their gradient passes where
+//! 0 < y < 127.5 with ReLU, −128.5 < y < 127.5 without. Float activations are not rounded and know no saturation.
 
 use super::product::resize;
+use crate::config::Activations;
+use crate::network::{ACTIVATION_EXPONENT, StageOutput};
+use crate::rule::power_of_two;
 use ndarray::Array2;
 use rayon::prelude::*;
 
 /// Elements that one task takes.
 const CHUNK: usize = 1 << 13;
 
-/// Shape of the nonlinearity.
-#[derive(Clone, Copy, Debug)]
+/// What makes one stage's activations, and what its backward pass needs of the forward pass.
+#[derive(Debug, Default)]
 pub(super) struct Activation {
-    /// Lower clamp at 0.
-    pub(super) relu: bool,
+    /// Derivative of each output with respect to its scaled accumulator, [features, batch].
+    gain: Array2<f32>,
+    /// RMS norm: the outputs before rounding and ReLU, [features, batch].
+    normalized: Array2<f32>,
+    /// RMS norm: what each sample was multiplied by.
+    scales: Vec<f32>,
 }
 
 impl Activation {
-    /// Rounds and saturates `values` in place; `gain` receives 1 where the gradient passes, 0 elsewhere.
-    pub(super) fn requantize(self, values: &mut Array2<f32>, gain: &mut Array2<f32>) {
+    /// Turns the accumulators `values` into activations, in place.
+    pub(super) fn forward(&mut self, output: StageOutput, activations: Activations, values: &mut Array2<f32>) {
         let (rows, batch) = values.dim();
-        resize(gain, rows, batch);
-        self.apply(values, gain, &vec![1.0; batch]);
-    }
-
-    /// Shift norm of every column (sample) of `values`, in place; `gain` receives the sample's power of two where the
-    /// gradient passes, 0 elsewhere.
-    pub(super) fn shift_norm(self, values: &mut Array2<f32>, gain: &mut Array2<f32>) {
-        let (rows, batch) = values.dim();
-        resize(gain, rows, batch);
-        let scales: Vec<f32> = magnitudes(values).into_iter().map(|sum| norm_scale(sum, rows)).collect();
-        self.apply(values, gain, &scales);
-    }
-
-    /// Multiplies each column by its scale, then rounds and saturates.
-    fn apply(self, values: &mut Array2<f32>, gain: &mut Array2<f32>, scales: &[f32]) {
-        let lowest = if self.relu { 0.0 } else { -128.0 };
-        let pass_above = if self.relu { 0.0 } else { -128.5 };
-        let batch = scales.len().max(1);
-        let chunk = (CHUNK / batch).max(1) * batch;
-        let (Some(values), Some(gain)) = (values.as_slice_mut(), gain.as_slice_mut()) else { return };
-        values.par_chunks_mut(chunk).zip(gain.par_chunks_mut(chunk)).for_each(|(values, gain)| {
-            for (values, gain) in values.chunks_mut(batch).zip(gain.chunks_mut(batch)) {
-                for ((value, gain), scale) in values.iter_mut().zip(gain).zip(scales) {
-                    let y = *value * scale;
-                    *gain = if pass_above < y && y < 127.5 { *scale } else { 0.0 };
-                    *value = floor((y + 0.5).clamp(lowest, 127.0));
-                }
+        let apply = |gain: &mut Array2<f32>, values: &mut Array2<f32>, scales: &[f32], relu| {
+            resize(gain, rows, batch);
+            match activations {
+                Activations::Int8 => scale_and(Rounding::new(relu), values, gain, scales),
+                Activations::Float => scale_and(Continuous { relu }, values, gain, scales),
             }
-        });
+        };
+        match output {
+            StageOutput::Logits => {}
+            StageOutput::Requantized { relu } => apply(&mut self.gain, values, &vec![1.0; batch], relu),
+            StageOutput::ShiftNorm { relu } => {
+                let scales: Vec<f32> = magnitudes(values).into_iter().map(|sum| shift_scale(sum, rows)).collect();
+                apply(&mut self.gain, values, &scales, relu);
+            }
+            StageOutput::RmsNorm { relu } => {
+                self.scales = squares(values).into_iter().map(|sum| rms_scale(sum, rows)).collect();
+                multiply_columns(values, &self.scales);
+                resize(&mut self.normalized, rows, batch);
+                self.normalized.assign(values);
+                apply(&mut self.gain, values, &vec![1.0; batch], relu);
+            }
+        }
+    }
+
+    /// Turns the gradient with respect to the activations into the one with respect to the accumulators, in place.
+    pub(super) fn backward(&self, output: StageOutput, gradient: &mut Array2<f32>) {
+        if output == StageOutput::Logits {
+            return;
+        }
+        if let (Some(gradient), Some(gain)) = (gradient.as_slice_mut(), self.gain.as_slice()) {
+            for (gradient, gain) in gradient.iter_mut().zip(gain) {
+                *gradient *= gain;
+            }
+        }
+        if matches!(output, StageOutput::RmsNorm { .. }) {
+            self.project(gradient);
+        }
+    }
+
+    /// (g − x̂·mean(x̂·g))·scale for every sample, x̂ the normalised values with a mean square of 1.
+    fn project(&self, gradient: &mut Array2<f32>) {
+        let (rows, batch) = gradient.dim();
+        let mut products = vec![0f64; batch];
+        for (gradient, normalized) in gradient.rows().into_iter().zip(self.normalized.rows()) {
+            for ((product, gradient), y) in products.iter_mut().zip(gradient).zip(normalized) {
+                *product += f64::from(*gradient) * f64::from(*y);
+            }
+        }
+        let squared_target = f64::from(rms_target()).powi(2) * rows as f64;
+        let means: Vec<f32> = products.iter().map(|product| (product / squared_target) as f32).collect();
+        for (gradient, normalized) in gradient.rows_mut().into_iter().zip(self.normalized.rows()) {
+            let samples = gradient.into_iter().zip(normalized).zip(&means).zip(&self.scales);
+            for (((gradient, y), mean), scale) in samples {
+                *gradient = (*gradient - y * mean) * scale;
+            }
+        }
+    }
+}
+
+/// What becomes of a scaled accumulator: the activation, and whether the gradient passes.
+trait Nonlinearity: Copy + Sync {
+    fn apply(self, y: f32) -> (f32, bool);
+}
+
+/// int8: rounded and saturated.
+#[derive(Clone, Copy)]
+struct Rounding {
+    lowest: f32,
+    pass_above: f32,
+}
+
+impl Rounding {
+    fn new(relu: bool) -> Self {
+        if relu { Self { lowest: 0.0, pass_above: 0.0 } } else { Self { lowest: -128.0, pass_above: -128.5 } }
+    }
+}
+
+impl Nonlinearity for Rounding {
+    #[inline(always)]
+    fn apply(self, y: f32) -> (f32, bool) {
+        (floor((y + 0.5).clamp(self.lowest, 127.0)), self.pass_above < y && y < 127.5)
+    }
+}
+
+/// Float: as it is.
+#[derive(Clone, Copy)]
+struct Continuous {
+    relu: bool,
+}
+
+impl Nonlinearity for Continuous {
+    #[inline(always)]
+    fn apply(self, y: f32) -> (f32, bool) {
+        let passes = !self.relu || y > 0.0;
+        (if passes { y } else { 0.0 }, passes)
+    }
+}
+
+/// Multiplies each column by its scale and applies the nonlinearity, in place; `gain` receives the scale where the
+/// gradient passes, 0 elsewhere.
+fn scale_and(function: impl Nonlinearity, values: &mut Array2<f32>, gain: &mut Array2<f32>, scales: &[f32]) {
+    let batch = scales.len().max(1);
+    let chunk = (CHUNK / batch).max(1) * batch;
+    let (Some(values), Some(gain)) = (values.as_slice_mut(), gain.as_slice_mut()) else { return };
+    values.par_chunks_mut(chunk).zip(gain.par_chunks_mut(chunk)).for_each(|(values, gain)| {
+        for (values, gain) in values.chunks_mut(batch).zip(gain.chunks_mut(batch)) {
+            for ((value, gain), scale) in values.iter_mut().zip(gain).zip(scales) {
+                let (activation, passes) = function.apply(*value * scale);
+                *gain = if passes { *scale } else { 0.0 };
+                *value = activation;
+            }
+        }
+    });
+}
+
+fn multiply_columns(values: &mut Array2<f32>, scales: &[f32]) {
+    for row in values.rows_mut() {
+        row.into_iter().zip(scales).for_each(|(value, scale)| *value *= scale);
     }
 }
 
@@ -64,17 +161,36 @@ fn floor(value: f32) -> f32 {
 
 /// Σ|value| of every column; exact, because sums of float32 multiples of one power of two fit f64.
 fn magnitudes(values: &Array2<f32>) -> Vec<f64> {
+    sum_columns(values, |value| value.abs())
+}
+
+/// Σ value² of every column.
+fn squares(values: &Array2<f32>) -> Vec<f64> {
+    sum_columns(values, |value| value * value)
+}
+
+fn sum_columns(values: &Array2<f32>, term: impl Fn(f64) -> f64) -> Vec<f64> {
     let mut sums = vec![0.0; values.ncols()];
     for row in values.rows() {
         for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += f64::from(value.abs());
+            *sum += term(f64::from(*value));
         }
     }
     sums
 }
 
+/// Root mean square of an RMS norm's outputs, in output steps: 1.
+fn rms_target() -> f32 {
+    power_of_two(-ACTIVATION_EXPONENT)
+}
+
+/// What brings `length` values with this sum of squares to the target root mean square; 0 for a sum of 0.
+fn rms_scale(sum: f64, length: usize) -> f32 {
+    if sum > 0.0 { (f64::from(rms_target()) * (length as f64 / sum).sqrt()) as f32 } else { 0.0 }
+}
+
 /// The largest power of two that brings the sum of `length` magnitudes to at most 27·length; 1 for a sum of 0.
-fn norm_scale(sum: f64, length: usize) -> f32 {
+fn shift_scale(sum: f64, length: usize) -> f32 {
     if sum <= 0.0 || !sum.is_finite() {
         return 1.0;
     }
@@ -86,43 +202,88 @@ fn norm_scale(sum: f64, length: usize) -> f32 {
     2f32.powi(if fits { estimate } else { estimate - 1 })
 }
 
-/// gradient ∘ gain, in place.
-pub(super) fn apply_gain(gradient: &mut Array2<f32>, gain: &Array2<f32>) {
-    if let (Some(gradient), Some(gain)) = (gradient.as_slice_mut(), gain.as_slice()) {
-        for (gradient, gain) in gradient.iter_mut().zip(gain) {
-            *gradient *= gain;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const INT8: Activations = Activations::Int8;
+
+    fn column(values: Vec<f32>) -> Array2<f32> {
+        Array2::from_shape_vec((values.len(), 1), values).unwrap()
+    }
+
     #[test]
     fn halves_round_up_and_gradients_pass_inside() {
+        let mut activation = Activation::default();
         let mut values = ndarray::array![[0.5, -0.5, 127.4, 127.5, -129.0, 0.2, -0.2]];
-        let mut gain = Array2::zeros((0, 0));
-        Activation { relu: false }.requantize(&mut values, &mut gain);
+        activation.forward(StageOutput::Requantized { relu: false }, INT8, &mut values);
         assert_eq!(values, ndarray::array![[1.0, 0.0, 127.0, 127.0, -128.0, 0.0, 0.0]]);
-        assert_eq!(gain, ndarray::array![[1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]]);
+        assert_eq!(activation.gain, ndarray::array![[1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]]);
         let mut values = ndarray::array![[0.0, 0.2, -3.0]];
-        Activation { relu: true }.requantize(&mut values, &mut gain);
-        assert_eq!((values, gain), (ndarray::array![[0.0, 0.0, 0.0]], ndarray::array![[0.0, 1.0, 0.0]]));
+        activation.forward(StageOutput::Requantized { relu: true }, INT8, &mut values);
+        assert_eq!((&values, &activation.gain), (&ndarray::array![[0.0; 3]], &ndarray::array![[0.0, 1.0, 0.0]]));
+        let mut values = ndarray::array![[0.25, 900.0, -3.0]];
+        activation.forward(StageOutput::Requantized { relu: true }, Activations::Float, &mut values);
+        assert_eq!(values, ndarray::array![[0.25, 900.0, 0.0]]);
+        assert_eq!(activation.gain, ndarray::array![[1.0, 1.0, 0.0]]);
     }
 
     proptest! {
         #[test]
-        fn the_norm_equals_the_runtimes(sample in proptest::collection::vec(-40_000i32..40_000, 1..60), exponent in -12i32..3) {
+        fn the_shift_norm_equals_the_runtimes(
+            sample in proptest::collection::vec(-40_000i32..40_000, 1..60),
+            exponent in -12i32..3,
+        ) {
             let mut expected = vec![0i8; sample.len()];
             trishift_kernels::shift_norm::shift_norm(&sample, sample.len(), true, &mut expected);
             let unit = 2f32.powi(exponent);
-            let mut values = Array2::from_shape_fn((sample.len(), 1), |(row, _)| sample[row] as f32 * unit);
-            let mut gain = Array2::zeros((0, 0));
-            Activation { relu: true }.shift_norm(&mut values, &mut gain);
+            let mut values = column(sample.iter().map(|value| *value as f32 * unit).collect());
+            Activation::default().forward(StageOutput::ShiftNorm { relu: true }, INT8, &mut values);
             let found: Vec<i8> = values.iter().map(|value| *value as i8).collect();
             prop_assert_eq!(found, expected);
         }
+
+        /// The gradient of an RMS norm is its derivative: against differences of Σ g·y in f64.
+        #[test]
+        fn rms_gradients_are_derivatives(
+            samples in proptest::collection::vec((-9.0f32..9.0, -1.0f32..1.0), 2..20),
+            relu: bool,
+        ) {
+            let output = StageOutput::RmsNorm { relu };
+            let (x, g): (Vec<f32>, Vec<f32>) = samples.into_iter().unzip();
+            prop_assume!(x.iter().map(|x| x * x).sum::<f32>() > 1.0 && x.iter().all(|x| x.abs() > 1e-2));
+            let loss = |x: &[f64]| {
+                let rms = (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64).sqrt();
+                let y = x.iter().map(|x| 32.0 * x / rms).map(|y| if relu { y.max(0.0) } else { y });
+                y.zip(&g).map(|(y, g)| y * f64::from(*g)).sum::<f64>()
+            };
+            let mut activation = Activation::default();
+            activation.forward(output, Activations::Float, &mut column(x.clone()));
+            let mut gradient = column(g.clone());
+            activation.backward(output, &mut gradient);
+            let x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+            for (index, found) in gradient.iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut x = x.clone();
+                    x[index] += by;
+                    loss(&x)
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                prop_assert!((f64::from(*found) - expected).abs() <= 1e-3 * (1.0 + expected.abs()), "{} {}", found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_of_zeros_has_no_rms_and_gives_zeros() {
+        let mut values = ndarray::array![[0.0, 3.0], [0.0, -4.0]];
+        let mut activation = Activation::default();
+        activation.forward(StageOutput::RmsNorm { relu: false }, INT8, &mut values);
+        // 3/√12.5 and −4/√12.5 in steps of 1/32.
+        assert_eq!(values, ndarray::array![[0.0, 27.0], [0.0, -36.0]]);
+        let mut gradient = Array2::ones((2, 2));
+        activation.backward(StageOutput::RmsNorm { relu: false }, &mut gradient);
+        assert_eq!(gradient.column(0), ndarray::aview1(&[0.0, 0.0]));
     }
 }

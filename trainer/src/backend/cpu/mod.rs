@@ -6,16 +6,17 @@
 //! threads.
 
 mod activation;
+mod lookup;
 mod loss;
 mod product;
 
 use super::{Backend, Steps};
 use crate::checkpoint::{CheckpointError, StateReader, Totals};
-use crate::config::Config;
+use crate::config::{Config, Loss};
 use crate::data::Dataset;
 use crate::frozen::FrozenLayer;
-use crate::network::{Network, Stage, StageOutput};
-use crate::rule::gradient::Gradient;
+use crate::network::{Network, Stage, StageKind};
+use crate::rule::gradient::{Gradient, Positions};
 use crate::rule::{self, LayerState, Step, power_of_two};
 use crate::schedule;
 use activation::Activation;
@@ -30,6 +31,7 @@ pub struct CpuBackend<'a> {
     network: Network,
     layers: Vec<Box<dyn LayerState>>,
     data: &'a Dataset,
+    loss: Loss,
     batch: usize,
     order: Vec<u32>,
     totals: Totals,
@@ -41,12 +43,16 @@ pub struct CpuBackend<'a> {
 struct Work {
     /// W of the forward pass, [rows, columns].
     weights: Array2<f32>,
-    /// The layer's int8 outputs or logits as floats, [rows, batch].
+    /// The layer's activations or logits, [outputs, batch].
     output: Array2<f32>,
-    /// Derivative of each output with respect to its accumulator, [rows, batch].
-    gain: Array2<f32>,
-    /// Gradient with respect to the accumulators, [rows, batch].
+    /// What made activations of accumulators.
+    activation: Activation,
+    /// Gradient with respect to the accumulators, [outputs, batch].
     gradient: Array2<f32>,
+    /// Embedding: which positions looked each row up.
+    positions: Positions,
+    /// Embedding: the gradient by position, [positions, columns].
+    of_positions: Array2<f32>,
 }
 
 impl<'a> CpuBackend<'a> {
@@ -57,6 +63,7 @@ impl<'a> CpuBackend<'a> {
             network: network.clone(),
             layers: stages.map(|(index, stage)| rule::create(config, stage, index)).collect(),
             data,
+            loss: config.training.loss,
             batch: config.training.batch as usize,
             order: Vec::new(),
             totals: Totals::default(),
@@ -71,20 +78,21 @@ impl<'a> CpuBackend<'a> {
         let mut rest: &mut [Work] = work;
         for (stage, layer) in network.stages.iter().zip(layers) {
             let Some((current, after)) = rest.split_first_mut() else { return };
-            let previous = done.last().map(|work: &Work| work.output.t());
-            let source = previous.unwrap_or_else(|| input.view());
             product::expand_weights(layer.as_ref(), stage, &mut current.weights);
-            product::multiply_panels(&current.weights, source.t(), &mut current.output);
-            add_bias(stage, layer.as_ref(), &mut current.output);
-            match stage.output {
-                StageOutput::Logits => {}
-                StageOutput::Requantized { relu } => {
-                    Activation { relu }.requantize(&mut current.output, &mut current.gain);
+            match stage.kind {
+                StageKind::Linear => {
+                    let previous = done.last().map(|work: &Work| work.output.t());
+                    let source = previous.unwrap_or_else(|| input.view());
+                    product::multiply_panels(&current.weights, source.t(), &mut current.output);
+                    add_bias(stage, layer.as_ref(), &mut current.output);
                 }
-                StageOutput::ShiftNorm { relu } => {
-                    Activation { relu }.shift_norm(&mut current.output, &mut current.gain);
+                StageKind::Embedding { .. } => {
+                    let indices = lookup::indices(input);
+                    lookup::rows(&current.weights, &indices, input.nrows(), &mut current.output);
+                    current.positions = Positions::new(&indices, stage.rows);
                 }
             }
+            current.activation.forward(stage.output, network.activations, &mut current.output);
             done = std::slice::from_mut(current);
             rest = after;
         }
@@ -93,19 +101,26 @@ impl<'a> CpuBackend<'a> {
     /// Backward pass and updates, last layer first, after [`CpuBackend::forward`] over the same input and the gradient
     /// of the last layer.
     fn backward(&mut self, input: &Array2<f32>, step: Step) {
-        for index in (0..self.layers.len()).rev() {
+        let stages = self.network.stages.iter().zip(&mut self.layers).enumerate().rev();
+        for (index, (stage, layer)) in stages {
             let (before, current) = self.work.split_at_mut(index);
-            let Some(current) = current.first() else { continue };
+            let Some(current) = current.first_mut() else { continue };
+            current.activation.backward(stage.output, &mut current.gradient);
             // The input gradient uses the weights of the forward pass, so it comes before the update.
             if let Some(previous) = before.last_mut() {
                 product::multiply_transposed(&current.weights, &current.gradient, &mut previous.gradient);
-                activation::apply_gain(&mut previous.gradient, &previous.gain);
             }
-            let source = before.last().map(|previous| previous.output.t());
-            let gradient = Gradient { output: current.gradient.view(), input: source.unwrap_or_else(|| input.view()) };
-            if let Some(layer) = self.layers.get_mut(index) {
-                layer.update(&gradient, step);
-            }
+            let gradient = match stage.kind {
+                StageKind::Linear => {
+                    let source = before.last().map(|previous| previous.output.t());
+                    Gradient::Product { output: current.gradient.view(), input: source.unwrap_or_else(|| input.view()) }
+                }
+                StageKind::Embedding { .. } => {
+                    lookup::gradient(&current.gradient, stage.columns, &mut current.of_positions);
+                    Gradient::Lookup { positions: &current.positions, output: current.of_positions.view() }
+                }
+            };
+            layer.update(&gradient, step);
         }
     }
 
@@ -148,7 +163,7 @@ impl Backend for CpuBackend<'_> {
             let labels = self.gather(&self.order[start.min(end)..end], &mut input);
             self.forward(&input);
             if let Some(last) = self.work.last_mut() {
-                let totals = loss::cross_entropy(&last.output, &labels, &mut last.gradient);
+                let totals = loss::loss(self.loss, &last.output, &labels, &mut last.gradient);
                 self.totals.add(totals);
             }
             self.backward(&input, step);

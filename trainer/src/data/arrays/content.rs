@@ -36,9 +36,10 @@ impl Content<'_> {
         let values = self.length(&header)?;
         let features = values / header.shape.first().copied().unwrap_or(1).max(1);
         let mut kept = Values::U8(Vec::new());
-        self.each(&header, values, |index, number| match number.to_f32() {
-            Some(value) => Ok(kept.push(value)),
-            None => Err(ArrayFault::NotFinite { sample: index / features.max(1), value: number.to_f64() }),
+        self.each(&header, values, |index, number| {
+            let refused = || ArrayFault::NotFinite { sample: index / features.max(1), value: number.to_f64() };
+            kept.push(number.to_f32().ok_or_else(refused)?);
+            Ok(())
         })?;
         Ok((shape, kept))
     }
@@ -53,9 +54,9 @@ impl Content<'_> {
         }
         let values = self.length(&header)?;
         let mut labels = Vec::new();
-        self.each(&header, values, |sample, number| match number.to_label() {
-            Some(label) => Ok(labels.push(label)),
-            None => Err(ArrayFault::NotWhole { sample, value: number.to_f64() }),
+        self.each(&header, values, |sample, number| {
+            labels.push(number.to_label().ok_or(ArrayFault::NotWhole { sample, value: number.to_f64() })?);
+            Ok(())
         })?;
         Ok(labels)
     }

@@ -93,8 +93,8 @@ fn assemble(train: Pair, test: Option<Pair>) -> Result<Source, DataError> {
     if let Some(test) = &test
         && test.shape != train.shape
     {
-        let (found, expected, train) = (test.shape, train.shape, train.samples.array);
-        return Err(test.samples.fault(ArrayFault::OtherShape { found, expected, train }));
+        let fault = ArrayFault::OtherShape { found: test.shape, expected: train.shape };
+        return Err(test.samples.fault(fault));
     }
     Ok(Source {
         train: train.into_samples(&classes)?,

@@ -1,0 +1,112 @@
+//! What every operator asks of its tensors and weights: element types, shapes, exponents, the bytes of a matrix.
+
+use crate::bound;
+use crate::matrix::{self, Bias};
+use crate::model::Model;
+use crate::operator::{Embedding, Linear, Operator};
+use crate::tensor::{DataType, Tensor};
+use crate::{MatrixFault, ParseError};
+
+/// Longest sample of a norm: 27·N stays inside int32, the sum of N squares of 15 bits inside u64.
+const MAX_NORM: usize = 1 << 26;
+
+/// Longest sample of a softmax: every element of equal ones still has a share of some bits.
+const MAX_SOFTMAX: usize = 1 << 16;
+
+/// Exponent of int8 shares: 1 is 128 steps and saturates to 127.
+const SHARES_I8: i16 = -7;
+
+/// Checks the graph's input and output, then operator by operator tensors and weights.
+pub(crate) fn check(model: &Model<'_>) -> Result<(), ParseError> {
+    let count = model.tensors().len();
+    for tensor in [model.input_index(), model.output_index()] {
+        if usize::from(tensor) >= count {
+            return Err(ParseError::GraphTensor { tensor });
+        }
+    }
+    for (index, operator) in model.operators().enumerate() {
+        let [left, right] = operator.inputs();
+        for tensor in [left, right, operator.output()] {
+            if usize::from(tensor) >= count {
+                return Err(ParseError::TensorIndex { index, tensor });
+            }
+        }
+        check_tensors(model, index, &operator)?;
+        check_weights(model, &operator).map_err(|fault| ParseError::Matrix { index, fault })?;
+    }
+    Ok(())
+}
+
+fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result<(), ParseError> {
+    let [left, right] = operator.inputs().map(|tensor| model.tensor(tensor));
+    let output = model.tensor(operator.output());
+    let refuse = |what| Err(ParseError::Operands { index, kind: operator.kind(), what });
+    let types = (left.data_type, output.data_type);
+    let same_length = left.len() == output.len();
+    use DataType::{I8, I32};
+    let (types_fit, shapes_fit, exponents_fit) = match operator {
+        Operator::Linear(op) => {
+            let fits = left.len() == op.weights.columns as usize && output.len() == op.weights.rows as usize;
+            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
+        }
+        Operator::ShiftNorm(_) | Operator::RmsNorm(_) => {
+            (types == (I32, I8), same_length && left.len() <= MAX_NORM, true)
+        }
+        Operator::Requantize(_) => (types == (I32, I8), same_length, true),
+        Operator::Relu(_) => (types == (I8, I8), same_length, left.exponent == output.exponent),
+        Operator::Add(_) => (
+            types == (I8, I8) && right.data_type == I8,
+            same_length && right.len() == output.len(),
+            left.exponent.max(right.exponent) == output.exponent,
+        ),
+        Operator::ArgMax(_) => (types.1 == I32, output.len() == 1, output.exponent == 0),
+        Operator::Embedding(op) => {
+            (true, left.len() as u64 * u64::from(op.weights.columns) == output.len() as u64, true)
+        }
+        Operator::Softmax(_) => (true, same_length && left.len() <= MAX_SOFTMAX, holds_shares(&output)),
+    };
+    if !types_fit {
+        return refuse("element types");
+    }
+    if !shapes_fit {
+        return refuse("shapes");
+    }
+    if !exponents_fit {
+        return refuse("exponents");
+    }
+    Ok(())
+}
+
+/// True where shares of 1 can be told apart and 1 itself fits.
+fn holds_shares(output: &Tensor) -> bool {
+    match output.data_type {
+        DataType::I8 => output.exponent == SHARES_I8,
+        DataType::I32 => (-30..=0).contains(&output.exponent),
+    }
+}
+
+fn check_weights(model: &Model<'_>, operator: &Operator) -> Result<(), MatrixFault> {
+    match operator {
+        Operator::Linear(op) => check_linear(model, op),
+        Operator::Embedding(op) => check_embedding(model, op),
+        _ => Ok(()),
+    }
+}
+
+fn check_linear(model: &Model<'_>, op: &Linear) -> Result<(), MatrixFault> {
+    let matrix = op.weights.view(model.weights)?;
+    let bias = match op.bias {
+        None => None,
+        Some(offset) => Some(Bias(matrix::section(model.weights, offset, u64::from(op.weights.rows) * 4)?)),
+    };
+    bound::check(&matrix, bias, model.accumulators(op))
+}
+
+fn check_embedding(model: &Model<'_>, op: &Embedding) -> Result<(), MatrixFault> {
+    let output = model.tensor(op.output);
+    let unit = match output.data_type {
+        DataType::I8 => None,
+        DataType::I32 => Some(i32::from(output.exponent)),
+    };
+    bound::check_table(&op.weights.view(model.weights)?, unit)
+}

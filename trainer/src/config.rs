@@ -37,7 +37,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataConfig {
-    /// A folder of IDX files, a CSV or text file or a folder of such, or `builtin:digits`.
+    /// A folder or file of images, arrays, rows or text, or `builtin:digits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Label column of a CSV: `first`, `last` or a name of the header.

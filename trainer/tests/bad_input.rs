@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use support::{BIASED, idx, json, output, snapshot, trishift, words, write};
+use support::{BIASED, idx, json, npy, npz, output, snapshot, trishift, words, write};
 use tempfile::TempDir;
 
 /// A folder to go wrong in.
@@ -324,6 +324,49 @@ fn texts_are_refused_by_their_length() {
     place.write("unclear/a.txt", &text);
     place.write("unclear/b.txt", &text);
     place.refuses("train --preset mnist-mlp --data unclear", &["no data set in the folder unclear", "a.txt, b.txt"]);
+}
+
+#[test]
+fn arrays_are_refused_by_name() {
+    let place = Place::new();
+    let samples = npy("|u1", "(4, 2)", &[1, 2, 3, 4, 5, 6, 7, 8]);
+    let labels = npy("|u1", "(4,)", &[0, 1, 0, 1]);
+    let refuses = |samples: &[u8], labels: &[u8], parts: &[&str]| {
+        place.write("data/x_train.npy", samples);
+        place.write("data/y_train.npy", labels);
+        place.refuses("train --preset mnist-mlp --data data --out run", parts);
+    };
+    let (x, y) = ("data/x_train.npy: array x_train", "data/y_train.npy: array y_train");
+    refuses(&samples[..samples.len() - 1], &labels, &[x, "is cut short"]);
+    refuses(&samples[..20], &labels, &[x, "header that cannot be read"]);
+    refuses(&[], &labels, &[x, "header that cannot be read"]);
+    refuses(b"<!DOCTYPE html><html>", &labels, &[x, "not in NPY format"]);
+    refuses(&[&samples[..], &[0]].concat(), &labels, &[x, "goes on after"]);
+    refuses(&npy("|u1", "(4294967295, 4294967295)", &[0; 8]), &labels, &[x, "is cut short", "18446744065119617"]);
+    refuses(&npy("|u1", "(4294967295, 4294967295, 4)", &[0; 8]), &labels, &[x, "[4294967295, 4294967295, 4]"]);
+    refuses(&npy("|O", "(4, 2)", &[0; 64]), &labels, &[x, "type \"|O\"", "float32"]);
+    refuses(&npy("<U3", "(4, 2)", &[0; 96]), &labels, &[x, "type \"<U3\""]);
+    refuses(&npy("<c8", "(4, 2)", &[0; 64]), &labels, &[x, "type \"<c8\""]);
+    refuses(&npy("<f4", "(4, 1)", &[0xFF; 16]), &labels, &[x, "NaN in sample 0", "finite"]);
+    refuses(&npy("|u1", "(4,)", &[0; 4]), &labels, &[x, "[4]", "[n, height, width]"]);
+    refuses(&npy("|u1", "(0, 2)", &[]), &labels, &[x, "[0, 2]", "at least one sample"]);
+    refuses(&samples, &labels[..labels.len() - 1], &[y, "is cut short"]);
+    refuses(&samples, &npy("|u1", "(3,)", &[0, 1, 0]), &[y, "3 labels", "4 samples", "belong together"]);
+    refuses(&samples, &npy("|u1", "(4, 2)", &[0; 8]), &[y, "one-hot", "numpy.argmax(labels, axis=1)"]);
+    refuses(&samples, &npy("<f2", "(4,)", &[0, 0x38, 0, 0, 0, 0, 0, 0]), &[y, "the label 0.5 for sample 0"]);
+    refuses(&samples, &npy("|u1", "(4,)", &[1; 4]), &["data/y_train.npy", "1 class(es)"]);
+
+    std::fs::remove_file(place.path().join("data/y_train.npy")).unwrap();
+    place.refuses("train --preset mnist-mlp --data data --out run", &["lacks y_train.npy"]);
+    place.refuses("train --preset mnist-mlp --data data/x_train.npy", &["is no data set by its name", ".npy files"]);
+    place.write("set.npz", &samples);
+    place.refuses("train --preset mnist-mlp --data set.npz", &["cannot read set.npz as an archive", "numpy.savez"]);
+    place.write("set.npz", npz(&[("x", &samples), ("z", &labels)]));
+    place.refuses("train --preset mnist-mlp --data set.npz", &["set.npz has no array y;", "there is x, z"]);
+    place.write("set.npz", npz(&[("x", &samples), ("y", &labels[..40])]));
+    place.refuses("train --preset mnist-mlp --data set.npz", &["set.npz: array y has a header"]);
+    place.write("set.npz", npz(&[("x_train", &samples), ("y_train", &labels), ("x_test", &samples)]));
+    place.refuses("train --preset mnist-mlp --data set.npz", &["set.npz has no array y_test"]);
 }
 
 #[test]

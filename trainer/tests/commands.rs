@@ -5,7 +5,7 @@ mod support;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
-use support::{BIASED, TRISHIFT, idx, json, keys, output, snapshot, trishift, words, write};
+use support::{BIASED, TRISHIFT, idx, json, keys, npy, npz, output, snapshot, trishift, words, write};
 use trishift_trainer::rule::RuleName;
 
 /// All of these keys are there.
@@ -289,6 +289,79 @@ fn image_files_train() {
     assert_eq!(judged["accuracy"], trained["accuracy"]);
     let shown = json(path, "inspect run/model.tsm --json");
     assert_eq!(shown["input_shape"], serde_json::json!([6, 5, 1]));
+}
+
+#[test]
+fn arrays_train_from_files_and_from_an_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let arrays = |skip: usize, count: usize| {
+        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        for (row, class) in rows(skip + count).skip(skip) {
+            values.extend(row.iter().flat_map(|value| (*value as f32).to_be_bytes()));
+            labels.extend((class as i64 * 10 - 10).to_le_bytes());
+        }
+        (npy(">f4", &format!("({count}, 4)"), &values), npy("<i8", &format!("({count}, 1)"), &labels))
+    };
+    let ((x_train, y_train), (x_test, y_test)) = (arrays(0, 180), arrays(180, 60));
+    let arrays = [("x_train", &x_train), ("y_train", &y_train), ("x_test", &x_test), ("y_test", &y_test)];
+    arrays.iter().for_each(|(name, array)| write(path, &format!("files/{name}.npy"), array));
+    write(path, "set.npz", npz(&arrays.map(|(name, array)| (name, array.as_slice()))));
+
+    let trained = train_and_judge(path, "--test 0", "files", "from-files");
+    assert_eq!(trained["samples"], 60);
+    let shown = json(path, "inspect from-files/model.tsm --json");
+    assert_eq!(shown["labels"], serde_json::json!(["-10", "0", "10"]));
+    train_and_judge(path, "--test 0", "set.npz", "from-archive");
+    let judged = json(path, "eval from-files/model.tsm --data set.npz --json");
+    assert_eq!(judged["accuracy"], trained["accuracy"]);
+}
+
+/// A network that predicts a byte from the three before it.
+const TEXT: &str = r#"
+name = "text"
+[data]
+scaling = "index"
+[network]
+group = 8
+layers = [
+    { type = "embedding", dimension = 8 },
+    { type = "linear", outputs = 32 },
+    { type = "shift-norm" },
+    { type = "relu" },
+    { type = "linear" },
+]
+[training]
+epochs = 4
+batch = 32
+"#;
+
+#[test]
+fn text_trains_and_is_judged_with_the_models_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let text = "to be or not to be. ".repeat(150);
+    write(path, "text.toml", TEXT);
+    write(path, "corpus.txt", &text);
+    let trained = json(path, "train --config text.toml --context 3 --data corpus.txt --out run --json --quiet");
+    assert_eq!(trained["mismatches"], 0);
+    // The last tenth of 3,000 bytes, of which three begin no sample.
+    assert_eq!(trained["samples"], 297);
+    assert!(trained["accuracy"].as_f64().unwrap() >= 0.5, "{trained}");
+    let judged = json(path, "eval run/model.tsm --data corpus.txt --json");
+    assert_eq!((&judged["accuracy"], &judged["samples"]), (&trained["accuracy"], &trained["samples"]));
+    let learnt = json(path, "eval run/model.tsm --data corpus.txt --part train --json");
+    assert_eq!((&learnt["accuracy"], &learnt["samples"]), (&trained["train_accuracy"], &2697.into()));
+    let shown = json(path, "inspect run/model.tsm --json");
+    assert_eq!((&shown["properties"]["context"], &shown["input_shape"]), (&"3".into(), &serde_json::json!([1, 1, 3])));
+
+    // Another text, with a text to test on of its own.
+    write(path, "own/train.txt", &text);
+    write(path, "own/test.txt.gz", "not to be");
+    let judged = json(path, "eval run/model.tsm --data own --json");
+    assert_eq!(judged["samples"], 6);
+    let exported = json(path, "export run --out copy.tsm --json");
+    assert_eq!(exported["model_bytes"], trained["model_bytes"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod inspect;
 mod output;
 mod progress;
 mod quickstart;
+mod settings;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -93,8 +94,8 @@ const MAX_THREADS: usize = 1024;
 
 /// Starts the thread pool; returns the number that was asked for.
 fn threads(asked: Option<usize>) -> anyhow::Result<Option<usize>> {
-    let Some(threads) = asked else { return Ok(None) };
-    anyhow::ensure!((1..=MAX_THREADS).contains(&threads), "--threads is {threads}; 1 to {MAX_THREADS} are accepted");
+    let Some((name, threads)) = settings::threads(asked)? else { return Ok(None) };
+    anyhow::ensure!((1..=MAX_THREADS).contains(&threads), "{name} is {threads}; 1 to {MAX_THREADS} are accepted");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     Ok(Some(threads))
 }

@@ -3,11 +3,11 @@
 use super::Ending;
 use super::output::{self, percent, say, tell, thousands};
 use super::progress::Progress;
+use super::settings::{self, Settings};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use trishift_trainer::backend::Device;
 use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::config::Config;
 use trishift_trainer::run::{self, Outcome, Run, RunFolder};
@@ -21,8 +21,17 @@ Examples:
   trishift train --config network.toml --data table.csv --label species --out runs/table
   trishift train --resume runs/mnist
 
-The data is a folder with MNIST's four IDX files (raw or .gz), a .csv file, or a folder with train.csv and test.csv;
+The data is images: a folder with MNIST's four IDX files (raw or .gz);
+a table: a .csv file, or a folder with train.csv and test.csv;
+arrays: an .npz file, or a folder with x_train.npy and y_train.npy (and x_test.npy and y_test.npy);
 or text: a .txt file, or a folder with train.txt and test.txt.
+
+Every setting, --data, --device and --threads may also be given by a variable of the environment: TRISHIFT_ and the name
+in capitals, such as TRISHIFT_GROUP=8 or TRISHIFT_CORRELATION_STRENGTH=2; an empty one counts as not set. The command
+line goes before the environment, the environment before the configuration or preset, and that before the defaults.
+With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE and
+TRISHIFT_THREADS count.
+
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
     /// A configuration inside trishift: digits-mlp, mnist-mlp.
@@ -43,9 +52,9 @@ pub(super) struct Arguments {
     /// Folder or file with the samples.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// auto, cpu or cuda.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
+    /// auto, cpu or cuda [default: auto].
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Print the result as one JSON object, the last line on standard output.
     #[arg(long)]
     json: bool,
@@ -57,80 +66,8 @@ pub(super) struct Arguments {
     settings: Settings,
 }
 
-/// Settings that override the configuration's.
-#[derive(Args)]
-#[command(next_help_heading = "Settings (instead of the configuration's)")]
-struct Settings {
-    /// Passes over the training samples.
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
-    epochs: Option<u32>,
-    /// Samples of one update.
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
-    batch: Option<u32>,
-    /// Columns that share one exponent: 4, 6, 8, 16, 20, 32, 40, 64, 80, 96.
-    #[arg(long, value_name = "G", conflicts_with = "resume")]
-    group: Option<u32>,
-    /// Update rule: flip-correlation, latent, integrating-correlation, correlation, flip, exponent, straight-through.
-    #[arg(long, value_name = "RULE", conflicts_with = "resume")]
-    rule: Option<String>,
-    /// Seed of weights and sample order.
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
-    seed: Option<u64>,
-    /// Label column of a CSV: first, last or its name.
-    #[arg(long, value_name = "COLUMN", conflicts_with = "resume")]
-    label: Option<String>,
-    /// Bytes of a sample of text.
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
-    context: Option<u32>,
-    /// Share of the samples held out for testing.
-    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
-    test: Option<f64>,
-    /// Share of the samples held out for choosing settings.
-    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
-    validation: Option<f64>,
-    /// Peak learning rate of straight-through.
-    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
-    learning_rate: Option<f64>,
-    /// Strength S of correlation.
-    #[arg(long, value_name = "S", conflicts_with = "resume")]
-    correlation_strength: Option<f64>,
-    /// Threshold τ of flip: votes it takes to move a trit.
-    #[arg(long, value_name = "VOTES", conflicts_with = "resume")]
-    flip_threshold: Option<u8>,
-    /// Threshold τ of exponent: votes it takes to move an exponent.
-    #[arg(long, value_name = "VOTES", conflicts_with = "resume")]
-    exponent_threshold: Option<u8>,
-}
-
-impl Settings {
-    fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
-        let training = &mut config.training;
-        if self.epochs.is_some() {
-            (training.epochs, training.steps) = (self.epochs, None);
-        }
-        training.batch = self.batch.unwrap_or(training.batch);
-        training.seed = self.seed.unwrap_or(training.seed);
-        training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
-        training.flip_threshold = self.flip_threshold.unwrap_or(training.flip_threshold);
-        training.exponent_threshold = self.exponent_threshold.unwrap_or(training.exponent_threshold);
-        training.correlation_strength = self.correlation_strength.unwrap_or(training.correlation_strength);
-        if let Some(rule) = &self.rule {
-            training.rule = rule.parse()?;
-        }
-        config.network.group = self.group.unwrap_or(config.network.group);
-        config.data.context = self.context.or(config.data.context);
-        config.data.test = self.test.or(config.data.test);
-        config.data.validation = self.validation.unwrap_or(config.data.validation);
-        if self.label.is_some() {
-            config.data.label.clone_from(&self.label);
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
-    let device: Device = arguments.device.parse()?;
-    device.resolve()?;
+    settings::device(arguments.device.as_deref())?;
     match &arguments.resume {
         Some(folder) => resume(arguments, folder),
         None => start(arguments),
@@ -144,10 +81,7 @@ fn start(arguments: &Arguments) -> anyhow::Result<Ending> {
         (None, None) => anyhow::bail!("nothing to train; give --preset NAME, --config FILE or --resume RUN"),
     };
     arguments.settings.apply(&mut config)?;
-    if arguments.data.is_some() {
-        config.data.path.clone_from(&arguments.data);
-    }
-    config.validate()?;
+    config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     // The folder is made only once the data has been read; but a run that cannot begin for its folder says so at once.
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
@@ -171,9 +105,7 @@ fn resume(arguments: &Arguments, folder: &Path) -> anyhow::Result<Ending> {
     let bytes = checkpoint::read(&folder.checkpoint())?;
     let reader = StateReader::new(&bytes, &folder.checkpoint())?;
     let mut config = reader.config()?;
-    if arguments.data.is_some() {
-        config.data.path.clone_from(&arguments.data);
-    }
+    config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
     let data = run::load(&config.data)?;
     let mut run = Run::new(&config, &data, &folder)?;
     run.restore(&reader)?;

@@ -56,7 +56,7 @@ struct Table {
     /// Columns, the label's included.
     columns: usize,
     /// Features, row-major `[rows, columns − 1]`.
-    values: Vec<f32>,
+    values: Values,
     /// One entry a row: an index into `label_texts`.
     labels: Vec<usize>,
     /// The texts that occur as labels, each once, in the order of their first row.
@@ -75,7 +75,7 @@ impl Table {
             return Err(refused(TableFault::OneColumn));
         }
         let label_column = find_label(&rows.row, label).map_err(refused)?;
-        let mut table = Self { header: None, columns, values: vec![], labels: vec![], label_texts: vec![] };
+        let mut table = Self { header: None, columns, values: Values::U8(vec![]), labels: vec![], label_texts: vec![] };
         if matches!(label, LabelColumn::Name(_)) || is_header(&rows.row, label_column).map_err(refused)? {
             table.header = Some(rows.row.clone());
             if !rows.advance()? {
@@ -150,7 +150,7 @@ impl Table {
         };
         let numbers = self.label_texts.iter().map(number).collect::<Result<Vec<_>, _>>()?;
         let labels = self.labels.into_iter().filter_map(|index| numbers.get(index).copied()).collect();
-        Ok(Samples::new([1, 1, self.columns - 1], narrow(self.values), labels))
+        Ok(Samples::new([1, 1, self.columns - 1], self.values, labels))
     }
 }
 
@@ -185,15 +185,6 @@ fn is_header(first: &StringRecord, label_column: usize) -> Result<bool, TableFau
         None => Ok(false),
         Some(_) if !any_number => Ok(true),
         Some((column, text)) => Err(TableFault::MixedFirstRow { column: column + 1, text: text.to_owned() }),
-    }
-}
-
-/// Bytes where every value is one.
-fn narrow(values: Vec<f32>) -> Values {
-    if values.iter().all(|&value| f32::from(value as u8) == value) {
-        Values::U8(values.into_iter().map(|value| value as u8).collect())
-    } else {
-        Values::F32(values)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::faults::{IdxFault, TableFault, listing};
+use super::faults::{ArrayFault, IdxFault, TableFault, listing};
 
 /// Why a data set could not be read, split or quantised.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,8 @@ pub enum DataError {
     /// A folder without a data set.
     #[error(
         "no data set in the folder {path}; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-         .gz), or train.csv and test.csv, or exactly one .csv or .txt file (plain or .gz); there is {}", listing(.found)
+         .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file; there is {}",
+        listing(.found)
     )]
     NotRecognised {
         /// The folder.
@@ -33,14 +34,14 @@ pub enum DataError {
     },
     /// A single file whose name says nothing about what it holds.
     #[error(
-        "{path} is no data set by its name; give a .csv or .txt file (plain or .gz), or the folder that holds the image \
-         files"
+        "{path} is no data set by its name; give a .csv or .txt file (plain or .gz), an .npz file, or the folder that holds \
+         image or .npy files"
     )]
     UnknownKind {
         /// The file.
         path: PathBuf,
     },
-    /// Some of the image and label files are there, others are not.
+    /// Some of the files of samples and labels are there, others are not.
     #[error("the folder {path} lacks {missing} (plain or .gz); add it")]
     MissingFile {
         /// The folder.
@@ -83,6 +84,39 @@ pub enum DataError {
         test: PathBuf,
         /// Height, width and channels there.
         test_shape: [usize; 3],
+    },
+
+    // Arrays (NPY and NPZ).
+    /// Something is wrong inside an array.
+    #[error("{path}: array {array} {fault}")]
+    Array {
+        /// The file.
+        path: PathBuf,
+        /// The array's name.
+        array: String,
+        /// What is wrong.
+        fault: ArrayFault,
+    },
+    /// Not an archive, or not readable.
+    #[error("cannot read {path} as an archive of arrays; check that it is intact and made by numpy.savez")]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What the reader refused.
+        source: zip::result::ZipError,
+    },
+    /// An archive without an array that it should have.
+    #[error(
+        "{path} has no array {missing}; give it x_train and y_train, with x_test and y_test if you have them, or x and y; \
+         there is {}", listing(.found)
+    )]
+    MissingArray {
+        /// The file.
+        path: PathBuf,
+        /// Name of the array.
+        missing: String,
+        /// Names of the arrays in it.
+        found: Vec<String>,
     },
 
     // Tables (CSV).
@@ -336,7 +370,8 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "no data set in the folder data; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-             .gz), or train.csv and test.csv, or exactly one .csv or .txt file (plain or .gz); there is notes.md"
+             .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file; there is \
+             notes.md"
         );
     }
 }

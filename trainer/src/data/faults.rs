@@ -141,6 +141,117 @@ pub enum TableFault {
     },
 }
 
+/// Why an array cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArrayFault {
+    /// Other first bytes than an array's.
+    #[error("is not in NPY format; save it with numpy.save or numpy.savez")]
+    Magic,
+    /// A version of the format that does not exist yet.
+    #[error("has version {major}.{minor} of the NPY format; save it with numpy.save, which makes version 1.0 to 3.0")]
+    Version {
+        /// Major version.
+        major: u8,
+        /// Minor version.
+        minor: u8,
+    },
+    /// A header that is cut short or no dictionary of the three entries.
+    #[error("has a header that cannot be read; save it again")]
+    Header,
+    /// Values that are no plain numbers.
+    #[error("holds values of type {description:?}; make it integers, float16, float32, float64 or bool")]
+    Type {
+        /// NumPy's description of the type.
+        description: String,
+    },
+    /// Values in the order of columns.
+    #[error("is in Fortran order; save numpy.ascontiguousarray of it")]
+    FortranOrder,
+    /// Samples of no shape, or of more sizes than height, width and channels.
+    #[error(
+        "has the shape {shape:?}; give samples the shape [n, k], [n, height, width] or [n, height, width, channels]"
+    )]
+    SampleShape {
+        /// The shape.
+        shape: Vec<u64>,
+    },
+    /// Labels that are no list.
+    #[error("has the shape {shape:?}; give labels the shape [n], one for each sample")]
+    LabelShape {
+        /// The shape.
+        shape: Vec<u64>,
+    },
+    /// A row of zeros and a one for each sample.
+    #[error("holds {classes} values for each sample, as one-hot labels do; save numpy.argmax(labels, axis=1) instead")]
+    OneHot {
+        /// Values for each sample.
+        classes: u64,
+    },
+    /// An array of nothing.
+    #[error("has the shape {shape:?} and so no values; give one with at least one sample")]
+    NoValues {
+        /// The shape.
+        shape: Vec<u64>,
+    },
+    /// A shape that no file of this length can hold.
+    #[error("declares the shape {shape:?}, more than its {stored} bytes can hold; save it again")]
+    Sizes {
+        /// The shape.
+        shape: Vec<u64>,
+        /// Its length on disk, in bytes.
+        stored: u64,
+    },
+    /// Fewer bytes than the header declares.
+    #[error("is cut short: {found} of {expected} bytes; save it again")]
+    Truncated {
+        /// Bytes it should hold once decompressed, header included.
+        expected: u64,
+        /// Bytes it does hold.
+        found: u64,
+    },
+    /// More bytes than the header declares.
+    #[error("goes on after the {expected} bytes that its header declares; save it again")]
+    TrailingBytes {
+        /// Bytes it should hold once decompressed, header included.
+        expected: u64,
+    },
+    /// An infinity, not-a-number, or a number beyond f32.
+    #[error("holds {value} in sample {sample}; put finite numbers within ±3.4e38 there")]
+    NotFinite {
+        /// The sample, counted from 0.
+        sample: u64,
+        /// The value.
+        value: f64,
+    },
+    /// A label that is no whole number.
+    #[error("holds the label {value} for sample {sample}; number the classes with whole numbers")]
+    NotWhole {
+        /// The sample, counted from 0.
+        sample: u64,
+        /// The label.
+        value: f64,
+    },
+    /// Labels that do not belong to the samples.
+    #[error("holds {found} labels but array {samples} {expected} samples; give arrays that belong together")]
+    Count {
+        /// Labels.
+        found: usize,
+        /// Samples.
+        expected: usize,
+        /// Name of the array of samples.
+        samples: String,
+    },
+    /// Test samples of another shape than training samples.
+    #[error("holds samples of {found:?} where those to train on have {expected:?}; give arrays that belong together")]
+    OtherShape {
+        /// Height, width and channels here.
+        found: [usize; 3],
+        /// Height, width and channels of the training samples.
+        expected: [usize; 3],
+    },
+}
+
 /// A few names in one line; the whole of a large folder would drown the sentence.
 pub(super) fn listing(names: &[String]) -> String {
     const SHOWN: usize = 12;

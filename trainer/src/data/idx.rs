@@ -10,15 +10,12 @@
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use super::locate::ImageFiles;
+use super::locate::FilePair;
 use super::open::{Opened, open};
 use super::{DataError, IdxFault, Samples, Source, Values};
 
 /// The type code of unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
-
-/// The most bytes that one byte of gzip can stand for: 258 bytes in 2 bits.
-const GZIP_RATIO: u64 = 1032;
 
 /// What a file is to hold, and so its number of dimensions.
 #[derive(Clone, Copy)]
@@ -28,7 +25,7 @@ enum Kind {
 }
 
 /// Reads the training pair and, where there is one, the test pair.
-pub(super) fn read(train_files: &ImageFiles, test_files: Option<&ImageFiles>) -> Result<Source, DataError> {
+pub(super) fn read(train_files: &FilePair, test_files: Option<&FilePair>) -> Result<Source, DataError> {
     let train = read_pair(train_files)?;
     let largest = train.labels.iter().copied().max().unwrap_or(0);
     if largest == 0 {
@@ -40,18 +37,13 @@ pub(super) fn read(train_files: &ImageFiles, test_files: Option<&ImageFiles>) ->
 }
 
 /// The test pair, which must hold images of the same size and no class that training lacks.
-fn read_test(
-    files: &ImageFiles,
-    train_files: &ImageFiles,
-    train: &Samples,
-    largest: u16,
-) -> Result<Samples, DataError> {
+fn read_test(files: &FilePair, train_files: &FilePair, train: &Samples, largest: u16) -> Result<Samples, DataError> {
     let test = read_pair(files)?;
     if test.shape != train.shape {
         return Err(DataError::ShapesDiffer {
-            train: train_files.images.clone(),
+            train: train_files.samples.clone(),
             train_shape: train.shape,
-            test: files.images.clone(),
+            test: files.samples.clone(),
             test_shape: test.shape,
         });
     }
@@ -61,8 +53,8 @@ fn read_test(
     }
 }
 
-fn read_pair(files: &ImageFiles) -> Result<Samples, DataError> {
-    let (sizes, pixels) = read_bytes(&files.images, Kind::Images)?;
+fn read_pair(files: &FilePair) -> Result<Samples, DataError> {
+    let (sizes, pixels) = read_bytes(&files.samples, Kind::Images)?;
     let (_, labels) = read_bytes(&files.labels, Kind::Labels)?;
     let [image_count, height, width] = match sizes[..] {
         [count, height, width] => [count, height, width],
@@ -70,7 +62,7 @@ fn read_pair(files: &ImageFiles) -> Result<Samples, DataError> {
     };
     if image_count != labels.len() {
         return Err(DataError::CountMismatch {
-            images: files.images.clone(),
+            images: files.samples.clone(),
             image_count,
             labels: files.labels.clone(),
             label_count: labels.len(),
@@ -83,7 +75,9 @@ fn read_pair(files: &ImageFiles) -> Result<Samples, DataError> {
 /// The sizes and the values of one file.
 fn read_bytes(path: &Path, kind: Kind) -> Result<(Vec<usize>, Vec<u8>), DataError> {
     let fault = |fault| DataError::Idx { path: path.to_owned(), fault };
-    let Opened { mut content, stored, compressed } = open(path)?;
+    let opened = open(path)?;
+    let most = opened.most_bytes();
+    let Opened { mut content, stored, compressed } = opened;
     let dimensions = read_header(path, &mut content, kind)?;
     let header = 4 + 4 * dimensions.len() as u64;
 
@@ -106,7 +100,7 @@ fn read_bytes(path: &Path, kind: Kind) -> Result<(Vec<usize>, Vec<u8>), DataErro
     let truncated = |found| fault(IdxFault::Truncated { expected, found });
     let trailing = || fault(IdxFault::TrailingBytes { expected });
     if compressed {
-        if expected > stored.saturating_mul(GZIP_RATIO) {
+        if expected > most {
             return Err(unholdable());
         }
     } else if stored < expected {
@@ -198,12 +192,12 @@ mod tests {
         idx(&[3, 1, 2], &[10, 11, 20, 21, 30, 31])
     }
 
-    fn pair(folder: &TempDir, name: &str, images: &[u8], labels: &[u8]) -> ImageFiles {
-        let files = ImageFiles {
-            images: folder.path().join(format!("{name}-images")),
+    fn pair(folder: &TempDir, name: &str, images: &[u8], labels: &[u8]) -> FilePair {
+        let files = FilePair {
+            samples: folder.path().join(format!("{name}-images")),
             labels: folder.path().join(format!("{name}-labels")),
         };
-        std::fs::write(&files.images, images).unwrap();
+        std::fs::write(&files.samples, images).unwrap();
         std::fs::write(&files.labels, labels).unwrap();
         files
     }

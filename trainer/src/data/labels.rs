@@ -1,4 +1,4 @@
-//! From the texts of a label column to class numbers.
+//! From labels, the texts of a table's column or the numbers of an array, to class numbers.
 //!
 //! Where every label is a whole number the classes are ordered, and told apart, by value, so that 10 follows 9 and `01`
 //! is `1`; otherwise by their text. The order depends on which labels there are and not on where they stand.
@@ -11,7 +11,7 @@ use super::DataError;
 /// Most classes: a count of them fits in a u16, as does every label.
 const MOST_CLASSES: u16 = 65_535;
 
-/// The classes of a table, findable by the text of a label.
+/// The classes of a data set, findable by a label.
 #[derive(Debug)]
 pub(super) enum Classes {
     /// Every label is a whole number.
@@ -30,10 +30,23 @@ impl Classes {
         }
     }
 
+    /// The classes among whole numbers; repeated ones do no harm.
+    pub(super) fn among_numbers(labels: &[i64], path: &Path) -> Result<Self, DataError> {
+        Ok(Self::Numbers(number(labels.iter().copied().collect(), path)?))
+    }
+
+    /// The class of a whole number, where it has one.
+    pub(super) fn find_number(&self, label: i64) -> Option<u16> {
+        match self {
+            Self::Numbers(classes) => classes.get(&label).copied(),
+            Self::Texts(_) => None,
+        }
+    }
+
     /// The class of a label, where it has one.
     pub(super) fn find(&self, label: &str) -> Option<u16> {
         match self {
-            Self::Numbers(classes) => classes.get(&label.parse().ok()?).copied(),
+            Self::Numbers(_) => self.find_number(label.parse().ok()?),
             Self::Texts(classes) => classes.get(label).copied(),
         }
     }
@@ -71,6 +84,14 @@ mod tests {
         assert_eq!([classes.find("-1"), classes.find("9"), classes.find("010")], [Some(0), Some(1), Some(2)]);
         assert_eq!([classes.find("11"), classes.find("nine")], [None, None]);
         assert_eq!(classes.names(), ["-1", "9", "10"]);
+    }
+
+    #[test]
+    fn numbers_need_no_text() {
+        let classes = Classes::among_numbers(&[7, -3, 7, 100], Path::new("y.npy")).unwrap();
+        assert_eq!([-3, 7, 100, 8].map(|label| classes.find_number(label)), [Some(0), Some(1), Some(2), None]);
+        assert_eq!(classes.names(), ["-3", "7", "100"]);
+        assert_eq!(among(&["a", "7"]).unwrap().find_number(7), None);
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::DataError;
 
-/// A file of images and the file of their labels.
+/// A file of samples and the file of their labels.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ImageFiles {
-    pub(super) images: PathBuf,
+pub(super) struct FilePair {
+    pub(super) samples: PathBuf,
     pub(super) labels: PathBuf,
 }
 
@@ -18,7 +18,11 @@ pub(super) struct ImageFiles {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Files {
     /// IDX files, in the names MNIST gave them.
-    Images { train: ImageFiles, test: Option<ImageFiles> },
+    Images { train: FilePair, test: Option<FilePair> },
+    /// NPY files, in the names Keras gives arrays.
+    Arrays { train: FilePair, test: Option<FilePair> },
+    /// NPY files in one archive.
+    Archive(PathBuf),
     /// Comma-separated text.
     Table { train: PathBuf, test: Option<PathBuf> },
     /// Plain text, read as bytes.
@@ -34,6 +38,7 @@ pub(super) fn locate(path: &Path) -> Result<Files, DataError> {
         return match &*name {
             name if is_table(name) => Ok(Files::Table { train, test }),
             name if is_text(name) => Ok(Files::Text { train, test }),
+            name if is_archive(name) => Ok(Files::Archive(train)),
             _ => Err(DataError::UnknownKind { path: train }),
         };
     }
@@ -53,30 +58,38 @@ pub(super) fn locate(path: &Path) -> Result<Files, DataError> {
 fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
     let find = |candidate: &str| names.iter().any(|name| name == candidate).then(|| folder.join(candidate));
     let find_packed = |stem: &str| find(stem).or_else(|| find(&format!("{stem}.gz")));
-    let find_idx = |dashed: &'static str, dotted: &str| Idx {
+    let find_idx = |dashed: &'static str, dotted: &str| Wanted {
         name: dashed,
         path: find_packed(dashed).or_else(|| find_packed(dotted)),
     };
+    let find_array = |name: &'static str| Wanted { name, path: find_packed(name) };
 
     let train_images = find_idx("train-images-idx3-ubyte", "train-images.idx3-ubyte");
     let train_labels = find_idx("train-labels-idx1-ubyte", "train-labels.idx1-ubyte");
     let test_images = find_idx("t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte");
     let test_labels = find_idx("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte");
-    let test_there = test_images.path.is_some() || test_labels.path.is_some();
-    if test_there || train_images.path.is_some() || train_labels.path.is_some() {
-        let train = pair(folder, train_images, train_labels)?;
-        let test = test_there.then(|| pair(folder, test_images, test_labels)).transpose()?;
+    if let Some((train, test)) = pairs(folder, [train_images, train_labels], [test_images, test_labels])? {
         return Ok(Files::Images { train, test });
+    }
+    let train_arrays = [find_array("x_train.npy"), find_array("y_train.npy")];
+    let test_arrays = [find_array("x_test.npy"), find_array("y_test.npy")];
+    if let Some((train, test)) = pairs(folder, train_arrays, test_arrays)? {
+        return Ok(Files::Arrays { train, test });
+    }
+    let undivided = [find_array("x.npy"), find_array("y.npy")];
+    if undivided.iter().any(Wanted::is_there) {
+        return Ok(Files::Arrays { train: pair(folder, undivided)?, test: None });
     }
 
     if let (Some(train), test @ Some(_)) = (find_packed("train.csv"), find_packed("test.csv")) {
         return Ok(Files::Table { train, test });
     }
     let matching = |is_kind: fn(&str) -> bool| names.iter().filter(|name| is_kind(name)).collect::<Vec<_>>();
-    match matching(is_table)[..] {
-        [only] => return Ok(Files::Table { train: folder.join(only), test: None }),
-        [_, ..] => return Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
-        [] => (),
+    match (&matching(is_archive)[..], &matching(is_table)[..]) {
+        ([only], []) => return Ok(Files::Archive(folder.join(only))),
+        ([], [only]) => return Ok(Files::Table { train: folder.join(only), test: None }),
+        ([], []) => (),
+        _ => return Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
     }
     if let (Some(train), test @ Some(_)) = (find_packed("train.txt"), find_packed("test.txt")) {
         return Ok(Files::Text { train, test });
@@ -87,23 +100,47 @@ fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
     }
 }
 
-/// One of the four image and label files: what it is called, and where it lies if it does.
-struct Idx {
+/// A file of samples or labels: what it is called, and where it lies if it does.
+struct Wanted {
     name: &'static str,
     path: Option<PathBuf>,
 }
 
+impl Wanted {
+    fn is_there(&self) -> bool {
+        self.path.is_some()
+    }
+}
+
+/// The training pair and perhaps the test pair, if any of the four files is there.
+fn pairs(
+    folder: &Path,
+    train: [Wanted; 2],
+    test: [Wanted; 2],
+) -> Result<Option<(FilePair, Option<FilePair>)>, DataError> {
+    let test_is_there = test.iter().any(Wanted::is_there);
+    if !test_is_there && !train.iter().any(Wanted::is_there) {
+        return Ok(None);
+    }
+    let train = pair(folder, train)?;
+    Ok(Some((train, test_is_there.then(|| pair(folder, test)).transpose()?)))
+}
+
 /// Both files of a pair, or the name of the one that is not there.
-fn pair(folder: &Path, images: Idx, labels: Idx) -> Result<ImageFiles, DataError> {
+fn pair(folder: &Path, [samples, labels]: [Wanted; 2]) -> Result<FilePair, DataError> {
     let missing = |missing| DataError::MissingFile { path: folder.to_owned(), missing };
-    Ok(ImageFiles {
-        images: images.path.ok_or_else(|| missing(images.name))?,
+    Ok(FilePair {
+        samples: samples.path.ok_or_else(|| missing(samples.name))?,
         labels: labels.path.ok_or_else(|| missing(labels.name))?,
     })
 }
 
 fn is_table(name: &str) -> bool {
     name.ends_with(".csv") || name.ends_with(".csv.gz")
+}
+
+fn is_archive(name: &str) -> bool {
+    name.ends_with(".npz")
 }
 
 fn is_text(name: &str) -> bool {
@@ -118,8 +155,8 @@ mod tests {
         choose(Path::new("folder"), names.iter().map(|&name| name.to_owned()).collect())
     }
 
-    fn images(images: &str, labels: &str) -> ImageFiles {
-        ImageFiles { images: Path::new("folder").join(images), labels: Path::new("folder").join(labels) }
+    fn files(samples: &str, labels: &str) -> FilePair {
+        FilePair { samples: Path::new("folder").join(samples), labels: Path::new("folder").join(labels) }
     }
 
     fn table(train: &str, test: Option<&str>) -> Files {
@@ -137,12 +174,12 @@ mod tests {
             "train-images-idx3-ubyte.gz",
             "train-labels-idx1-ubyte.gz",
         ]);
-        let train = images("train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz");
-        let test = Some(images("t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte.gz"));
+        let train = files("train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz");
+        let test = Some(files("t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte.gz"));
         assert_eq!(found.unwrap(), Files::Images { train, test });
 
         let found = chosen(&["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]);
-        let train = images("train-images-idx3-ubyte", "train-labels-idx1-ubyte");
+        let train = files("train-images-idx3-ubyte", "train-labels-idx1-ubyte");
         assert_eq!(found.unwrap(), Files::Images { train, test: None });
     }
 
@@ -174,6 +211,27 @@ mod tests {
                 Err(DataError::NotRecognised { found, .. }) => assert_eq!(found, names),
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn arrays_are_found_under_their_names() {
+        let found = chosen(&["x_test.npy", "x_train.npy.gz", "y_test.npy", "y_train.npy", "table.csv"]).unwrap();
+        let train = files("x_train.npy.gz", "y_train.npy");
+        assert_eq!(found, Files::Arrays { train, test: Some(files("x_test.npy", "y_test.npy")) });
+        let found = chosen(&["x.npy", "y.npy", "set.npz"]).unwrap();
+        assert_eq!(found, Files::Arrays { train: files("x.npy", "y.npy"), test: None });
+        let archive = Files::Archive(Path::new("folder").join("set.npz"));
+        assert_eq!(chosen(&["notes.txt", "set.npz"]).unwrap(), archive);
+        for (names, absent) in [
+            (&["x_train.npy"][..], "y_train.npy"),
+            (&["x_train.npy", "y_train.npy", "y_test.npy"], "x_test.npy"),
+            (&["y.npy"], "x.npy"),
+        ] {
+            assert!(matches!(chosen(names), Err(DataError::MissingFile { missing, .. }) if missing == absent));
+        }
+        for names in [&["a.npz", "b.npz"][..], &["a.npz", "b.csv"], &["images.npy"]] {
+            assert!(matches!(chosen(names), Err(DataError::NotRecognised { .. })), "{names:?}");
         }
     }
 

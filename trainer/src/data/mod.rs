@@ -9,6 +9,7 @@
 //! do, never a panic, and never an allocation that its real size does not justify. And the same files, options and seed
 //! give the same bytes on every machine, whatever its number of threads.
 
+mod arrays;
 mod csv;
 mod dataset;
 pub mod digits;
@@ -31,7 +32,7 @@ use std::str::FromStr;
 
 pub use dataset::{Dataset, Prepared, prepare, prepare_with};
 pub use error::DataError;
-pub use faults::{IdxFault, TableFault};
+pub use faults::{ArrayFault, IdxFault, TableFault};
 pub use part::Part;
 pub use quantize::quantize;
 pub use scaling::ScalingMode;
@@ -40,7 +41,7 @@ pub use split::{Split, SplitOptions, permutation};
 /// Raw values, sample after sample, in the narrowest of two types that holds them exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Pixels, text, or a table whose features are all whole numbers from 0 to 255.
+    /// Pixels, text, or other values that are all whole numbers from 0 to 255.
     U8(Vec<u8>),
     /// Anything else.
     F32(Vec<f32>),
@@ -58,6 +59,19 @@ impl Values {
     /// True where there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Adds a value; the first one that is no byte makes reals of all before it.
+    fn push(&mut self, value: f32) {
+        match self {
+            Self::F32(values) => values.push(value),
+            Self::U8(values) if f32::from(value as u8) == value => values.push(value as u8),
+            Self::U8(values) => {
+                let mut reals: Vec<f32> = values.iter().copied().map(f32::from).collect();
+                reals.push(value);
+                *self = Self::F32(reals);
+            }
+        }
     }
 }
 
@@ -188,18 +202,25 @@ impl Default for ReadOptions {
 /// | `path` | read as |
 /// |---|---|
 /// | a folder with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and perhaps the `t10k-` pair | images (MNIST's format) |
+/// | a folder with `x_train.npy` and `y_train.npy`, and perhaps `x_test.npy` and `y_test.npy`; or `x.npy` and `y.npy` | arrays |
+/// | a folder with exactly one `.npz` file and no table, or such a file itself | arrays |
 /// | a folder with `train.csv` and `test.csv` | a table with its own test rows |
 /// | a folder with exactly one `.csv` file, or such a file itself | a table |
 /// | a folder with `train.txt` and `test.txt` | text with its own text to test on |
 /// | a folder with exactly one `.txt` file, or such a file itself | text |
 ///
-/// A folder is what the first of these lines that fits says; text beside tables is taken for notes. Each name may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
+/// A folder is what the first of these lines that fits says; text beside tables is taken for notes. Each name but an
+/// archive's may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
 /// both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first bytes, not by
 /// its name.
 ///
 /// A row of a table is a sample. The first row is a header where all its features are text, or where
 /// [`ReadOptions::label`] names a column; name it where columns are called by numbers. Labels may be whole numbers or
 /// text, and the classes are ordered by value or alphabetically, accordingly.
+///
+/// Arrays of samples are `[n, …]` with one to three sizes after their number, arrays of labels `[n]` or `[n, 1]`. An archive
+/// calls them as a folder does, or `train_images`, `train_labels`, `test_images` and `test_labels`, `data` and `labels`,
+/// `images` and `labels`.
 ///
 /// Text is bytes: [`ReadOptions::context`] of them are a sample, the byte that follows is its label, and a sample begins
 /// at every byte.
@@ -210,6 +231,8 @@ impl Default for ReadOptions {
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     match locate::locate(path)? {
         locate::Files::Images { train, test } => idx::read(&train, test.as_ref()),
+        locate::Files::Arrays { train, test } => arrays::read_files(&train, test.as_ref()),
+        locate::Files::Archive(path) => arrays::read_archive(&path),
         locate::Files::Table { train, test } => csv::read(&train, test.as_deref(), &options.label),
         locate::Files::Text { train, test } => text::read(&train, test.as_deref(), options.context),
     }

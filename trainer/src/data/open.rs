@@ -14,6 +14,9 @@ use super::DataError;
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// The most bytes that one byte of packed content, gzip or ZIP, can stand for: 258 bytes in 2 bits.
+pub(super) const MOST_PER_PACKED_BYTE: u64 = 1032;
+
 /// An open data file.
 pub(super) struct Opened {
     /// The content, decompressed.
@@ -22,6 +25,13 @@ pub(super) struct Opened {
     pub(super) stored: u64,
     /// Whether the bytes on disk are compressed.
     pub(super) compressed: bool,
+}
+
+impl Opened {
+    /// The most bytes of content that the bytes on disk can stand for.
+    pub(super) fn most_bytes(&self) -> u64 {
+        if self.compressed { self.stored.saturating_mul(MOST_PER_PACKED_BYTE) } else { self.stored }
+    }
 }
 
 /// Opens `path`; fails with [`DataError::Io`] alone.

@@ -4,16 +4,21 @@
 use assert_cmd::Command;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The program under test.
 pub(crate) const TRISHIFT: &str = env!("CARGO_BIN_EXE_trishift");
 
-/// The command with these arguments, run in `folder`.
+/// The command with these arguments, run in `folder`, with none of the variables that give settings.
 pub(crate) fn trishift<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(TRISHIFT);
     command.current_dir(folder).args(arguments).env_remove("RUST_BACKTRACE").timeout(Duration::from_secs(120));
+    let variables = std::env::vars_os().map(|(name, _)| name);
+    for name in variables.filter(|name| name.to_string_lossy().starts_with("TRISHIFT_")) {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -72,6 +77,24 @@ pub(crate) fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     file.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
     file.extend(values);
     file
+}
+
+/// An NPY file.
+pub(crate) fn npy(description: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{description}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = u16::try_from(text.len()).expect("a short header").to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), values].concat()
+}
+
+/// An NPZ file of these arrays.
+pub(crate) fn npz(arrays: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, array) in arrays {
+        writer.start_file(format!("{name}.npy"), options).expect("an entry");
+        writer.write_all(array).expect("its bytes");
+    }
+    writer.finish().expect("an archive").into_inner()
 }
 
 /// A network with biases and plain ReLUs, no norm, on the built-in digits.

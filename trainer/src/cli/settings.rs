@@ -1,0 +1,233 @@
+//! Settings of `train`: options and, where an option is not given, the environment variable of its name.
+//!
+//! The command line goes before the environment, the environment before the configuration or preset, and that before the
+//! defaults. A variable is called `TRISHIFT_` and the option's name in capitals, with `_` for `-`; an empty one counts as
+//! not set. The argument parser knows nothing of variables: with `--resume` it would refuse them as it refuses options,
+//! while a variable that is set for all runs must not stop one that does not use it.
+
+use anyhow::Context;
+use clap::Args;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use trishift_trainer::backend::Device;
+use trishift_trainer::config::{Config, ConfigError};
+use trishift_trainer::data::LabelColumn;
+use trishift_trainer::rule::RuleName;
+
+/// Settings that override the configuration's.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Settings (instead of the configuration's)")]
+pub(super) struct Settings {
+    /// Passes over the training samples.
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    epochs: Option<u32>,
+    /// Samples of one update.
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    batch: Option<u32>,
+    /// Columns that share one exponent: 4, 6, 8, 16, 20, 32, 40, 64, 80, 96.
+    #[arg(long, value_name = "G", conflicts_with = "resume")]
+    group: Option<u32>,
+    /// Update rule: flip-correlation, latent, integrating-correlation, correlation, flip, exponent, straight-through.
+    #[arg(long, value_name = "RULE", conflicts_with = "resume")]
+    rule: Option<String>,
+    /// Seed of weights and sample order.
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Label column of a CSV: first, last or its name.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "resume")]
+    label: Option<String>,
+    /// Bytes of a sample of text [default: 16].
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    context: Option<u32>,
+    /// Share of the samples held out for testing [default: 0.2, of text 0.1].
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    test: Option<f64>,
+    /// Share of the samples held out for choosing settings.
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    validation: Option<f64>,
+    /// Peak learning rate of straight-through.
+    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
+    learning_rate: Option<f64>,
+    /// Strength S of correlation.
+    #[arg(long, value_name = "S", conflicts_with = "resume")]
+    correlation_strength: Option<f64>,
+    /// Threshold τ of flip: votes it takes to move a trit.
+    #[arg(long, value_name = "VOTES", conflicts_with = "resume")]
+    flip_threshold: Option<u8>,
+    /// Threshold τ of exponent: votes it takes to move an exponent.
+    #[arg(long, value_name = "VOTES", conflicts_with = "resume")]
+    exponent_threshold: Option<u8>,
+}
+
+impl Settings {
+    /// Puts the settings, those of the environment included, into a configuration and checks it.
+    ///
+    /// # Errors
+    /// A value that is not accepted; where a variable gave it, the variable's name comes first.
+    pub(super) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+        let mut settings = self.clone();
+        let taken = settings.take_variables()?;
+        let blame = |setting: &str, error: anyhow::Error| match taken.contains(&setting) {
+            true => error.context(cannot_be_used(setting)),
+            false => error,
+        };
+        let rule = settings.rule.as_deref().map(str::parse::<RuleName>).transpose();
+        let rule = rule.map_err(|error| blame("rule", error.into()))?;
+        if let Some(label) = &settings.label {
+            label.parse::<LabelColumn>().map_err(|error| blame("label", error.into()))?;
+        }
+        settings.replace(config, rule);
+        config.validate().map_err(|error| match &error {
+            ConfigError::Value { setting, .. } => blame(setting, error.into()),
+            _ => error.into(),
+        })
+    }
+
+    /// Fills in what the command line leaves out; returns the names of the settings that variables gave.
+    fn take_variables(&mut self) -> anyhow::Result<Vec<&'static str>> {
+        let mut taken = Vec::new();
+        take("epochs", &mut self.epochs, &mut taken)?;
+        take("batch", &mut self.batch, &mut taken)?;
+        take("group", &mut self.group, &mut taken)?;
+        take("rule", &mut self.rule, &mut taken)?;
+        take("seed", &mut self.seed, &mut taken)?;
+        take("label", &mut self.label, &mut taken)?;
+        take("context", &mut self.context, &mut taken)?;
+        take("test", &mut self.test, &mut taken)?;
+        take("validation", &mut self.validation, &mut taken)?;
+        take("learning-rate", &mut self.learning_rate, &mut taken)?;
+        take("correlation-strength", &mut self.correlation_strength, &mut taken)?;
+        take("flip-threshold", &mut self.flip_threshold, &mut taken)?;
+        take("exponent-threshold", &mut self.exponent_threshold, &mut taken)?;
+        Ok(taken)
+    }
+
+    /// Replaces what is given.
+    fn replace(&self, config: &mut Config, rule: Option<RuleName>) {
+        let training = &mut config.training;
+        if self.epochs.is_some() {
+            (training.epochs, training.steps) = (self.epochs, None);
+        }
+        training.batch = self.batch.unwrap_or(training.batch);
+        training.seed = self.seed.unwrap_or(training.seed);
+        training.rule = rule.unwrap_or(training.rule);
+        training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
+        training.flip_threshold = self.flip_threshold.unwrap_or(training.flip_threshold);
+        training.exponent_threshold = self.exponent_threshold.unwrap_or(training.exponent_threshold);
+        training.correlation_strength = self.correlation_strength.unwrap_or(training.correlation_strength);
+        config.network.group = self.group.unwrap_or(config.network.group);
+        config.data.context = self.context.or(config.data.context);
+        config.data.test = self.test.or(config.data.test);
+        config.data.validation = self.validation.unwrap_or(config.data.validation);
+        if self.label.is_some() {
+            config.data.label.clone_from(&self.label);
+        }
+    }
+}
+
+/// The data that an option or else `TRISHIFT_DATA` names.
+pub(super) fn data(option: Option<&PathBuf>) -> Option<PathBuf> {
+    option.cloned().or_else(|| variable("data").map(PathBuf::from))
+}
+
+/// The device that an option or else `TRISHIFT_DEVICE` names, once it is sure that it can be used.
+///
+/// # Errors
+/// An unknown device, or one that is not there.
+pub(super) fn device(option: Option<&str>) -> anyhow::Result<Device> {
+    let usable = |name: &str| {
+        let device: Device = name.parse()?;
+        device.resolve()?;
+        anyhow::Ok(device)
+    };
+    match option {
+        Some(name) => usable(name),
+        None => match parsed::<String>("device")? {
+            Some(name) => usable(&name).with_context(|| cannot_be_used("device")),
+            None => usable("auto"),
+        },
+    }
+}
+
+/// The threads that an option or else `TRISHIFT_THREADS` asks for, with the name of whichever it was.
+///
+/// # Errors
+/// A variable that is no whole number.
+pub(super) fn threads(option: Option<usize>) -> anyhow::Result<Option<(String, usize)>> {
+    Ok(match option {
+        Some(threads) => Some(("--threads".to_owned(), threads)),
+        None => parsed("threads")?.map(|threads| (variable_name("threads"), threads)),
+    })
+}
+
+/// Takes a setting from its variable unless an option gives it, and notes that in `taken`.
+fn take<T: Value>(setting: &'static str, option: &mut Option<T>, taken: &mut Vec<&'static str>) -> anyhow::Result<()> {
+    if option.is_none() {
+        *option = parsed(setting)?;
+        if option.is_some() {
+            taken.push(setting);
+        }
+    }
+    Ok(())
+}
+
+/// What variables hold.
+trait Value: FromStr {
+    /// What is accepted, as the end of a sentence about a value that is not.
+    const ACCEPTED: &'static str;
+}
+
+impl Value for u8 {
+    const ACCEPTED: &'static str = "a whole number from 0 to 255 is needed";
+}
+
+impl Value for u32 {
+    const ACCEPTED: &'static str = "a whole number from 0 to 4294967295 is needed";
+}
+
+impl Value for u64 {
+    const ACCEPTED: &'static str = "a whole number from 0 to 18446744073709551615 is needed";
+}
+
+impl Value for usize {
+    const ACCEPTED: &'static str = "a whole number is needed";
+}
+
+impl Value for f64 {
+    const ACCEPTED: &'static str = "a number is needed";
+}
+
+impl Value for String {
+    const ACCEPTED: &'static str = "text in UTF-8 is needed";
+}
+
+/// The value of a setting's variable; `None` where that is not set.
+fn parsed<T: Value>(setting: &str) -> anyhow::Result<Option<T>> {
+    let Some(text) = variable(setting) else { return Ok(None) };
+    let value = text.to_str().and_then(|text| text.parse().ok());
+    let refused = || anyhow::anyhow!("{} is {text:?}; {}", variable_name(setting), T::ACCEPTED);
+    value.ok_or_else(refused).map(Some)
+}
+
+fn variable(setting: &str) -> Option<OsString> {
+    std::env::var_os(variable_name(setting)).filter(|text| !text.is_empty())
+}
+
+fn variable_name(setting: &str) -> String {
+    format!("TRISHIFT_{}", setting.replace('-', "_").to_ascii_uppercase())
+}
+
+fn cannot_be_used(setting: &str) -> String {
+    format!("{} cannot be used", variable_name(setting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_called_after_options() {
+        assert_eq!(variable_name("correlation-strength"), "TRISHIFT_CORRELATION_STRENGTH");
+    }
+}

@@ -144,6 +144,14 @@ pub enum NetworkError {
          under [data] and an embedding as the first layer go together"
     )]
     Index,
+    /// A value that numbers no row.
+    #[error("the data holds the value {index}, but the embedding's rows are 0 to {}; raise its vocabulary", rows - 1)]
+    Row {
+        /// The value.
+        index: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
     /// A table of another size than indices can name.
     #[error("layer {index}: an embedding has {expected}; found {found}")]
     Table {
@@ -267,6 +275,19 @@ impl Network {
             return Err(NetworkError::TooDeep { tensors });
         }
         Ok(Self { stages, activations: config.network.activations })
+    }
+
+    /// Whether the samples' values, int8, all number a row of the table that the network begins with, if it does.
+    ///
+    /// # Errors
+    /// [`NetworkError::Row`].
+    pub fn check_indices(&self, samples: &[i8]) -> Result<(), NetworkError> {
+        let Some(Stage { kind: StageKind::Embedding { .. }, rows, .. }) = self.stages.first() else { return Ok(()) };
+        let index = |value: &i8| (i32::from(*value) + 128) as usize;
+        match samples.iter().map(index).max() {
+            Some(index) if index >= *rows => Err(NetworkError::Row { index, rows: *rows }),
+            _ => Ok(()),
+        }
     }
 
     /// Values of one sample.
@@ -403,6 +424,9 @@ mod tests {
             let error = resolve(layers).unwrap_err().to_string();
             assert!(error.contains(part), "{layers}: {error}");
         }
+        let small = resolve("{type='embedding', dimension=4, vocabulary=9}, {type='linear'}").unwrap();
+        assert!(small.check_indices(&[-128, -120]).is_ok());
+        assert!(small.check_indices(&[-128, -119]).unwrap_err().to_string().contains("value 9"));
         let unscaled = resolve_scaled("tensor", "{type='embedding', dimension=4}, {type='linear'}");
         assert!(unscaled.unwrap_err().to_string().contains("go together"));
     }

@@ -116,6 +116,9 @@ impl<'a> Run<'a> {
     pub fn new(config: &'a Config, data: &'a Prepared, folder: &'a RunFolder) -> Result<Self, RunError> {
         config.validate()?;
         let network = Network::resolve(config, data.train.features(), data.classes.len())?;
+        for part in [&data.train, &data.validation, &data.test] {
+            network.check_indices(&part.samples)?;
+        }
         let backend = Box::new(CpuBackend::new(config, &network, &data.train));
         let fingerprint = checkpoint::fingerprint(data);
         Ok(Self {
@@ -142,6 +145,11 @@ impl<'a> Run<'a> {
         self.folder.remove_leftovers();
         self.folder.keep_metrics_until(self.progress.step)?;
         Ok(())
+    }
+
+    /// The network in training.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Updates of one epoch: whole batches; what is left over comes in another epoch's order.

@@ -18,7 +18,7 @@ pub enum BatchError {
     /// An engine could not be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The slices do not fit the model.
+    /// The slices do not fit the model, or a run ended.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The input is not a whole number of samples.
@@ -38,7 +38,8 @@ pub enum BatchError {
 /// does not depend on the number of threads.
 ///
 /// # Errors
-/// [`BatchError`] where the slices do not fit the model, or an engine or a thread cannot be made.
+/// [`BatchError`] where the slices do not fit the model, an engine or a thread cannot be made, or a run ends as
+/// [`Engine::run`] says.
 pub fn run_threads<'o>(
     model: &Model<'_>,
     kernels: &'static Kernels,

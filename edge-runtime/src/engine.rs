@@ -2,6 +2,7 @@
 
 use crate::error::{EngineError, RunError};
 use crate::logging::debug;
+use crate::output::OutputSlice;
 use crate::profile::{Profiler, Step};
 use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor, TensorClass};
 use trishift_kernels::Kernels;
@@ -13,69 +14,6 @@ pub struct Engine<'model, 'arena> {
     arena: &'arena mut [u8],
     batch: usize,
     kernels: &'static Kernels,
-}
-
-/// Where a run's output goes: `&mut [i8]` or `&mut [i32]`, as the model's output tensor says.
-#[derive(Debug)]
-pub enum OutputSlice<'a> {
-    /// Activations, [batch, output].
-    I8(&'a mut [i8]),
-    /// Logits or class numbers, [batch, output].
-    I32(&'a mut [i32]),
-}
-
-impl<'a> From<&'a mut [i8]> for OutputSlice<'a> {
-    fn from(slice: &'a mut [i8]) -> Self {
-        Self::I8(slice)
-    }
-}
-
-impl<'a> From<&'a mut [i32]> for OutputSlice<'a> {
-    fn from(slice: &'a mut [i32]) -> Self {
-        Self::I32(slice)
-    }
-}
-
-impl<'a, const N: usize> From<&'a mut [i8; N]> for OutputSlice<'a> {
-    fn from(slice: &'a mut [i8; N]) -> Self {
-        Self::I8(slice)
-    }
-}
-
-impl<'a, const N: usize> From<&'a mut [i32; N]> for OutputSlice<'a> {
-    fn from(slice: &'a mut [i32; N]) -> Self {
-        Self::I32(slice)
-    }
-}
-
-#[cfg(feature = "std")]
-impl<'a> From<&'a mut std::vec::Vec<i8>> for OutputSlice<'a> {
-    fn from(slice: &'a mut std::vec::Vec<i8>) -> Self {
-        Self::I8(slice)
-    }
-}
-
-#[cfg(feature = "std")]
-impl<'a> From<&'a mut std::vec::Vec<i32>> for OutputSlice<'a> {
-    fn from(slice: &'a mut std::vec::Vec<i32>) -> Self {
-        Self::I32(slice)
-    }
-}
-
-impl OutputSlice<'_> {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::I8(slice) => slice.len(),
-            Self::I32(slice) => slice.len(),
-        }
-    }
-
-    fn data_type(&self) -> DataType {
-        match self {
-            Self::I8(_) => DataType::I8,
-            Self::I32(_) => DataType::I32,
-        }
-    }
 }
 
 impl<'model, 'arena> Engine<'model, 'arena> {
@@ -139,7 +77,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// to the engine's.
     ///
     /// # Errors
-    /// [`RunError`] where the slices do not fit the model; nothing has been computed then.
+    /// [`RunError`] where the slices do not fit the model: nothing has been computed then. Or where an embedding's input
+    /// names a row that is not there: the output and the persistent tensors are not to be relied on then.
     pub fn run<'o>(&mut self, input: &[i8], output: impl Into<OutputSlice<'o>>) -> Result<(), RunError> {
         self.run_profiled(input, output, &mut ())
     }
@@ -160,7 +99,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             let macs = operator.macs() * samples as u64;
             let step = Step { index, kind: operator.kind(), macs, kernels: self.kernels.name };
             profiler.begin(&step);
-            self.step(&operator, samples, input, &mut output).ok_or(RunError::Unreachable { index })?;
+            self.step(index, &operator, samples, input, &mut output)?;
             profiler.end(&step);
         }
         Ok(())
@@ -184,7 +123,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         Ok(samples)
     }
 
-    /// Runs one operator. `None` only where a tensor is not where the plan says, which parsing rules out.
+    /// Runs one operator. [`RunError::Unreachable`] only where a tensor is not where the plan says, which parsing rules
+    /// out.
     #[cfg_attr(
         not(any(
             feature = "linear",
@@ -192,19 +132,30 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             feature = "requantize",
             feature = "relu",
             feature = "add",
-            feature = "argmax"
+            feature = "argmax",
+            feature = "rms-norm",
+            feature = "embedding",
+            feature = "softmax"
         )),
         allow(unreachable_code, unused_variables, reason = "a build without operators runs nothing")
     )]
-    fn step(&mut self, operator: &Operator, samples: usize, input: &[i8], output: &mut OutputSlice<'_>) -> Option<()> {
+    fn step(
+        &mut self,
+        index: usize,
+        operator: &Operator,
+        samples: usize,
+        input: &[i8],
+        output: &mut OutputSlice<'_>,
+    ) -> Result<(), RunError> {
+        let unreachable = RunError::Unreachable { index };
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
-        let (target_slice, sources) = self.memory(&target, samples, input, output)?;
+        let (target_slice, sources) = self.memory(&target, samples, input, output).ok_or(unreachable)?;
         let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
         match (operator, target_slice) {
             #[cfg(feature = "linear")]
             (Operator::Linear(op), target_slice) => {
-                let (_, Source::I8(input)) = read(op.input) else { return None };
+                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let (matrix, bias) = (model.matrix(&op.weights), model.bias(op));
                 use trishift_format::bound::Accumulators::{Layer, PerRow};
                 use trishift_kernels::linear::{LinearI8, LinearI32};
@@ -215,29 +166,29 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                     (Layer { exponent }, OutputSlice::I32(out)) => {
                         (kernels.linear_i32)(&LinearI32 { matrix, bias, exponent }, input, out);
                     }
-                    _ => return None,
+                    _ => return Err(unreachable),
                 }
             }
             #[cfg(feature = "shift-norm")]
             (Operator::ShiftNorm(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I32(input)) = read(op.input) else { return None };
+                let (tensor, Source::I32(input)) = read(op.input) else { return Err(unreachable) };
                 (kernels.shift_norm)(input, tensor.len(), op.relu, out);
             }
             #[cfg(feature = "requantize")]
             (Operator::Requantize(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I32(input)) = read(op.input) else { return None };
+                let (tensor, Source::I32(input)) = read(op.input) else { return Err(unreachable) };
                 let shift = i32::from(target.exponent) - i32::from(tensor.exponent);
                 (kernels.requantize)(input, shift, op.relu, out);
             }
             #[cfg(feature = "relu")]
             (Operator::Relu(op), OutputSlice::I8(out)) => {
-                let (_, Source::I8(input)) = read(op.input) else { return None };
+                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 (kernels.relu)(input, out);
             }
             #[cfg(feature = "add")]
             (Operator::Add(op), OutputSlice::I8(out)) => {
-                let (left, Source::I8(left_input)) = read(op.left) else { return None };
-                let (right, Source::I8(right_input)) = read(op.right) else { return None };
+                let (left, Source::I8(left_input)) = read(op.left) else { return Err(unreachable) };
+                let (right, Source::I8(right_input)) = read(op.right) else { return Err(unreachable) };
                 let (left, right) = (i32::from(left.exponent), i32::from(right.exponent));
                 let alignment = trishift_kernels::add::Alignment::of(left, right);
                 (kernels.add)(left_input, right_input, alignment, op.relu, out);
@@ -246,12 +197,43 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             (Operator::ArgMax(op), OutputSlice::I32(out)) => match read(op.input) {
                 (tensor, Source::I8(input)) => (kernels.argmax_i8)(input, tensor.len(), out),
                 (tensor, Source::I32(input)) => (kernels.argmax_i32)(input, tensor.len(), out),
-                (_, Source::Missing) => return None,
+                (_, Source::Missing) => return Err(unreachable),
             },
+            #[cfg(feature = "rms-norm")]
+            (Operator::RmsNorm(op), OutputSlice::I8(out)) => {
+                let (tensor, Source::I32(input)) = read(op.input) else { return Err(unreachable) };
+                (kernels.rms_norm)(input, tensor.len(), -i32::from(target.exponent), op.relu, out);
+            }
+            #[cfg(feature = "embedding")]
+            (Operator::Embedding(op), target_slice) => {
+                let indices = read(op.input).1.values().ok_or(unreachable)?;
+                let table = model.matrix(&op.weights);
+                let embedding = trishift_kernels::embedding::Embedding { table, exponent: target.exponent.into() };
+                match target_slice {
+                    OutputSlice::I8(out) => (kernels.embedding_i8)(&embedding, indices, out),
+                    OutputSlice::I32(out) => (kernels.embedding_i32)(&embedding, indices, out),
+                }
+                .map_err(|outside| RunError::RowMissing {
+                    index,
+                    row: outside.row,
+                    rows: table.rows(),
+                })?;
+            }
+            #[cfg(feature = "softmax")]
+            (Operator::Softmax(op), target_slice) => {
+                let (tensor, source) = read(op.input);
+                let values = source.values().ok_or(unreachable)?;
+                let (input, output) = (tensor.exponent.into(), target.exponent.into());
+                let exponents = trishift_kernels::softmax::Exponents { input, output };
+                match target_slice {
+                    OutputSlice::I8(out) => (kernels.softmax_i8)(values, tensor.len(), exponents, out),
+                    OutputSlice::I32(out) => (kernels.softmax_i32)(values, tensor.len(), exponents, out),
+                }
+            }
             #[allow(unreachable_patterns, reason = "reached where an operator's feature is off")]
-            _ => return None,
+            _ => return Err(unreachable),
         }
-        Some(())
+        Ok(())
     }
 
     /// The memory that the operator writes, and a reader for everything else.
@@ -310,6 +292,18 @@ enum Source<'a> {
     Missing,
 }
 
+#[cfg(any(feature = "embedding", feature = "softmax"))]
+impl<'a> Source<'a> {
+    /// The values for an operator that reads either type.
+    fn values(self) -> Option<trishift_kernels::Values<'a>> {
+        match self {
+            Self::I8(values) => Some(trishift_kernels::Values::I8(values)),
+            Self::I32(values) => Some(trishift_kernels::Values::I32(values)),
+            Self::Missing => None,
+        }
+    }
+}
+
 impl<'a> Sources<'a> {
     fn read(&self, tensor: &Tensor) -> Source<'a> {
         match tensor.class {
@@ -339,6 +333,8 @@ const fn is_built_in(kind: OperatorKind) -> bool {
         OperatorKind::Relu => cfg!(feature = "relu"),
         OperatorKind::Add => cfg!(feature = "add"),
         OperatorKind::ArgMax => cfg!(feature = "argmax"),
-        OperatorKind::RmsNorm | OperatorKind::Embedding | OperatorKind::Softmax => false,
+        OperatorKind::RmsNorm => cfg!(feature = "rms-norm"),
+        OperatorKind::Embedding => cfg!(feature = "embedding"),
+        OperatorKind::Softmax => cfg!(feature = "softmax"),
     }
 }

@@ -38,7 +38,8 @@ pub enum EngineError {
     },
 }
 
-/// Why a run was refused. Nothing has been computed then.
+/// Why a run was refused, or ended. Slices are checked before anything is computed; only [`RunError::RowMissing`] is
+/// found on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -64,6 +65,19 @@ pub enum RunError {
     /// An int8 slice for an int32 output, or the reverse.
     #[error("the output slice has another element type than the model's output")]
     OutputType,
+    /// The input of an embedding names a row that its table does not have. The operators before it have run: the output
+    /// and the arena's persistent tensors hold part of a result.
+    #[error(
+        "operator {index} (embedding) was asked for row {row} of a table of {rows}; its input must stay within the vocabulary that the model was trained with"
+    )]
+    RowMissing {
+        /// Position in the graph.
+        index: usize,
+        /// The row asked for: an int32 element of the input, or an int8 one plus 128.
+        row: i32,
+        /// Rows of the table.
+        rows: usize,
+    },
     /// An operator's memory is not where the parsed plan says; a parsed model never gives this.
     #[error("operator {index} could not reach its tensors")]
     Unreachable {

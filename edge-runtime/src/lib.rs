@@ -7,8 +7,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use trishift::{Engine, HeapArena, Model};
 //!
-//! # let file = std::fs::read("../shared-format/tests/golden/model-0.1.tsm")?;
-//! let model = Model::parse(&file)?;                    // everything that can be wrong is found here
+//! # let file = std::fs::read("../shared-format/tests/golden/model-0.2.tsm")?;
+//! let model = Model::parse(&file)?;                    // everything that can be wrong with it is found here
 //! let mut arena = HeapArena::new(&model, 1)?;          // firmware: a static `Arena<{ … }>`
 //! let mut engine = Engine::new(&model, arena.bytes(), 1)?;
 //! let input = vec![1i8; model.input().len()];
@@ -19,6 +19,7 @@
 //! ```
 //!
 //! - The arena's exact size is known before the first run: [`Engine::arena_len`], or [`arena_len_of_file`] in a constant.
+//! - Only two operators ever multiply: RMS norm and softmax, each element, and they divide once a sample.
 //! - Nothing allocates and nothing panics; without the feature `std` there is no heap at all.
 //! - Operators are cargo features. A model that needs a missing one is refused by [`Engine::new`], by name.
 #![no_std]
@@ -33,6 +34,7 @@ mod batch;
 mod engine;
 mod error;
 mod logging;
+mod output;
 mod profile;
 
 #[cfg(feature = "std")]
@@ -40,8 +42,9 @@ pub use arena::HeapArena;
 pub use arena::{Arena, arena_len_of_file};
 #[cfg(feature = "std")]
 pub use batch::{BatchError, run_threads};
-pub use engine::{Engine, OutputSlice};
+pub use engine::Engine;
 pub use error::{EngineError, RunError};
+pub use output::OutputSlice;
 pub use profile::{Profiler, Step};
 pub use trishift_format as format;
 pub use trishift_format::{InputScale, Model, ParseError};

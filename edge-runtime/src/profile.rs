@@ -20,7 +20,7 @@ pub struct Step {
 pub trait Profiler {
     /// The operator is about to run.
     fn begin(&mut self, step: &Step);
-    /// The operator has run.
+    /// The operator has run; not called for one that ends its run with an error.
     fn end(&mut self, step: &Step);
 }
 

@@ -12,7 +12,8 @@ use trishift::format::write::{ModelWriter, Region, WriteError};
 use trishift::format::{DataType, InputScale, Operator, OperatorKind, Relu, ShiftNorm, Tensor, TensorClass};
 use trishift::{BatchError, Engine, EngineError, HeapArena, Model, OutputSlice, Profiler, RunError, run_threads};
 
-/// A network with every operator: two linear layers with norm, a residual branch of another exponent, classes.
+/// A network with every operator: two linear layers with norm, a residual branch of another exponent, classes, and the
+/// class's embedding as shares of 1.
 fn residual() -> Network {
     let step = |kind| Step::new(kind, 0x51);
     let steps = [
@@ -25,6 +26,9 @@ fn residual() -> Network {
         step(OperatorKind::Relu),
         Step { wide: true, rows: 10, bias: true, ..step(OperatorKind::Linear) },
         step(OperatorKind::ArgMax),
+        Step { wide: true, ..step(OperatorKind::Embedding) },
+        step(OperatorKind::RmsNorm),
+        step(OperatorKind::Softmax),
     ];
     Network::generate(37, &steps, 7)
 }
@@ -132,7 +136,7 @@ fn a_residual_network_computes_the_definitions() {
 /// The golden model of the format reads its own output: the class last seen is kept in a persistent tensor.
 #[test]
 fn an_output_that_is_read_again_is_the_callers_memory() {
-    let file = std::fs::read("../shared-format/tests/golden/model-0.1.tsm").unwrap();
+    let file = std::fs::read("../shared-format/tests/golden/model-0.2.tsm").unwrap();
     let model = Model::parse(&file).unwrap();
     let kept = model.tensors().find(|tensor| tensor.class == TensorClass::Persistent).unwrap();
     let (place, batch) = (kept.offset as usize, 3);
@@ -180,7 +184,7 @@ fn only_models_have_an_arena() {
     assert_eq!(trishift::arena_len_of_file(&[], 1), None);
     assert_eq!(trishift::arena_len_of_file(&file[..63], 1), None);
     assert_eq!(trishift::arena_len_of_file(&file[1..], 1), None);
-    let checkpoint = std::fs::read("../shared-format/tests/golden/checkpoint-0.1.tsc").unwrap();
+    let checkpoint = std::fs::read("../shared-format/tests/golden/checkpoint-0.2.tsc").unwrap();
     assert_eq!(trishift::arena_len_of_file(&checkpoint, 1), None);
     let mut later = file;
     later[8] += 1;
@@ -328,6 +332,7 @@ fn errors_are_one_sentence() {
         RunError::InputLength { found: 7, sample: 3, batch: 2 }.to_string(),
         RunError::OutputLength { found: 7, needed: 8 }.to_string(),
         RunError::OutputType.to_string(),
+        RunError::RowMissing { index: 4, row: 300, rows: 256 }.to_string(),
         RunError::Unreachable { index: 4 }.to_string(),
         BatchError::Engine(EngineError::EmptyBatch).to_string(),
         BatchError::InputLength { found: 7, sample: 3 }.to_string(),
@@ -337,8 +342,13 @@ fn errors_are_one_sentence() {
         assert!(message.len() > 20 && !message.contains('\n') && !message.contains(". "), "{message}");
         assert!(message.starts_with(char::is_lowercase) && !message.ends_with('.'), "{message}");
     }
-    let parts = [("20", "19"), ("operator 4", "cargo feature \"shift-norm\""), ("7 values", "1 to 2 samples of 3")];
-    for (message, (one, other)) in [&messages[2], &messages[5], &messages[6]].into_iter().zip(parts) {
+    let parts = [
+        ("20", "19"),
+        ("operator 4", "cargo feature \"shift-norm\""),
+        ("7 values", "1 to 2 samples of 3"),
+        ("operator 4", "row 300 of a table of 256"),
+    ];
+    for (message, (one, other)) in [2, 5, 6, 9].map(|number| &messages[number]).into_iter().zip(parts) {
         assert!(message.contains(one) && message.contains(other), "{message}");
     }
 }

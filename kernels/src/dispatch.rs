@@ -3,6 +3,9 @@
 //! A new instruction set is one file with functions of these signatures, one [`Kernels`] table, and its place in
 //! [`available`], best first.
 
+#[cfg(feature = "embedding")]
+use crate::embedding::{Embedding, OutsideTable};
+
 /// One implementation of every operator.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -33,6 +36,21 @@ pub struct Kernels {
     /// See [`crate::argmax::argmax_batch`].
     #[cfg(feature = "argmax")]
     pub argmax_i32: fn(&[i32], usize, &mut [i32]),
+    /// See [`crate::rms_norm::rms_norm`].
+    #[cfg(feature = "rms-norm")]
+    pub rms_norm: fn(&[i32], usize, i32, bool, &mut [i8]),
+    /// See [`crate::embedding::embedding_i8`].
+    #[cfg(feature = "embedding")]
+    pub embedding_i8: fn(&Embedding<'_>, crate::Values<'_>, &mut [i8]) -> Result<(), OutsideTable>,
+    /// See [`crate::embedding::embedding_i32`].
+    #[cfg(feature = "embedding")]
+    pub embedding_i32: fn(&Embedding<'_>, crate::Values<'_>, &mut [i32]) -> Result<(), OutsideTable>,
+    /// See [`crate::softmax::softmax_i8`].
+    #[cfg(feature = "softmax")]
+    pub softmax_i8: fn(crate::Values<'_>, usize, crate::softmax::Exponents, &mut [i8]),
+    /// See [`crate::softmax::softmax_i32`].
+    #[cfg(feature = "softmax")]
+    pub softmax_i32: fn(crate::Values<'_>, usize, crate::softmax::Exponents, &mut [i32]),
 }
 
 /// The definitions.
@@ -54,6 +72,16 @@ pub static SCALAR: Kernels = Kernels {
     argmax_i8: crate::argmax::argmax_batch,
     #[cfg(feature = "argmax")]
     argmax_i32: crate::argmax::argmax_batch,
+    #[cfg(feature = "rms-norm")]
+    rms_norm: crate::rms_norm::rms_norm,
+    #[cfg(feature = "embedding")]
+    embedding_i8: crate::embedding::embedding_i8,
+    #[cfg(feature = "embedding")]
+    embedding_i32: crate::embedding::embedding_i32,
+    #[cfg(feature = "softmax")]
+    softmax_i8: crate::softmax::softmax_i8,
+    #[cfg(feature = "softmax")]
+    softmax_i32: crate::softmax::softmax_i32,
 };
 
 /// The tables that this machine can run, best first; the last one is [`SCALAR`].

@@ -1,7 +1,7 @@
 //! Integer arithmetic of ternary networks.
 //!
-//! Every operator has one file, and the scalar function in it is the operator's *definition*: additions and shifts,
-//! written for reading. An implementation for an instruction set is another function of the same signature that gives
+//! Every operator has one file, and the scalar function in it is the operator's *definition*, written for reading:
+//! additions and shifts, but for RMS norm and softmax, which multiply each element and divide once a sample. An implementation for an instruction set is another function of the same signature that gives
 //! the same integers, bit for bit, for every input; it joins by an entry in a [`Kernels`] table, and the tests hold it
 //! against the scalar one.
 //!
@@ -15,12 +15,22 @@ pub mod add;
 #[cfg(feature = "argmax")]
 pub mod argmax;
 mod dispatch;
+#[cfg(feature = "embedding")]
+pub mod embedding;
 #[cfg(feature = "linear")]
 pub mod linear;
 #[cfg(feature = "relu")]
 pub mod relu;
 pub mod requantize;
+#[cfg(feature = "rms-norm")]
+pub mod rms_norm;
 #[cfg(feature = "shift-norm")]
 pub mod shift_norm;
+#[cfg(feature = "softmax")]
+pub mod softmax;
+#[cfg(any(feature = "embedding", feature = "softmax"))]
+mod values;
 
 pub use dispatch::{Kernels, SCALAR, available, best, by_name};
+#[cfg(any(feature = "embedding", feature = "softmax"))]
+pub use values::Values;

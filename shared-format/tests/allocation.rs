@@ -55,14 +55,17 @@ fn allocations(work: impl FnOnce()) -> usize {
 fn read(model: &Model<'_>) -> usize {
     let mut read = model.tensors().map(|tensor| tensor.bytes()).sum::<usize>() + model.macs() as usize;
     for operator in model.operators() {
-        let Operator::Linear(op) = operator else { continue };
+        let Some(record) = operator.weights() else { continue };
         let mut unpacked = [0; 12];
-        for row in model.matrix(&op.weights).iter() {
-            row.unpack(&mut unpacked[..op.weights.columns as usize]);
+        let matrix = model.matrix(record);
+        for row in (0..matrix.rows()).filter_map(|row| matrix.row(row)).chain(matrix.iter()) {
+            row.unpack(&mut unpacked[..matrix.columns()]);
             read += row.groups().map(|group| usize::from(trits::NONZERO[usize::from(group.bytes[0])])).sum::<usize>();
             read += row.exponents.map(|exponent| exponent.unsigned_abs() as usize).sum::<usize>();
         }
-        read += model.bias(&op).map_or(0, |bias| bias.iter().len());
+        if let Operator::Linear(op) = operator {
+            read += model.bias(&op).map_or(0, |bias| bias.iter().len());
+        }
     }
     read += model.input_scales().map(|scale| scale.quantize_i32(77).unsigned_abs() as usize).sum::<usize>();
     read + model.labels().chain(model.properties().map(|(_, value)| value)).map(str::len).sum::<usize>()

@@ -55,6 +55,31 @@ fn scales() -> RawModel {
     RawModel { scales: (0..6).flat_map(record).collect(), labels: vec![], ..RawModel::small() }
 }
 
+/// A table whose rows the input names, int32 outputs.
+fn embedding() -> RawModel {
+    let mut model = RawModel::table();
+    model.tensors[1].data_type = RawTensor::I32;
+    model.tensors[1].exponent = -9;
+    model
+}
+
+/// Normalised, then shares of 1: the two operators that take int32 as it comes.
+fn shares() -> RawModel {
+    let mut model = logits();
+    let number = |data_type, exponent, class, [offset, first]: [u16; 2]| RawTensor {
+        data_type,
+        exponent,
+        offset: offset.into(),
+        ..RawTensor::i8(class, 2, first, first + 1)
+    };
+    model.tensors[1] = number(RawTensor::I32, -7, RawTensor::ARENA, [0, 0]);
+    model.tensors.push(number(RawTensor::I8, -5, RawTensor::ARENA, [8, 1]));
+    model.tensors.push(number(RawTensor::I32, -30, RawTensor::OUTPUT, [0, 2]));
+    let norm = [operator(7, &[1, 2]), vec![1]].concat();
+    model.operators.extend([norm, operator(9, &[2, 3])]);
+    RawModel { output: 3, arena_bytes: 12, ..model }
+}
+
 fn optional_section() -> Vec<u8> {
     let model = RawModel::small();
     let unknown = RawSection { flags: 1, ..RawSection::new(77, b"from the future".to_vec()) };
@@ -78,6 +103,9 @@ fn seeds() -> Vec<Seed> {
         seed("model-linear-int32", logits().file()),
         seed("model-relu-chain", RawModel::relus(5).file()),
         seed("model-add-persistent", residual().file()),
+        seed("model-embedding-int8", RawModel::table().file()),
+        seed("model-embedding-int32", embedding().file()),
+        seed("model-rms-norm-softmax", shares().file()),
         seed("model-scale-for-each-feature", scales().file()),
         seed("model-optional-section", optional_section()),
         seed("checkpoint-every-type", golden(golden::checkpoint())),

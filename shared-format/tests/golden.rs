@@ -1,31 +1,47 @@
-//! Golden files: the bytes that version 0.1 writes, and what a reader finds in them.
+//! Golden files: the bytes that version 0.2 writes, and what a reader finds in them and in those of version 0.1.
 //!
-//! `TRISHIFT_BLESS=1 cargo test -p trishift-format --test golden` writes the files anew; a change of their bytes is a
-//! change of the format and belongs in `docs/format.md`.
+//! `TRISHIFT_BLESS=1 cargo test -p trishift-format --test golden` writes the present version's files anew; a change of
+//! their bytes is a change of the format and belongs in `docs/format.md`. Files of earlier versions stay as they are.
 #![cfg(feature = "alloc")]
 
 mod support;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use support::golden::{self, HEAD, HEAD_BIAS, LABELS, MIX, STEM, STEM_BIAS, WIDE, WIDE_BIAS, Weights};
+use support::golden::{self, HEAD, HEAD_BIAS, LABELS, MIX, STEM, STEM_BIAS, TABLE, WIDE, WIDE_BIAS, Weights};
 use support::walk;
 use trishift_format::bound::Accumulators;
 use trishift_format::checkpoint::StateType;
 use trishift_format::{
     Add, ArgMax, Checkpoint, DataType, ExponentEncoding, InputScale, Linear, Model, Operator, Relu, Requantize,
-    ShiftNorm, TensorClass, trits,
+    RmsNorm, ShiftNorm, Softmax, TensorClass, trits,
 };
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
+fn stored(name: &str) -> Vec<u8> {
+    std::fs::read(path(name)).expect("the golden file is checked in")
+}
+
 /// The checked-in files, each compared once, before any test reads it.
 static MODEL: LazyLock<Vec<u8>> =
-    LazyLock::new(|| compare("model-0.1.tsm", &golden::model().expect("the golden model is valid")));
+    LazyLock::new(|| compare("model-0.2.tsm", &golden::model().expect("the golden model is valid")));
 static CHECKPOINT: LazyLock<Vec<u8>> =
-    LazyLock::new(|| compare("checkpoint-0.1.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
+    LazyLock::new(|| compare("checkpoint-0.2.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
+
+/// What version 0.1 wrote: the same network without its last three operators, the same checkpoint.
+static OLD_MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| stored("model-0.1.tsm"));
+static OLD_CHECKPOINT: LazyLock<Vec<u8>> = LazyLock::new(|| stored("checkpoint-0.1.tsc"));
+
+/// Operators of version 0.1, and of its golden model.
+const OLD_OPERATORS: usize = 9;
+
+/// The golden models of every version, oldest first.
+fn models() -> [Model<'static>; 2] {
+    [&OLD_MODEL, &MODEL].map(|file| Model::parse(file).expect("every version is read"))
+}
 
 /// The checked-in file, which must hold exactly what the builder wrote.
 fn compare(name: &str, written: &[u8]) -> Vec<u8> {
@@ -33,7 +49,7 @@ fn compare(name: &str, written: &[u8]) -> Vec<u8> {
     if std::env::var_os("TRISHIFT_BLESS").is_some() {
         std::fs::write(path(name), written).expect("tests/golden is writable");
     }
-    let stored = std::fs::read(path(name)).expect("the golden file is checked in");
+    let stored = stored(name);
     let first = stored.iter().zip(written).position(|(stored, written)| stored != written);
     assert!(
         stored == written,
@@ -53,7 +69,8 @@ fn linear(model: &Model<'_>, index: usize) -> Linear {
 }
 
 fn check_matrix(model: &Model<'_>, index: usize, weights: &Weights, encoding: ExponentEncoding) {
-    let matrix = model.matrix(&linear(model, index).weights);
+    let operator = model.operators().nth(index).expect("the operator is there");
+    let matrix = model.matrix(operator.weights().expect("the operator has weights"));
     assert_eq!((matrix.rows(), matrix.group().get()), (weights.trits.len(), weights.group as usize));
     assert_eq!(matrix.encoding(), encoding);
     for ((row, text), exponents) in matrix.iter().zip(weights.trits).zip(weights.exponents) {
@@ -70,77 +87,104 @@ fn check_matrix(model: &Model<'_>, index: usize, weights: &Weights, encoding: Ex
 
 #[test]
 fn both_files_are_written_byte_for_byte() {
-    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x01");
+    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x02");
     assert_eq!(MODEL[..10], CHECKPOINT[..10]);
 }
 
 #[test]
-fn the_model_reads_back() {
-    let model = Model::parse(&MODEL).unwrap();
-    walk::model(&model);
-    assert_eq!((model.name(), model.arena_bytes(), model.macs()), ("golden", 68, 120 + 100 + 100 + 30));
-    assert_eq!((model.file_bytes(), model.input_index(), model.output_index()), (MODEL.len(), 0, 8));
-    assert_eq!(model.labels().collect::<Vec<_>>(), LABELS);
-    let properties: Vec<_> = model.properties().collect();
-    assert_eq!(properties, [("trained-on", "nothing: a test file"), ("accuracy", "")]);
-    assert_eq!((model.properties().get("accuracy"), model.properties().get("loss")), (Some(""), None));
-    let scales: Vec<_> = model.input_scales().collect();
-    assert_eq!(scales.len(), 12);
-    assert_eq!(scales[0], InputScale { zero_mantissa: -3000, zero_exponent: 0, shift: -4 });
-    assert_eq!(scales[11], InputScale { zero_mantissa: 8000, zero_exponent: -3, shift: -2 });
+fn files_of_version_0_1_are_still_read() {
+    assert_eq!(OLD_MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x01");
+    assert_eq!(OLD_MODEL[..10], OLD_CHECKPOINT[..10]);
+    let [old, new] = models();
+    walk::model(&old);
+    assert_eq!((old.tensors().len(), old.operators().count()), (OLD_OPERATORS + 1, OLD_OPERATORS));
+    assert_eq!(new.operators().count(), OLD_OPERATORS + 3);
+    // Nothing but the new operator codes has changed since: state and records are what they were.
+    let [old, new] = [&OLD_CHECKPOINT, &CHECKPOINT].map(|file| Checkpoint::parse(file).expect("every version is read"));
+    let contents = |checkpoint: Checkpoint<'static>| -> Vec<_> {
+        checkpoint.tensors().map(|tensor| (tensor.name, tensor.rows, tensor.bytes)).collect()
+    };
+    assert_eq!((old.config(), contents(old)), (new.config(), contents(new)));
+}
+
+#[test]
+fn the_models_read_back() {
+    for (model, file) in models().into_iter().zip([&OLD_MODEL, &MODEL]) {
+        walk::model(&model);
+        assert_eq!((model.name(), model.arena_bytes(), model.macs()), ("golden", 68, 120 + 100 + 100 + 30));
+        assert_eq!((model.file_bytes(), model.input_index(), model.output_index()), (file.len(), 0, 8));
+        assert_eq!(model.labels().collect::<Vec<_>>(), LABELS);
+        let properties: Vec<_> = model.properties().collect();
+        assert_eq!(properties, [("trained-on", "nothing: a test file"), ("accuracy", "")]);
+        assert_eq!((model.properties().get("accuracy"), model.properties().get("loss")), (Some(""), None));
+        let scales: Vec<_> = model.input_scales().collect();
+        assert_eq!(scales.len(), 12);
+        assert_eq!(scales[0], InputScale { zero_mantissa: -3000, zero_exponent: 0, shift: -4 });
+        assert_eq!(scales[11], InputScale { zero_mantissa: 8000, zero_exponent: -3, shift: -2 });
+    }
 }
 
 #[test]
 fn the_models_tensors_read_back() {
-    let model = Model::parse(&MODEL).unwrap();
-    assert_eq!(model.tensors().collect::<Vec<_>>(), golden::tensors());
-    let (input, output) = (model.input(), model.output());
-    assert_eq!((input.data_type, input.shape, input.exponent, input.len()), (DataType::I8, [2, 3, 2], -4, 12));
-    assert_eq!((output.data_type, output.class, output.bytes()), (DataType::I32, TensorClass::Output, 12));
-    let class_seen = model.tensor(9);
-    assert_eq!((class_seen.class, class_seen.offset, class_seen.len()), (TensorClass::Persistent, 64, 1));
-    assert!(model.tensor(10).is_empty());
+    for (model, count) in models().into_iter().zip([OLD_OPERATORS + 1, 13]) {
+        assert_eq!(model.tensors().collect::<Vec<_>>(), golden::tensors()[..count]);
+        let (input, output) = (model.input(), model.output());
+        assert_eq!((input.data_type, input.shape, input.exponent, input.len()), (DataType::I8, [2, 3, 2], -4, 12));
+        assert_eq!((output.data_type, output.class, output.bytes()), (DataType::I32, TensorClass::Output, 12));
+        let class_seen = model.tensor(9);
+        assert_eq!((class_seen.class, class_seen.offset, class_seen.len()), (TensorClass::Persistent, 64, 1));
+        assert!(model.tensor(count as u16).is_empty());
+    }
 }
 
 #[test]
 fn the_models_operators_read_back() {
-    let model = Model::parse(&MODEL).unwrap();
-    let names: Vec<_> = model.operators().map(|operator| operator.kind().name()).collect();
-    let linear_names = ["linear", "linear", "shift-norm", "linear", "requantize", "add", "relu", "linear", "argmax"];
-    assert_eq!(names, linear_names);
-    let others: Vec<_> = model.operators().filter(|operator| !matches!(operator, Operator::Linear(_))).collect();
-    assert_eq!(
-        others,
-        [
-            Operator::ShiftNorm(ShiftNorm { input: 2, output: 3, relu: true }),
-            Operator::Requantize(Requantize { input: 4, output: 5, relu: false }),
-            Operator::Add(Add { left: 5, right: 3, output: 6, relu: false }),
-            Operator::Relu(Relu { input: 6, output: 7 }),
-            Operator::ArgMax(ArgMax { input: 8, output: 9 }),
-        ]
-    );
-    let operands = [0, 1, 3, 7].map(|index| linear(&model, index)).map(|op| (op.input, op.output, op.relu));
-    assert_eq!(operands, [(0, 1, true), (1, 2, false), (3, 4, false), (7, 8, false)]);
+    let names = [
+        ["linear", "linear", "shift-norm", "linear", "requantize", "add", "relu", "linear", "argmax"].as_slice(),
+        &["embedding", "rms-norm", "softmax"],
+    ];
+    let others = [
+        Operator::ShiftNorm(ShiftNorm { input: 2, output: 3, relu: true }),
+        Operator::Requantize(Requantize { input: 4, output: 5, relu: false }),
+        Operator::Add(Add { left: 5, right: 3, output: 6, relu: false }),
+        Operator::Relu(Relu { input: 6, output: 7 }),
+        Operator::ArgMax(ArgMax { input: 8, output: 9 }),
+        Operator::RmsNorm(RmsNorm { input: 10, output: 11, relu: true }),
+        Operator::Softmax(Softmax { input: 11, output: 12 }),
+    ];
+    for (model, (parts, count)) in models().into_iter().zip([(1, 5), (2, 7)]) {
+        let found: Vec<_> = model.operators().map(|operator| operator.kind().name()).collect();
+        assert_eq!(found, names[..parts].concat());
+        let without_weights: Vec<_> = model.operators().filter(|operator| operator.weights().is_none()).collect();
+        assert_eq!(without_weights, others[..count]);
+        let operands = [0, 1, 3, 7].map(|index| linear(&model, index)).map(|op| (op.input, op.output, op.relu));
+        assert_eq!(operands, [(0, 1, true), (1, 2, false), (3, 4, false), (7, 8, false)]);
+    }
+    let [_, model] = models();
+    let Some(Operator::Embedding(op)) = model.operators().nth(9) else { panic!("operator 9 is the embedding") };
+    assert_eq!((op.input, op.output), (9, 10));
 }
 
 #[test]
 fn the_models_weights_read_back() {
-    let model = Model::parse(&MODEL).unwrap();
-    check_matrix(&model, 0, &STEM, ExponentEncoding::Offset4);
-    check_matrix(&model, 1, &MIX, ExponentEncoding::Offset4);
-    check_matrix(&model, 3, &WIDE, ExponentEncoding::Int8);
-    check_matrix(&model, 7, &HEAD, ExponentEncoding::Offset4);
-    let biases: [&[i32]; 4] = [&STEM_BIAS, &[], &WIDE_BIAS, &HEAD_BIAS];
-    for (index, expected) in [0, 1, 3, 7].into_iter().zip(biases) {
-        let bias = model.bias(&linear(&model, index));
-        assert_eq!(bias.map_or(vec![], |bias| bias.iter().collect()), expected, "operator {index}");
+    for model in models() {
+        check_matrix(&model, 0, &STEM, ExponentEncoding::Offset4);
+        check_matrix(&model, 1, &MIX, ExponentEncoding::Offset4);
+        check_matrix(&model, 3, &WIDE, ExponentEncoding::Int8);
+        check_matrix(&model, 7, &HEAD, ExponentEncoding::Offset4);
+        let biases: [&[i32]; 4] = [&STEM_BIAS, &[], &WIDE_BIAS, &HEAD_BIAS];
+        for (index, expected) in [0, 1, 3, 7].into_iter().zip(biases) {
+            let bias = model.bias(&linear(&model, index));
+            assert_eq!(bias.map_or(vec![], |bias| bias.iter().collect()), expected, "operator {index}");
+        }
+        // int8 outputs: s_out − s_in; int32 outputs: the layer-wide exponent, which may lie below every row's.
+        let units = [0, 1, 3, 7].map(|index| model.accumulators(&linear(&model, index)));
+        let layer = |exponent| Accumulators::Layer { exponent };
+        assert_eq!(units, [Accumulators::PerRow { scale: 2 }, layer(-3), layer(-11), layer(-4)]);
+        let smallest = [0, 1, 3, 7].map(|index| model.matrix(&linear(&model, index).weights).smallest_exponent());
+        assert_eq!(smallest, [-6, -3, -10, -4]);
     }
-    // int8 outputs: s_out − s_in; int32 outputs: the layer-wide exponent, which may lie below every row's.
-    let units = [0, 1, 3, 7].map(|index| model.accumulators(&linear(&model, index)));
-    let layer = |exponent| Accumulators::Layer { exponent };
-    assert_eq!(units, [Accumulators::PerRow { scale: 2 }, layer(-3), layer(-11), layer(-4)]);
-    let smallest = [0, 1, 3, 7].map(|index| model.matrix(&linear(&model, index).weights).smallest_exponent());
-    assert_eq!(smallest, [-6, -3, -10, -4]);
+    check_matrix(&models()[1], 9, &TABLE, ExponentEncoding::Offset4);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Random matrices, written and read back: every group size, ragged shapes, both encodings, any exponents.
 //!
-//! A matrix comes back as it was, or is refused for the int32 bound that wide arithmetic says it breaks.
+//! A matrix, of a linear operator or an embedding, comes back as it was, or is refused for the int32 bound that wide
+//! arithmetic says it breaks.
 #![cfg(feature = "alloc")]
 
 mod support;
@@ -8,8 +9,8 @@ mod support;
 use proptest::prelude::*;
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
-    Checkpoint, DataType, ExponentEncoding, GroupSize, InputScale, Linear, MatrixFault, Model, Operator, ParseError,
-    Tensor, TensorClass, trits,
+    Checkpoint, DataType, Embedding, ExponentEncoding, GroupSize, InputScale, Linear, MatrixFault, Model, Operator,
+    ParseError, Tensor, TensorClass, trits,
 };
 
 #[derive(Clone, Debug)]
@@ -20,7 +21,9 @@ struct Case {
     trits: Vec<i8>,
     exponents: Vec<i8>,
     bias: Option<Vec<i32>>,
-    /// s_out − s_in.
+    /// A table instead of a layer's weights; the bias is nobody's then.
+    embedding: bool,
+    /// s_out − s_in; s_out of an embedding.
     scale: i16,
     output: DataType,
 }
@@ -48,15 +51,8 @@ fn cases() -> impl Strategy<Value = Case> {
         );
         let scale = prop_oneof![i16::from(low)..=i16::from(low) + 40, -300..300i16];
         let output = prop_oneof![Just(DataType::I8), Just(DataType::I32)];
-        (vectors, scale, output).prop_map(move |((trits, exponents, bias), scale, output)| Case {
-            rows,
-            columns,
-            group,
-            trits,
-            exponents,
-            bias,
-            scale,
-            output,
+        (vectors, scale, output, any::<bool>()).prop_map(move |((trits, exponents, bias), scale, output, embedding)| {
+            Case { rows, columns, group, trits, exponents, bias, embedding, scale, output }
         })
     })
 }
@@ -77,9 +73,12 @@ impl Case {
 
     /// The fault that the first bad row must be refused for, by arithmetic in i128.
     fn fault(&self) -> Option<MatrixFault> {
-        let rows = self.trits.chunks(self.columns).zip(self.canonical()).enumerate();
+        let mut rows = self.trits.chunks(self.columns).zip(self.canonical()).enumerate();
+        if self.embedding {
+            return rows.find_map(|(row, (trits, exponents))| self.table_fault(row, trits, &exponents));
+        }
         let bias = |row: usize| self.bias.as_ref().map_or(0, |bias| i128::from(bias[row]).abs());
-        rows.into_iter().find_map(|(row, (trits, exponents))| {
+        rows.find_map(|(row, (trits, exponents))| {
             let smallest = *exponents.iter().min()?;
             let (unit, rounding) = match (self.output, i32::from(self.scale) - smallest) {
                 (DataType::I32, shift) if shift > 0 => return Some(MatrixFault::BelowOutputUnit { row }),
@@ -97,6 +96,22 @@ impl Case {
         })
     }
 
+    /// An int32 element of an embedding is a whole number of the output's units, and fits.
+    fn table_fault(&self, row: usize, trits: &[i8], exponents: &[i32]) -> Option<MatrixFault> {
+        let above = |exponent: &i32| exponent - i32::from(self.scale);
+        if self.output == DataType::I8 {
+            return None;
+        }
+        if exponents.iter().any(|exponent| above(exponent) < 0) {
+            return Some(MatrixFault::BelowOutputUnit { row });
+        }
+        let mut groups = trits.chunks(self.group.get()).zip(exponents);
+        let fits = |(group, exponent): (&[i8], &i32)| {
+            group.iter().all(|trit| *trit == 0) || 1i128 << above(exponent).min(100) <= i128::from(i32::MAX)
+        };
+        (!groups.all(fits)).then_some(MatrixFault::Int32Bound { row })
+    }
+
     fn write(&self) -> Result<Vec<u8>, WriteError> {
         let mut writer = ModelWriter::new("random");
         let weights = writer.add_matrix(&MatrixValues {
@@ -107,7 +122,10 @@ impl Case {
             exponents: &self.exponents,
         })?;
         let bias = self.bias.as_ref().map(|bias| writer.add_bias(bias)).transpose()?;
-        writer.push(&Operator::Linear(Linear { input: 0, output: 1, relu: false, weights, bias }))?;
+        writer.push(&match self.embedding {
+            true => Operator::Embedding(Embedding { input: 0, output: 1, weights }),
+            false => Operator::Linear(Linear { input: 0, output: 1, relu: false, weights, bias }),
+        })?;
         writer.input_scales(&[InputScale::IDENTITY]);
         let tensor = |class, data_type, exponent, len: usize| Tensor {
             data_type,
@@ -118,9 +136,13 @@ impl Case {
             first: 0,
             last: 0,
         };
+        let (inputs, outputs, exponent) = match self.embedding {
+            true => (3, 3 * self.columns, self.scale),
+            false => (self.columns, self.rows, self.scale - 9),
+        };
         let tensors = [
-            tensor(TensorClass::Input, DataType::I8, -9, self.columns),
-            tensor(TensorClass::Output, self.output, self.scale - 9, self.rows),
+            tensor(TensorClass::Input, DataType::I8, -9, inputs),
+            tensor(TensorClass::Output, self.output, exponent, outputs),
         ];
         writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 })
     }
@@ -129,10 +151,11 @@ impl Case {
     fn check(&self, file: &[u8]) -> Result<(), TestCaseError> {
         let model = Model::parse(file).map_err(|error| TestCaseError::fail(error.to_string()))?;
         support::walk::model(&model);
-        let Some(Operator::Linear(op)) = model.operators().next() else {
-            return Err(TestCaseError::fail("no linear operator"));
+        let operator = model.operators().next();
+        let Some(record) = operator.as_ref().and_then(Operator::weights) else {
+            return Err(TestCaseError::fail("no operator with weights"));
         };
-        let matrix = model.matrix(&op.weights);
+        let matrix = model.matrix(record);
         let canonical = self.canonical();
         prop_assert_eq!((matrix.rows(), matrix.columns(), matrix.group()), (self.rows, self.columns, self.group));
         let mut unpacked = vec![7; self.columns];
@@ -144,7 +167,12 @@ impl Case {
         let window = |row: &Vec<i32>| row.iter().max().zip(row.iter().min()).map_or(0, |(high, low)| high - low);
         let narrow = canonical.iter().all(|row| window(row) <= 15);
         prop_assert_eq!(matrix.encoding(), if narrow { ExponentEncoding::Offset4 } else { ExponentEncoding::Int8 });
-        prop_assert_eq!(&model.bias(&op).map(|bias| bias.iter().collect::<Vec<_>>()), &self.bias);
+        match operator {
+            Some(Operator::Linear(op)) => {
+                prop_assert_eq!(&model.bias(&op).map(|bias| bias.iter().collect::<Vec<_>>()), &self.bias);
+            }
+            _ => prop_assert!(self.embedding),
+        }
         Ok(())
     }
 }
@@ -202,21 +230,24 @@ fn the_cases_reach_both_outcomes_and_both_encodings() {
     // Otherwise the property above could hold for want of cases.
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut offsets, mut int8, mut refused) = (0, 0, 0);
-    for _ in 0..300 {
+    // Of layers, of tables.
+    let (mut offsets, mut int8, mut refused) = ([0; 2], [0; 2], [0; 2]);
+    for _ in 0..600 {
         let case = cases().new_tree(&mut runner).unwrap().current();
+        let kind = usize::from(case.embedding);
         match case.write() {
-            Err(_) => refused += 1,
+            Err(_) => refused[kind] += 1,
             Ok(file) => {
                 let model = Model::parse(&file).unwrap();
-                let Some(Operator::Linear(op)) = model.operators().next() else { panic!("one linear operator") };
-                match model.matrix(&op.weights).encoding() {
-                    ExponentEncoding::Int8 => int8 += 1,
-                    ExponentEncoding::Offset4 => offsets += 1,
+                let operator = model.operators().next().unwrap();
+                match model.matrix(operator.weights().unwrap()).encoding() {
+                    ExponentEncoding::Int8 => int8[kind] += 1,
+                    ExponentEncoding::Offset4 => offsets[kind] += 1,
                 }
             }
         }
     }
-    println!("of 300 cases {offsets} have 4-bit offsets, {int8} int8 exponents, {refused} are refused");
-    assert!(offsets > 20 && int8 > 5 && refused > 20, "{offsets} {int8} {refused}");
+    println!("of 600 cases {offsets:?} have 4-bit offsets, {int8:?} int8 exponents, {refused:?} are refused");
+    let more_than = |counts: [usize; 2], least| counts.iter().all(|count| *count > least);
+    assert!(more_than(offsets, 20) && more_than(int8, 5) && more_than(refused, 20), "{offsets:?} {int8:?} {refused:?}");
 }

@@ -9,10 +9,11 @@ use thiserror::Error;
 use trishift_format::GroupSize;
 
 /// The presets: name and TOML.
-pub const PRESETS: [(&str, &str); 3] = [
+pub const PRESETS: [(&str, &str); 4] = [
     ("digits-mlp", include_str!("../presets/digits-mlp.toml")),
     ("mnist-mlp", include_str!("../presets/mnist-mlp.toml")),
     ("mnist-mlp-float", include_str!("../presets/mnist-mlp-float.toml")),
+    ("text-mlp", include_str!("../presets/text-mlp.toml")),
 ];
 
 /// The data path that means the 8×8 digits inside the binary.

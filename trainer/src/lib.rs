@@ -19,6 +19,7 @@ pub mod evaluate;
 pub mod export;
 pub mod file;
 pub mod frozen;
+pub mod generate;
 pub mod network;
 pub mod plan;
 pub mod reference;

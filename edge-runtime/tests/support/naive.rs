@@ -37,6 +37,16 @@ fn step(network: &Network, node: &Node, values: &[Vec<i128>]) -> Vec<i128> {
             let largest = left.iter().max().copied().unwrap_or(0);
             vec![left.iter().position(|value| *value == largest).unwrap_or(0) as i128]
         }
+        Action::RmsNorm => rms_norm(left, -output.exponent, node.relu),
+        Action::Embedding(table) => {
+            let first = if left_value.data_type == DataType::I8 { 128 } else { 0 };
+            left.iter().flat_map(|index| entry(table, (index + first) as usize, output)).collect()
+        }
+        Action::Softmax => {
+            let shares = softmax(left, left_value.exponent, output.exponent);
+            let largest = if output.data_type == DataType::I8 { 127 } else { i128::MAX };
+            shares.into_iter().map(|share| share.min(largest)).collect()
+        }
     }
 }
 
@@ -87,4 +97,60 @@ fn shift_norm(sample: &[i128], relu: bool) -> Vec<i128> {
     let r = (-60..60).rev().find(fits).unwrap_or(-60);
     let scaled = |a: i128| if r >= 0 { a << r } else { (a + (1 << (-r - 1))) >> -r };
     sample.iter().map(|value| saturate(scaled(*value), relu)).collect()
+}
+
+/// Length in bits.
+fn len(value: i128) -> i32 {
+    128 - value.leading_zeros() as i32
+}
+
+fn rms_norm(sample: &[i128], one: i32, relu: bool) -> Vec<i128> {
+    let largest = sample.iter().map(|value| value.abs()).max().unwrap_or(0);
+    if largest == 0 {
+        return vec![0; sample.len()];
+    }
+    let p = (len(largest) - 15).max(0);
+    let kept: Vec<i128> = sample.iter().map(|value| rounding_shift(*value, p)).collect();
+    let sum: i128 = kept.iter().map(|b| b * b).sum();
+    let s = (0..63).filter(|s| s % 2 == 0 && sum << s < 1 << 63).max().unwrap_or(0);
+    let root = ((sum << s) / sample.len() as i128).isqrt();
+    let t = len(root) + 16;
+    let reciprocal = (1 << t) / root;
+    let shift = t - one - s / 2;
+    let scaled = |value: i128| match shift {
+        63.. => 0,
+        1.. => (value + (1 << (shift - 1))) >> shift,
+        _ => value << (-shift).min(60),
+    };
+    kept.iter().map(|b| saturate(scaled(b * reciprocal), relu)).collect()
+}
+
+/// One row of a table.
+fn entry(table: &Weights, row: usize, to: Value) -> impl Iterator<Item = i128> {
+    (0..table.columns).map(move |column| {
+        let trit = i128::from(table.trits[row * table.columns + column]);
+        let shift = to.exponent - table.exponent(row, column / table.group.get());
+        match to.data_type {
+            DataType::I8 => requantize(trit, shift, false),
+            DataType::I32 => trit * (1 << -shift),
+        }
+    })
+}
+
+fn softmax(sample: &[i128], from: i32, to: i32) -> Vec<i128> {
+    let table = |j: i128| ((30.0 - j as f64 / 64.0).exp2()).round() as i128;
+    let largest = sample.iter().max().copied().unwrap_or(0);
+    let term = |value: &i128| {
+        let product = (largest - value) * 94_548;
+        let z = match from {
+            ..=-64 => 0,
+            ..0 => product >> -from,
+            _ => (product << from.min(64)).min(u64::MAX.into()),
+        };
+        let (n, j, w) = (z >> 16, (z >> 10) & 63, z & 1023);
+        if n > 30 { 0 } else { (table(j) - (((table(j) - table(j + 1)) * w) >> 10)) >> n }
+    };
+    let terms: Vec<i128> = sample.iter().map(term).collect();
+    let reciprocal = (1 << 62) / terms.iter().sum::<i128>();
+    terms.iter().map(|term| (term * reciprocal + (1 << (61 + to))) >> (62 + to)).collect()
 }

@@ -7,8 +7,8 @@ use super::random::Random;
 use proptest::prelude::*;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
-    Add, ArgMax, DataType, GroupSize, InputScale, Linear, Operator, OperatorKind, Relu, Requantize, ShiftNorm, Tensor,
-    TensorClass,
+    Add, ArgMax, DataType, Embedding, GroupSize, InputScale, Linear, MatrixRecord, Operator, OperatorKind, Relu,
+    Requantize, RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass,
 };
 
 /// A ternary matrix, and exponents as they were before groups of zeros take their row's smallest.
@@ -31,6 +31,9 @@ pub(crate) enum Action {
     Relu,
     Add,
     ArgMax,
+    RmsNorm,
+    Embedding(Weights),
+    Softmax,
 }
 
 /// One operator. The second input of all but additions is the first.
@@ -62,11 +65,11 @@ pub(crate) struct Network {
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) kind: OperatorKind,
-    /// Linear: int32 outputs. Otherwise without meaning.
+    /// Linear, embedding, softmax: int32 outputs. Otherwise without meaning.
     pub(crate) wide: bool,
     pub(crate) relu: bool,
     pub(crate) bias: bool,
-    /// Outputs of a linear layer.
+    /// Outputs of a linear layer, elements of a table's entry.
     pub(crate) rows: usize,
     pub(crate) group: GroupSize,
     /// Smallest exponent of the weights, and how far the others lie above it.
@@ -94,6 +97,9 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(OperatorKind::Relu),
         3 => Just(OperatorKind::Add),
         1 => Just(OperatorKind::ArgMax),
+        2 => Just(OperatorKind::RmsNorm),
+        1 => Just(OperatorKind::Embedding),
+        1 => Just(OperatorKind::Softmax),
     ];
     let shift = prop_oneof![6 => 2..14, 1 => -4..36];
     let window = prop_oneof![4 => 0..6, 1 => 0..=14];
@@ -159,6 +165,18 @@ impl Network {
                 let source = self.values.len() - 1;
                 self.push(step, Action::ArgMax, [source; 2], DataType::I32, 0, 1);
             }
+            OperatorKind::RmsNorm => {
+                let source = self.int32(step);
+                let exponent = -step.shift.rem_euclid(8);
+                self.push(step, Action::RmsNorm, [source; 2], DataType::I8, exponent, self.values[source].len);
+            }
+            OperatorKind::Embedding => self.push_embedding(step, narrow),
+            OperatorKind::Softmax => {
+                let source = self.values.len() - 1;
+                let (data_type, exponent) =
+                    if step.wide { (DataType::I32, -((step.seed % 31) as i32)) } else { (DataType::I8, -7) };
+                self.push(step, Action::Softmax, [source; 2], data_type, exponent, self.values[source].len);
+            }
         }
     }
 
@@ -175,26 +193,33 @@ impl Network {
     }
 
     fn push_linear(&mut self, step: &Step, input: usize, wide: bool) {
-        let mut random = Random::new(step.seed);
         let Value { len: columns, exponent: input_exponent, .. } = self.values[input];
-        let (rows, groups) = (step.rows, step.group.count(columns));
-        // One trit in `rarity` is not 0; whole groups and rows of zeros come of it.
-        let rarity = *[1, 2, 2, 3, 20].get((step.seed >> 32) as usize % 5).unwrap_or(&2);
-        let mut trit = |_| if random.between(1, rarity) == 1 { random.between(-1, 1) as i8 } else { 0 };
-        let trits = (0..rows * columns).map(&mut trit).collect();
-        let mut exponent = |_| (i64::from(step.base) + random.between(0, i64::from(step.window))) as i8;
-        let exponents = (0..rows * groups).map(&mut exponent).collect();
-        let bias = step.bias.then(|| (0..rows).map(|_| random.between(-(1 << 20), 1 << 20) as i32).collect());
-        let weights = Weights { rows, columns, group: step.group, trits, exponents, bias };
+        let weights = Weights::generate(step, step.rows, columns, step.bias);
         let (data_type, exponent) = if wide {
-            // The unit of int32 outputs may lie below every exponent.
-            let smallest = (0..rows).map(|row| weights.smallest(row)).min().unwrap_or(0);
-            (DataType::I32, input_exponent + smallest - (step.seed % 3) as i32)
+            (DataType::I32, input_exponent + weights.unit(step))
         } else {
             (DataType::I8, input_exponent + step.base + step.shift)
         };
         let step = Step { relu: step.relu && !wide, ..step.clone() };
-        self.push(&step, Action::Linear(weights), [input; 2], data_type, exponent, rows);
+        self.push(&step, Action::Linear(weights), [input; 2], data_type, exponent, step.rows);
+    }
+
+    /// Rows for the latest tensor where it holds a class, which is in int32; for an int8 tensor otherwise, which names no
+    /// more than 256 of them.
+    fn push_embedding(&mut self, step: &Step, narrow: usize) {
+        let class = self.nodes.last().filter(|node| matches!(node.action, Action::ArgMax));
+        let (source, rows) = class.map_or((narrow, 256), |node| (node.output, self.values[node.inputs[0]].len));
+        // At most 100 elements, for the linear layer that may come next.
+        let elements = self.values[source].len;
+        let columns = step.rows.min(100 / elements).max(1);
+        let weights = Weights::generate(step, rows, columns, false);
+        let (data_type, exponent) = if step.wide {
+            (DataType::I32, weights.unit(step))
+        } else {
+            // Near the weights, or they would all be 0 or saturated.
+            (DataType::I8, step.base + step.shift - 8)
+        };
+        self.push(step, Action::Embedding(weights), [source; 2], data_type, exponent, elements * columns);
     }
 
     fn push(
@@ -208,7 +233,8 @@ impl Network {
     ) {
         let output = self.values.len();
         self.values.push(Value { data_type, exponent, len });
-        let relu = step.relu && !matches!(action, Action::Relu | Action::ArgMax);
+        let relu =
+            step.relu && !matches!(action, Action::Relu | Action::ArgMax | Action::Embedding(_) | Action::Softmax);
         self.nodes.push(Node { action, inputs, output, relu });
     }
 
@@ -267,6 +293,30 @@ impl Network {
 }
 
 impl Weights {
+    fn generate(step: &Step, rows: usize, columns: usize, bias: bool) -> Self {
+        let mut random = Random::new(step.seed);
+        let groups = step.group.count(columns);
+        // One trit in `rarity` is not 0; whole groups and rows of zeros come of it.
+        let rarity = *[1, 2, 2, 3, 20].get((step.seed >> 32) as usize % 5).unwrap_or(&2);
+        let mut trit = |_| if random.between(1, rarity) == 1 { random.between(-1, 1) as i8 } else { 0 };
+        let trits = (0..rows * columns).map(&mut trit).collect();
+        let mut exponent = |_| (i64::from(step.base) + random.between(0, i64::from(step.window))) as i8;
+        let exponents = (0..rows * groups).map(&mut exponent).collect();
+        let bias = bias.then(|| (0..rows).map(|_| random.between(-(1 << 20), 1 << 20) as i32).collect());
+        Self { rows, columns, group: step.group, trits, exponents, bias }
+    }
+
+    /// A unit for int32 outputs, which may lie below every exponent.
+    fn unit(&self, step: &Step) -> i32 {
+        let smallest = (0..self.rows).map(|row| self.smallest(row)).min().unwrap_or(0);
+        smallest - (step.seed % 3) as i32
+    }
+
+    fn write(&self, writer: &mut ModelWriter) -> MatrixRecord {
+        let Self { rows, columns, group, ref trits, ref exponents, .. } = *self;
+        writer.add_matrix(&MatrixValues { rows, columns, group, trits, exponents }).expect("shapes agree")
+    }
+
     /// The exponent of a group as the file has it: groups of zeros carry their row's smallest, rows of zeros 0.
     pub(crate) fn exponent(&self, row: usize, group: usize) -> i32 {
         let groups = self.group.count(self.columns);
@@ -291,17 +341,18 @@ impl Node {
         let (output, relu) = (self.output as u16, self.relu);
         match &self.action {
             Action::Linear(weights) => {
-                let Weights { rows, columns, group, ref trits, ref exponents, ref bias } = *weights;
-                let matrix = MatrixValues { rows, columns, group, trits, exponents };
-                let weights = writer.add_matrix(&matrix).expect("shapes agree");
-                let bias = bias.as_ref().map(|bias| writer.add_bias(bias).expect("room for biases"));
-                Operator::Linear(Linear { input, output, relu, weights, bias })
+                let record = weights.write(writer);
+                let bias = weights.bias.as_ref().map(|bias| writer.add_bias(bias).expect("room for biases"));
+                Operator::Linear(Linear { input, output, relu, weights: record, bias })
             }
             Action::ShiftNorm => Operator::ShiftNorm(ShiftNorm { input, output, relu }),
             Action::Requantize => Operator::Requantize(Requantize { input, output, relu }),
             Action::Relu => Operator::Relu(Relu { input, output }),
             Action::Add => Operator::Add(Add { left: input, right, output, relu }),
             Action::ArgMax => Operator::ArgMax(ArgMax { input, output }),
+            Action::RmsNorm => Operator::RmsNorm(RmsNorm { input, output, relu }),
+            Action::Embedding(table) => Operator::Embedding(Embedding { input, output, weights: table.write(writer) }),
+            Action::Softmax => Operator::Softmax(Softmax { input, output }),
         }
     }
 
@@ -313,6 +364,9 @@ impl Node {
             Action::Relu => OperatorKind::Relu,
             Action::Add => OperatorKind::Add,
             Action::ArgMax => OperatorKind::ArgMax,
+            Action::RmsNorm => OperatorKind::RmsNorm,
+            Action::Embedding(_) => OperatorKind::Embedding,
+            Action::Softmax => OperatorKind::Softmax,
         }
     }
 }

@@ -58,15 +58,14 @@ fn operator_records_that_do_not_decode() {
     let offset = prefixed(&second.operators[0]).len();
     let cut =
         |record: &[u8]| RawModel { operators: vec![second.operators[0].clone(), record.to_vec()], ..second.clone() };
-    for record in [&[][..], &[4], &[4, 1], &[4, 1, 2, 0], &[1, 1, 2, 0]] {
+    let cases = [&[][..], &[4], &[4, 1], &[4, 1, 2, 0], &[1, 1, 2, 0], &[7, 1, 2], &[8, 1, 2, 3], &[9, 1, 2, 0]];
+    for record in cases {
         assert_eq!(refusal(&cut(record)), ParseError::MalformedOperator { index: 1, offset }, "{record:?}");
     }
-    let relu_flag = cut(&[2, 1, 2, 2]);
-    assert_eq!(
-        refusal(&relu_flag),
-        ParseError::MalformedOperator { index: 1, offset },
-        "a flag that is neither 0 nor 1"
-    );
+    for code in [2, 7] {
+        let error = refusal(&cut(&[code, 1, 2, 2]));
+        assert_eq!(error, ParseError::MalformedOperator { index: 1, offset }, "a flag that is neither 0 nor 1");
+    }
     let mut length = second.clone();
     length.operator_tail = vec![200, 4];
     assert_eq!(refusal(&length), ParseError::MalformedOperator { index: 2, offset: 2 * offset });
@@ -74,7 +73,7 @@ fn operator_records_that_do_not_decode() {
 
 #[test]
 fn an_unknown_operator_is_named() {
-    for code in [0, 7, 77, 65535] {
+    for code in [0, 10, 77, 65535] {
         let mut model = RawModel::relus(3);
         model.operators[1] = operator(code, &[1, 2]);
         let error = refusal(&model);
@@ -144,10 +143,11 @@ fn graph_inputs_and_outputs_that_do_not_exist() {
 
 #[test]
 fn element_types_that_do_not_fit_the_operator() {
-    use OperatorKind::{Add, ArgMax, Relu, Requantize, ShiftNorm};
+    use OperatorKind::{Add, ArgMax, Relu, Requantize, RmsNorm, ShiftNorm};
     let pair = |left, output| vec![(left, 0, 4), (output, 0, 4)];
     let cases = [
         (ShiftNorm, with_relu(2, &[0, 1]), vec![pair(I8, I8), pair(I32, I32), pair(I8, I32)], pair(I32, I8)),
+        (RmsNorm, with_relu(7, &[0, 1]), vec![pair(I8, I8), pair(I32, I32), pair(I8, I32)], pair(I32, I8)),
         (Requantize, with_relu(3, &[0, 1]), vec![pair(I8, I8), pair(I32, I32), pair(I8, I32)], pair(I32, I8)),
         (Relu, operator(4, &[0, 1]), vec![pair(I32, I8), pair(I8, I32), pair(I32, I32)], pair(I8, I8)),
         (ArgMax, operator(6, &[0, 1]), vec![vec![(I8, 0, 4), (I8, 0, 1)]], vec![(I8, 0, 4), (I32, 0, 1)]),
@@ -189,12 +189,15 @@ fn element_types_of_linear_operators() {
 
 #[test]
 fn shapes_that_do_not_fit_the_operator() {
-    use OperatorKind::{Add, ArgMax, Linear, Relu, Requantize, ShiftNorm};
+    use OperatorKind::{Add, ArgMax, Linear, Relu, Requantize, RmsNorm, ShiftNorm, Softmax};
     let refuse = |kind| ParseError::Operands { index: 0, kind, what: "shapes" };
     let two = |kind, record, left| {
         assert_eq!(refusal(&one_operator(record, &[(left, 0, 4), (I8, 0, 5)])), refuse(kind));
     };
     two(ShiftNorm, with_relu(2, &[0, 1]), I32);
+    two(RmsNorm, with_relu(7, &[0, 1]), I32);
+    two(Softmax, operator(9, &[0, 1]), I8);
+    two(Softmax, operator(9, &[0, 1]), I32);
     two(Requantize, with_relu(3, &[0, 1]), I32);
     two(Relu, operator(4, &[0, 1]), I8);
     for lengths in [[5, 4, 4], [4, 5, 4], [4, 4, 5], [5, 5, 4]] {
@@ -218,16 +221,25 @@ fn the_form_of_a_shape_is_free() {
 }
 
 #[test]
-fn a_shift_norm_longer_than_its_int32_threshold_allows() {
-    let norm = |len| one_operator(with_relu(2, &[0, 1]), &[(I32, 0, len), (I8, 0, len)]);
-    accepted(&norm(1 << 26).file());
-    let refuse = ParseError::Operands { index: 0, kind: OperatorKind::ShiftNorm, what: "shapes" };
-    assert_eq!(refusal(&norm((1 << 26) + 1)), refuse);
+fn samples_longer_than_the_operators_sums_allow() {
+    use OperatorKind::{RmsNorm, ShiftNorm, Softmax};
+    let cases = [
+        (ShiftNorm, with_relu(2, &[0, 1]), I32, 1 << 26),
+        (RmsNorm, with_relu(7, &[0, 1]), I32, 1 << 26),
+        (Softmax, operator(9, &[0, 1]), I8, 1 << 16),
+        (Softmax, operator(9, &[0, 1]), I32, 1 << 16),
+    ];
+    for (kind, record, input, longest) in cases {
+        let model = |len| one_operator(record.clone(), &[(input, 0, len), (I8, -7, len)]);
+        accepted(&model(longest).file());
+        let refuse = ParseError::Operands { index: 0, kind, what: "shapes" };
+        assert_eq!(refusal(&model(longest + 1)), refuse);
+    }
 }
 
 #[test]
 fn exponents_that_do_not_fit_the_operator() {
-    use OperatorKind::{Add, ArgMax, Relu};
+    use OperatorKind::{Add, ArgMax, Relu, Softmax};
     let refuse = |kind| ParseError::Operands { index: 0, kind, what: "exponents" };
     let relu = one_operator(operator(4, &[0, 1]), &[(I8, 0, 4), (I8, 1, 4)]);
     assert_eq!(refusal(&relu), refuse(Relu));
@@ -239,5 +251,15 @@ fn exponents_that_do_not_fit_the_operator() {
     }
     for exponents in [[-3, 2, 3], [-3, 2, -3], [2, -3, 1], [-4, -4, -3]] {
         assert_eq!(refusal(&add(exponents)), refuse(Add), "{exponents:?}");
+    }
+    let softmax =
+        |input, (data_type, exponent)| one_operator(operator(9, &[0, 1]), &[(input, 3, 4), (data_type, exponent, 4)]);
+    for input in [I8, I32] {
+        for output in [(I8, -7), (I32, -30), (I32, -7), (I32, 0)] {
+            accepted(&softmax(input, output).file());
+        }
+        for output in [(I8, -8), (I8, -6), (I8, 0), (I32, -31), (I32, 1), (I32, i16::MIN)] {
+            assert_eq!(refusal(&softmax(input, output)), refuse(Softmax), "{output:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod support;
 
 mod checkpoint;
 mod container;
+mod embedding;
 mod graph;
 mod int32_bound;
 mod matrix;
@@ -42,6 +43,7 @@ fn accepted(file: &[u8]) {
 #[test]
 fn the_models_that_the_tests_start_from_are_valid() {
     accepted(&RawModel::small().file());
+    accepted(&RawModel::table().file());
     accepted(&RawModel::relus(1).file());
     accepted(&RawModel::relus(4).file());
 }

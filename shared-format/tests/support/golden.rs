@@ -1,4 +1,4 @@
-//! Builds the two files in `tests/golden`, always the same bytes.
+//! Builds the two files of the present version in `tests/golden`, always the same bytes.
 //!
 //! The model holds every operator, both exponent encodings, four group sizes, groups and a row of zeros, a persistent
 //! tensor, one input scale per feature, labels and properties; the checkpoint holds every element type. Trits are
@@ -6,8 +6,8 @@
 
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
-    Add, ArgMax, DataType, GroupSize, InputScale, Linear, MatrixRecord, Operator, Relu, Requantize, ShiftNorm, Tensor,
-    TensorClass,
+    Add, ArgMax, DataType, Embedding, GroupSize, InputScale, Linear, MatrixRecord, Operator, Relu, Requantize, RmsNorm,
+    ShiftNorm, Softmax, Tensor, TensorClass,
 };
 
 /// A matrix as text: one string a row, a space between groups; and its exponents, one for each group.
@@ -86,6 +86,10 @@ pub(crate) const WIDE: Weights = Weights {
 pub(crate) const HEAD: Weights =
     Weights { group: 20, trits: &["00--0+++-+", "00++--+0-+", "+--++-+-+0"], exponents: &[&[-4], &[-2], &[-3]] };
 
+/// 3 entries of 6, groups of 4, the last one of each entry short.
+pub(crate) const TABLE: Weights =
+    Weights { group: 4, trits: &["+0-- 0+", "-+00 --", "0+-+ +0"], exponents: &[&[-6, -2], &[-7, -7], &[3, -5]] };
+
 pub(crate) const STEM_BIAS: [i32; 10] = [5, -7, 0, 300, 2, -100_000, 1, 1 << 20, -(1 << 21), 12];
 pub(crate) const WIDE_BIAS: [i32; 10] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 1_000_000];
 pub(crate) const HEAD_BIAS: [i32; 3] = [-40, 25, 15];
@@ -127,8 +131,9 @@ fn tensor(data_type: DataType, class: TensorClass, exponent: i16, shape: [u32; 3
     Tensor { data_type, class, exponent, shape, offset, first: first as u16, last: last as u16 }
 }
 
-/// The tensors of the golden model: a residual block behind a stem, a head, and the class last seen.
-pub(crate) fn tensors() -> [Tensor; 10] {
+/// The tensors of the golden model: a residual block behind a stem, a head, the class last seen, and its embedding as
+/// shares of 1. Version 0.1 has the first ten.
+pub(crate) fn tensors() -> [Tensor; 13] {
     use DataType::{I8, I32};
     use TensorClass::{Arena, Input, Output, Persistent};
     [
@@ -142,10 +147,13 @@ pub(crate) fn tensors() -> [Tensor; 10] {
         tensor(I8, Arena, -3, [1, 1, 10], [24, 6, 7]),
         tensor(I32, Output, -7, [1, 1, 3], [0, 7, 8]),
         tensor(I32, Persistent, 0, [1, 1, 1], [64, 0, 8]),
+        tensor(I32, Arena, -8, [1, 1, 6], [0, 9, 10]),
+        tensor(I8, Arena, -5, [1, 1, 6], [24, 10, 11]),
+        tensor(I32, Arena, -15, [1, 1, 6], [0, 11, 11]),
     ]
 }
 
-/// The bytes of `tests/golden/model-0.1.tsm`.
+/// The bytes of `tests/golden/model-0.2.tsm`.
 pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     let mut writer = ModelWriter::new("golden");
     let stem = STEM.add_to(&mut writer)?;
@@ -155,6 +163,7 @@ pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     let wide_bias = Some(writer.add_bias(&WIDE_BIAS)?);
     let head = HEAD.add_to(&mut writer)?;
     let head_bias = Some(writer.add_bias(&HEAD_BIAS)?);
+    let table = TABLE.add_to(&mut writer)?;
     for operator in [
         Operator::Linear(Linear { input: 0, output: 1, relu: true, weights: stem, bias: stem_bias }),
         Operator::Linear(Linear { input: 1, output: 2, relu: false, weights: mix, bias: None }),
@@ -165,6 +174,9 @@ pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
         Operator::Relu(Relu { input: 6, output: 7 }),
         Operator::Linear(Linear { input: 7, output: 8, relu: false, weights: head, bias: head_bias }),
         Operator::ArgMax(ArgMax { input: 8, output: 9 }),
+        Operator::Embedding(Embedding { input: 9, output: 10, weights: table }),
+        Operator::RmsNorm(RmsNorm { input: 10, output: 11, relu: true }),
+        Operator::Softmax(Softmax { input: 11, output: 12 }),
     ] {
         writer.push(&operator)?;
     }
@@ -177,7 +189,7 @@ pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     writer.finish(&Region { tensors: &tensors(), input: 0, output: 8, arena_bytes: 68 })
 }
 
-/// The bytes of `tests/golden/checkpoint-0.1.tsc`.
+/// The bytes of `tests/golden/checkpoint-0.2.tsc`.
 pub(crate) fn checkpoint() -> Result<Vec<u8>, WriteError> {
     let mut writer = CheckpointWriter::new("[network]\nlayers = [7, 3]\n");
     let trits: Vec<i8> = (0..21).map(|i: i32| (i * i % 7 % 3) as i8 - 1).collect();

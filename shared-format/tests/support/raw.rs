@@ -42,7 +42,7 @@ impl RawSection {
 pub(crate) fn container(kind: u8, arena_bytes: u64, sections: &[RawSection]) -> Vec<u8> {
     let mut file = vec![0; 64 + 24 * sections.len()];
     file[..8].copy_from_slice(b"\x89TSM\r\n\x1a\n");
-    file[8..11].copy_from_slice(&[0, 1, kind]);
+    file[8..11].copy_from_slice(&[0, 2, kind]);
     file[12..16].copy_from_slice(&(sections.len() as u32).to_le_bytes());
     file[24..32].copy_from_slice(&arena_bytes.to_le_bytes());
     for (index, section) in sections.iter().enumerate() {
@@ -130,14 +130,24 @@ impl RawLinear {
     pub(crate) fn record(&self) -> Vec<u8> {
         let mut record = operator(1, &[self.input, self.output]);
         record.push(u8::from(self.relu));
-        record.extend([varint(self.rows.into()), varint(self.columns.into())].concat());
-        record.extend([self.group, self.encoding, self.layout]);
-        record.extend([varint(self.trits.into()), varint(self.exponents.into())].concat());
+        record.extend(self.matrix());
         match self.bias {
             None => record.push(0),
             Some(offset) => record.extend([vec![1], varint(offset.into())].concat()),
         }
         record
+    }
+
+    /// An embedding's record with this matrix as its table; it has no ReLU and no bias.
+    pub(crate) fn embedding(&self) -> Vec<u8> {
+        [operator(8, &[self.input, self.output]), self.matrix()].concat()
+    }
+
+    fn matrix(&self) -> Vec<u8> {
+        let tags = vec![self.group, self.encoding, self.layout];
+        let [rows, columns, trits, exponents] =
+            [self.rows, self.columns, self.trits, self.exponents].map(|number| varint(number.into()));
+        [rows, columns, tags, trits, exponents].concat()
     }
 }
 
@@ -233,6 +243,13 @@ impl RawModel {
     /// [`RawModel::small`] with another operator.
     pub(crate) fn small_with(linear: RawLinear) -> Self {
         Self { operators: vec![linear.record()], ..Self::small() }
+    }
+
+    /// The matrix of [`RawModel::small`] as a table of two rows, three of which make the output.
+    pub(crate) fn table() -> Self {
+        let tensors = vec![RawTensor::i8(RawTensor::INPUT, 3, 0, 0), RawTensor::i8(RawTensor::OUTPUT, 18, 0, 0)];
+        let weights = Self::small().weights;
+        Self { weights, ..Self::graph_of(tensors, vec![Self::SMALL.embedding()], 0) }
     }
 
     /// A chain of `count` ReLUs over four elements; the tensors between them take turns in an arena of 8 bytes.

@@ -6,7 +6,8 @@
 use trishift_format::bound::Accumulators;
 use trishift_format::checkpoint::{Checkpoint, StateType};
 use trishift_format::{
-    DataType, Linear, Model, Operator, OperatorKind, Row, Tensor, TensorClass, TernaryMatrix, trits,
+    DataType, Embedding, Linear, MatrixRecord, Model, Operator, OperatorKind, Row, Tensor, TensorClass, TernaryMatrix,
+    trits,
 };
 
 /// Every accessor of a model.
@@ -25,8 +26,12 @@ pub(crate) fn model(model: &Model<'_>) {
         assert!(OperatorKind::ALL.contains(&operator.kind()));
         let [left, right] = operator.inputs().map(|tensor| model.tensor(tensor));
         assert!(!left.is_empty() && !right.is_empty() && !model.tensor(operator.output()).is_empty());
-        if let Operator::Linear(op) = operator {
-            macs += linear(model, &op);
+        assert_eq!(operator.weights().is_some(), matches!(operator, Operator::Linear(_) | Operator::Embedding(_)));
+        match operator {
+            Operator::Linear(op) => macs += linear(model, &op),
+            Operator::Embedding(op) => embedding(model, &op),
+            Operator::Softmax(op) => shares(&model.tensor(op.output)),
+            _ => {}
         }
     }
     assert_eq!(model.macs(), macs);
@@ -67,24 +72,57 @@ fn place(model: &Model<'_>, index: usize, tensor: &Tensor) {
     }
 }
 
-/// Every row and group of a linear operator; returns its multiply-accumulate operations.
-fn linear(model: &Model<'_>, op: &Linear) -> u64 {
-    let matrix = model.matrix(&op.weights);
-    assert_eq!((matrix.rows(), matrix.columns()), (op.weights.rows as usize, op.weights.columns as usize));
+/// Every row and group of a matrix.
+fn matrix<'a>(model: &Model<'a>, record: &MatrixRecord) -> TernaryMatrix<'a> {
+    let matrix = model.matrix(record);
+    assert_eq!((matrix.rows(), matrix.columns()), (record.rows as usize, record.columns as usize));
     assert_eq!(matrix.iter().len(), matrix.rows());
     assert_eq!(matrix.trit_bytes().len(), matrix.rows() * matrix.group().row_bytes(matrix.columns()));
     assert!(matrix.bytes() <= model.weight_bytes());
-    let mut biases = model.bias(op).map(|bias| bias.iter());
-    assert_eq!(biases.is_some(), op.bias.is_some());
     let mut smallest = i32::MAX;
     for (index, row) in matrix.iter().enumerate() {
         contents(&matrix, &row);
+        let same = matrix.row(index).expect("every row can be asked for by its number");
+        assert_eq!((same.trits.as_ptr(), same.trits.len()), (row.trits.as_ptr(), row.trits.len()));
+        assert!(same.exponents.eq(row.exponents));
         smallest = smallest.min(row.exponents.smallest());
+    }
+    assert_eq!(matrix.smallest_exponent(), smallest);
+    assert!(matrix.row(matrix.rows()).is_none() && matrix.row(usize::MAX).is_none());
+    matrix
+}
+
+/// Every weight is a whole number of the output's units and fits int32.
+fn embedding(model: &Model<'_>, op: &Embedding) {
+    let matrix = matrix(model, &op.weights);
+    let (input, output) = (model.tensor(op.input), model.tensor(op.output));
+    assert_eq!(output.len() as u128, input.len() as u128 * matrix.columns() as u128);
+    if output.data_type == DataType::I32 {
+        for group in matrix.iter().flat_map(|row| row.groups()) {
+            let shift = group.exponent - i32::from(output.exponent);
+            assert!(shift >= 0 && (shift <= 30 || group.bytes.iter().all(|byte| *byte == trits::ZERO_BYTE)));
+        }
+    }
+}
+
+/// The shares of a softmax are int8 of one exponent, or int32 in which 1 fits.
+fn shares(output: &Tensor) {
+    match output.data_type {
+        DataType::I8 => assert_eq!(output.exponent, -7),
+        DataType::I32 => assert!(output.exponent <= 0 && 1i64 << -output.exponent <= i64::from(i32::MAX)),
+    }
+}
+
+/// Every row and group of a linear operator; returns its multiply-accumulate operations.
+fn linear(model: &Model<'_>, op: &Linear) -> u64 {
+    let matrix = matrix(model, &op.weights);
+    let mut biases = model.bias(op).map(|bias| bias.iter());
+    assert_eq!(biases.is_some(), op.bias.is_some());
+    for (index, row) in matrix.iter().enumerate() {
         let bias = biases.as_mut().map_or(0, |biases| biases.next().expect("a bias for every row"));
         let required = required(&row, bias, model.accumulators(op));
         assert!(required <= i128::from(i32::MAX), "row {index} needs {required}");
     }
-    assert_eq!(matrix.smallest_exponent(), smallest);
     if model.tensor(op.output).data_type == DataType::I32 {
         assert!(!op.relu);
     }

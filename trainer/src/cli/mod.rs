@@ -5,6 +5,7 @@
 mod bench;
 mod eval;
 mod export;
+mod generate;
 mod inspect;
 mod output;
 mod progress;
@@ -38,6 +39,8 @@ enum Command {
     Train(Box<train::Arguments>),
     /// Run a model file on a data set.
     Eval(eval::Arguments),
+    /// Generate text with a byte-level model.
+    Generate(generate::Arguments),
     /// Make a model file from a run's checkpoint.
     Export(export::Arguments),
     /// Show what a model file holds.
@@ -80,6 +83,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments).map(|()| Ending::Done),
         Command::Export(arguments) => export::run(&arguments).map(|()| Ending::Done),
+        Command::Generate(arguments) => generate::run(&arguments).map(|()| Ending::Done),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
         Command::Bench(bench) => bench::run(&bench, threads).map(|()| Ending::Done),
     }

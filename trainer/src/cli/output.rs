@@ -49,6 +49,18 @@ pub(super) fn note(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Bytes on standard output, at once. Ends the process where their reader has gone.
+///
+/// # Errors
+/// Any other reason why they cannot be written.
+pub(super) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(bytes).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written,
+    }
+}
+
 /// A line on standard output. Ends the process where its reader has gone, as `| head` does: nobody wants the rest.
 ///
 /// # Errors

@@ -26,11 +26,11 @@ a table: a .csv file, or a folder with train.csv and test.csv;
 arrays: an .npz file, or a folder with x_train.npy and y_train.npy (and x_test.npy and y_test.npy);
 or text: a .txt file, or a folder with train.txt and test.txt.
 
-Every setting, --data, --device and --threads may also be given by a variable of the environment: TRISHIFT_ and the name
-in capitals, such as TRISHIFT_GROUP=8 or TRISHIFT_CORRELATION_STRENGTH=2; an empty one counts as not set. The command
-line goes before the environment, the environment before the configuration or preset, and that before the defaults.
-With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE and
-TRISHIFT_THREADS count.
+Every setting, --data, --device and --threads may also be given by a variable of the environment: TRISHIFT_ and the \
+name in capitals, such as TRISHIFT_GROUP=8 or TRISHIFT_CORRELATION_STRENGTH=2; an empty one counts as not set. \
+The command line goes before the environment, the environment before the configuration or preset, and that before \
+the defaults. With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE \
+and TRISHIFT_THREADS count.
 
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {

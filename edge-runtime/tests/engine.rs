@@ -128,8 +128,10 @@ fn a_residual_network_computes_the_definitions() {
     let add = network.nodes.iter().find(|node| node.kind() == OperatorKind::Add).unwrap();
     let [left, right] = add.inputs.map(|tensor| network.values[tensor].exponent);
     assert_ne!(left, right, "the operands of the addition have different exponents");
+    let last = Network { output: network.values.len() - 1, ..network.clone() };
     for capacity in [5, 9] {
         check(&network, &[1, 2, 3, 4, 5], capacity, 11);
+        check(&last, &[1, 2, 3, 4, 5], capacity, 11);
     }
 }
 

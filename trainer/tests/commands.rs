@@ -105,6 +105,30 @@ fn all_commands_agree_about_a_run() {
 }
 
 #[test]
+fn inspect_shows_every_operator_and_what_it_weighs() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared-format/tests/golden");
+    let shown = json(&golden, "inspect model-0.2.tsm --json");
+    let layers = shown["layers"].as_array().unwrap();
+    let kinds: Vec<_> = layers.iter().filter_map(|layer| layer["operator"].as_str()).collect();
+    let all = trishift_format::OperatorKind::ALL;
+    assert!(all.iter().all(|kind| kinds.contains(&kind.name())), "{kinds:?}");
+    // A table is weights like a layer's, and looking rows up is no multiplying.
+    let table = layers.iter().find(|layer| layer["operator"] == "embedding").unwrap();
+    assert_keys(
+        table,
+        "rows columns group exponents smallest_exponent largest_exponent widest_window zeros bytes macs",
+    );
+    assert_eq!((&table["rows"], &table["columns"], &table["group"]), (&3.into(), &6.into(), &4.into()));
+    assert_eq!((&table["exponents"], &table["macs"]), (&"4-bit offset".into(), &0.into()));
+    assert!(table["bias"].is_null() && table["bytes"].as_u64() > Some(0), "{table}");
+    assert_eq!(shown["macs"], 120 + 100 + 100 + 30);
+    let bits = shown["weight_bytes"].as_f64().unwrap() * 8.0 / f64::from(120 + 100 + 100 + 30 + 18);
+    assert_close(&shown["bits_per_weight"], bits);
+    let text = output(&golden, "inspect model-0.2.tsm");
+    assert!(text.lines().any(|line| line.contains("embedding") && line.contains("3 × 6")), "{text}");
+}
+
+#[test]
 fn bench_gives_one_line_for_each_instruction_set() {
     let folder = tempfile::tempdir().unwrap();
     let text = output(folder.path(), "bench cpu --rows 96 --cols 100 --group 20 --batch 3 --threads 2 --json");

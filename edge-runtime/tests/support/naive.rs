@@ -144,7 +144,7 @@ fn softmax(sample: &[i128], from: i32, to: i32) -> Vec<i128> {
         let product = (largest - value) * 94_548;
         let z = match from {
             ..=-64 => 0,
-            ..0 => product >> -from,
+            -63..0 => product >> -from,
             _ => (product << from.min(64)).min(u64::MAX.into()),
         };
         let (n, j, w) = (z >> 16, (z >> 10) & 63, z & 1023);

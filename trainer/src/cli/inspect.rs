@@ -25,7 +25,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Model::parse(&file).with_context(|| format!("{path} cannot be used"))?;
     let layers: Vec<Value> = model.operators().enumerate().map(|(index, op)| layer(&model, index, &op)).collect();
     let tensors: Vec<Tensor> = model.tensors().collect();
-    let weights = model.macs().max(1);
+    let count = |record: &MatrixRecord| u64::from(record.rows) * u64::from(record.columns);
+    let weights = model.operators().filter_map(|op| op.weights().map(count)).sum::<u64>().max(1);
     let summary = json!({
         "file_bytes": model.file_bytes(),
         "weight_bytes": model.weight_bytes(),
@@ -55,9 +56,12 @@ fn layer(model: &Model<'_>, index: usize, operator: &Operator) -> Value {
         },
         "output_len": model.tensor(operator.output()).len(),
     });
-    if let (Operator::Linear(op), Some(object)) = (operator, layer.as_object_mut()) {
-        object.extend(matrix(model, &op.weights));
-        object.insert("bias".into(), json!(op.bias.is_some()));
+    if let (Some(record), Some(object)) = (operator.weights(), layer.as_object_mut()) {
+        object.extend(matrix(model, record));
+        object.insert("macs".into(), json!(operator.macs()));
+        if let Operator::Linear(op) = operator {
+            object.insert("bias".into(), json!(op.bias.is_some()));
+        }
     }
     layer
 }
@@ -84,7 +88,6 @@ fn matrix(model: &Model<'_>, record: &MatrixRecord) -> serde_json::Map<String, V
         "widest_window": window,
         "zeros": zeros as f64 / weights.max(1) as f64,
         "bytes": matrix.bytes(),
-        "macs": weights,
     });
     facts.as_object().cloned().unwrap_or_default()
 }

@@ -42,7 +42,7 @@ pub enum EvaluateError {
     Runtime(String),
 }
 
-/// Ranges that cover the samples of a data set, [`CHUNK`] at a time.
+/// Ranges that cover the samples of a data set, a few thousand at a time.
 pub fn chunks(data: &Dataset) -> impl Iterator<Item = Range<usize>> + use<> {
     let len = data.len();
     (0..len).step_by(CHUNK).map(move |start| start..(start + CHUNK).min(len))

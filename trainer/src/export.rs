@@ -129,26 +129,26 @@ fn push_layer(
     };
     // A linear layer's sums count its input's steps, a table's weights count ones.
     let sums = layer.layer_unit() + if stage.kind == StageKind::Linear { ACTIVATION_EXPONENT } else { 0 };
-    if let StageOutput::Requantized { relu } = stage.output {
-        let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator)?;
-        writer.push(&first(output, relu))?;
-        return Ok(output);
-    }
-    if stage.output == StageOutput::Logits {
-        let output = push_tensor(TensorClass::Output, DataType::I32, sums, operator)?;
-        writer.push(&first(output, false))?;
-        return Ok(output);
-    }
-    let input = push_tensor(TensorClass::Arena, DataType::I32, sums, operator)?;
+    let norm: fn(u16, u16, bool) -> Operator = match stage.output {
+        StageOutput::Requantized { relu } => {
+            let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator)?;
+            writer.push(&first(output, relu))?;
+            return Ok(output);
+        }
+        StageOutput::Logits => {
+            let output = push_tensor(TensorClass::Output, DataType::I32, sums, operator)?;
+            writer.push(&first(output, false))?;
+            return Ok(output);
+        }
+        StageOutput::ShiftNorm { .. } => |input, output, relu| Operator::ShiftNorm(ShiftNorm { input, output, relu }),
+        StageOutput::RmsNorm { .. } => |input, output, relu| Operator::RmsNorm(RmsNorm { input, output, relu }),
+    };
+    let middle = push_tensor(TensorClass::Arena, DataType::I32, sums, operator)?;
     let output = push_tensor(TensorClass::Arena, DataType::I8, ACTIVATION_EXPONENT, operator + 1)?;
-    writer.push(&first(input, false))?;
-    match stage.output {
-        StageOutput::RmsNorm { relu } => writer.push(&Operator::RmsNorm(RmsNorm { input, output, relu }))?,
-        StageOutput::ShiftNorm { relu } => writer.push(&Operator::ShiftNorm(ShiftNorm { input, output, relu }))?,
-        StageOutput::Requantized { .. } | StageOutput::Logits => {}
-    }
-    if let Some(input) = tensors.get_mut(usize::from(input)) {
-        input.last = operator + 1;
+    writer.push(&first(middle, false))?;
+    writer.push(&norm(middle, output, stage.output.relu()))?;
+    if let Some(middle) = tensors.get_mut(usize::from(middle)) {
+        middle.last = operator + 1;
     }
     Ok(output)
 }

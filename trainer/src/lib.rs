@@ -3,7 +3,7 @@
 //!
 //! The way of the data: [`data`] reads and quantises a data set; [`config`] says what to train; [`network`] is the
 //! resolved graph; a [`backend`] runs it, applying a [`rule`] to the state of every layer; [`checkpoint`] keeps that
-//! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime, and [`reference`] is
+//! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime, and [`mod@reference`] is
 //! the trainer's own arithmetic to hold it against. [`run`] ties them together into a folder that can be interrupted and resumed.
 //! [`ternary`] is the algorithm primitive by primitive: the definition that rules and backends are held against.
 //!

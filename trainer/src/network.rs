@@ -69,6 +69,14 @@ impl StageOutput {
     pub const fn is_wide(self) -> bool {
         !matches!(self, Self::Requantized { .. })
     }
+
+    /// Whether it clamps at 0 from below.
+    pub const fn relu(self) -> bool {
+        match self {
+            Self::Requantized { relu } | Self::ShiftNorm { relu } | Self::RmsNorm { relu } => relu,
+            Self::Logits => false,
+        }
+    }
 }
 
 impl Stage {

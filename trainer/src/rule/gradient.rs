@@ -24,7 +24,7 @@ pub enum Gradient<'a> {
         /// The layer's inputs, [batch, columns].
         input: ArrayView2<'a, f32>,
     },
-    /// Of an embedding: D[n] is the sum over the positions that looked row n up.
+    /// Of an embedding: row n of D is the sum over the positions that looked row n up.
     Lookup {
         /// Which positions looked each row up.
         positions: &'a Positions,

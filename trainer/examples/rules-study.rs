@@ -13,9 +13,12 @@ use trishift_trainer::rule::RuleName;
 use trishift_trainer::run::{self, Epoch, Observer, Outcome, Run, RunFolder, Status};
 
 /// The rules, each with the preset it is measured on and its passes over the data.
-const ROWS: [(RuleName, &str, u32); 7] = [
+const ROWS: [(RuleName, &str, u32); 10] = [
     (RuleName::FlipCorrelation, "mnist-mlp", 10),
     (RuleName::Latent, "mnist-mlp", 10),
+    (RuleName::StraightThrough, "mnist-mlp", 10),
+    (RuleName::FlipCorrelation, "mnist-mlp-float", 10),
+    (RuleName::Latent, "mnist-mlp-float", 10),
     (RuleName::StraightThrough, "mnist-mlp-float", 10),
     (RuleName::IntegratingCorrelation, "mnist-mlp-float", 5),
     (RuleName::Flip, "mnist-mlp-float", 5),
@@ -42,8 +45,10 @@ fn main() -> anyhow::Result<()> {
         [mnist, folder] => (mnist.as_path(), folder.as_path()),
         _ => bail!("usage: rules-study MNIST [FOLDER]"),
     };
-    println!("| rule | G | exported, mean | each seed | before export | state, bits a weight | samples/s |");
-    println!("|---|---:|---:|---|---:|---:|---:|");
+    println!(
+        "| rule | preset | epochs | G | exported, mean | each seed | before export | state, bits a weight | samples/s |"
+    );
+    println!("|---|---|---:|---:|---:|---|---:|---:|---:|");
     for (rule, preset, epochs) in ROWS {
         for group in GROUPS {
             let mut config = Config::preset(preset)?;
@@ -54,10 +59,10 @@ fn main() -> anyhow::Result<()> {
             let data = run::load(&config.data)?;
             let seeds = SEEDS.map(|seed| {
                 config.training.seed = seed;
-                measure(&config, &data, &folder.join(format!("{rule}-g{group}-s{seed}")))
+                measure(&config, &data, &folder.join(format!("{preset}-{rule}-g{group}-s{seed}")))
             });
             let runs = seeds.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-            print_row(rule, group, &runs);
+            print_row(&format!("`{rule}` | `{preset}` | {epochs} | {group}"), &runs);
         }
     }
     Ok(())
@@ -102,11 +107,11 @@ fn report(path: &Path, outcome: &Outcome) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_row(rule: RuleName, group: u32, runs: &[Measured]) {
+fn print_row(first_columns: &str, runs: &[Measured]) {
     let mean = |value: fn(&Measured) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
     let each: Vec<String> = runs.iter().map(|run| format!("{:.2}", 100.0 * run.accuracy)).collect();
     println!(
-        "| `{rule}` | {group} | {:.2} | {} | {:.2} | {:.1} | {:.0},000 |",
+        "| {first_columns} | {:.2} | {} | {:.2} | {:.1} | {:.0},000 |",
         100.0 * mean(|run| run.accuracy),
         each.join(" "),
         100.0 * mean(|run| run.before_export),

@@ -211,6 +211,12 @@ fn configurations_are_refused_by_line_or_layer() {
             layers(&format!("{hidden}, {{ type = 'relu' }}, {{ type = 'shift-norm' }}, {{ type = 'linear' }}")),
             ["layer 2 (shift-norm)", "cannot stand here"],
         ),
+        (
+            layers(&format!("{hidden}, {{ type = 'rms-norm' }}, {{ type = 'shift-norm' }}, {{ type = 'linear' }}")),
+            ["layer 2 (shift-norm)", "cannot stand here"],
+        ),
+        (layers("{ type = 'embedding', dimension = 4 }, { type = 'linear' }"), ["scaling = \"index\"", "go together"]),
+        (change("epochs = 8", "epochs = 8\nsteps = 8"), ["steps is there beside epochs", "only one of the two"]),
         (layers(&(format!("{hidden}, ").repeat(1100) + "{ type = 'linear' }")), ["1102 tensors", "take layers out"]),
         (change("builtin:digits", "builtin:letters"), ["cannot read builtin:letters", "check that it exists"]),
     ] {

@@ -341,53 +341,6 @@ fn arrays_train_from_files_and_from_an_archive() {
     assert_eq!(judged["accuracy"], trained["accuracy"]);
 }
 
-/// A network that predicts a byte from the three before it.
-const TEXT: &str = r#"
-name = "text"
-[data]
-scaling = "index"
-[network]
-group = 8
-layers = [
-    { type = "embedding", dimension = 8 },
-    { type = "linear", outputs = 32 },
-    { type = "shift-norm" },
-    { type = "relu" },
-    { type = "linear" },
-]
-[training]
-epochs = 4
-batch = 32
-"#;
-
-#[test]
-fn text_trains_and_is_judged_with_the_models_context() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
-    let text = "to be or not to be. ".repeat(150);
-    write(path, "text.toml", TEXT);
-    write(path, "corpus.txt", &text);
-    let trained = json(path, "train --config text.toml --context 3 --data corpus.txt --out run --json --quiet");
-    assert_eq!(trained["mismatches"], 0);
-    // The last tenth of 3,000 bytes, of which three begin no sample.
-    assert_eq!(trained["samples"], 297);
-    assert!(trained["accuracy"].as_f64().unwrap() >= 0.5, "{trained}");
-    let judged = json(path, "eval run/model.tsm --data corpus.txt --json");
-    assert_eq!((&judged["accuracy"], &judged["samples"]), (&trained["accuracy"], &trained["samples"]));
-    let learnt = json(path, "eval run/model.tsm --data corpus.txt --part train --json");
-    assert_eq!((&learnt["accuracy"], &learnt["samples"]), (&trained["train_accuracy"], &2697.into()));
-    let shown = json(path, "inspect run/model.tsm --json");
-    assert_eq!((&shown["properties"]["context"], &shown["input_shape"]), (&"3".into(), &serde_json::json!([1, 1, 3])));
-
-    // Another text, with a text to test on of its own.
-    write(path, "own/train.txt", &text);
-    write(path, "own/test.txt.gz", "not to be");
-    let judged = json(path, "eval run/model.tsm --data own --json");
-    assert_eq!(judged["samples"], 6);
-    let exported = json(path, "export run --out copy.tsm --json");
-    assert_eq!(exported["model_bytes"], trained["model_bytes"]);
-}
-
 #[test]
 fn a_run_without_test_samples_has_no_accuracy() {
     let folder = tempfile::tempdir().unwrap();

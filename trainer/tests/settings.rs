@@ -34,6 +34,22 @@ fn the_command_line_goes_first_then_the_environment_then_the_configuration() {
 }
 
 #[test]
+fn either_length_of_a_run_replaces_the_other() {
+    let length = |options, variables: &[(&str, &str)]| {
+        let training = config(options, variables).training;
+        (training.epochs, training.steps)
+    };
+    assert_eq!(length("--steps 3", &[]), (None, Some(3)));
+    assert_eq!(length("", &[("TRISHIFT_STEPS", "4")]), (None, Some(4)));
+    assert_eq!(length("--epochs 1", &[("TRISHIFT_STEPS", "4")]), (Some(1), None));
+    assert_eq!(length("--steps 3", &[("TRISHIFT_EPOCHS", "4")]), (None, Some(3)));
+    let folder = tempfile::tempdir().unwrap();
+    let both = [("TRISHIFT_EPOCHS", "1"), ("TRISHIFT_STEPS", "4")];
+    let (code, message) = run(folder.path(), "train --preset digits-mlp", &both);
+    assert!(code == 2 && message.contains("only one of the two"), "{code} {message}");
+}
+
+#[test]
 fn every_setting_has_a_variable() {
     let set = config(
         "",

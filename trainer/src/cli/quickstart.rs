@@ -1,21 +1,20 @@
 //! `trishift quickstart`: the whole path on the built-in digits.
 
 use super::output::{self, say, tell, thousands};
-use super::{Ending, train};
+use super::{Ending, settings, train};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use trishift_trainer::backend::Device;
 use trishift_trainer::config::Config;
 use trishift_trainer::run::{self, Run, RunFolder};
 
 /// Options of `quickstart`.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// auto, cpu or cuda.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
+    /// auto, cpu or cuda [default: auto].
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Folder of the run [default: the first free one of runs/quickstart, runs/quickstart-2, …].
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
@@ -26,7 +25,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let started = Instant::now();
-    let device = arguments.device.parse::<Device>()?.resolve()?;
+    let device = settings::device(arguments.device.as_deref())?.resolve()?;
     let config = Config::preset("digits-mlp")?;
     let path = arguments.out.clone().unwrap_or_else(free_folder);
     let data = run::load(&config.data)?;

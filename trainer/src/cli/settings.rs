@@ -22,6 +22,9 @@ pub(super) struct Settings {
     /// Passes over the training samples.
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     epochs: Option<u32>,
+    /// Updates of the whole run, instead of --epochs.
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "epochs"])]
+    steps: Option<u64>,
     /// Samples of one update.
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     batch: Option<u32>,
@@ -87,7 +90,11 @@ impl Settings {
     /// Fills in what the command line leaves out; returns the names of the settings that variables gave.
     fn take_variables(&mut self) -> anyhow::Result<Vec<&'static str>> {
         let mut taken = Vec::new();
-        take("epochs", &mut self.epochs, &mut taken)?;
+        // Either of the two as an option makes both variables idle.
+        if self.epochs.is_none() && self.steps.is_none() {
+            take("epochs", &mut self.epochs, &mut taken)?;
+            take("steps", &mut self.steps, &mut taken)?;
+        }
         take("batch", &mut self.batch, &mut taken)?;
         take("group", &mut self.group, &mut taken)?;
         take("rule", &mut self.rule, &mut taken)?;
@@ -106,8 +113,8 @@ impl Settings {
     /// Replaces what is given.
     fn replace(&self, config: &mut Config, rule: Option<RuleName>) {
         let training = &mut config.training;
-        if self.epochs.is_some() {
-            (training.epochs, training.steps) = (self.epochs, None);
+        if self.epochs.is_some() || self.steps.is_some() {
+            (training.epochs, training.steps) = (self.epochs, self.steps);
         }
         training.batch = self.batch.unwrap_or(training.batch);
         training.seed = self.seed.unwrap_or(training.seed);

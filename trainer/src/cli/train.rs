@@ -19,6 +19,7 @@ Examples:
   trishift train --preset digits-mlp --out runs/digits
   trishift train --preset mnist-mlp --data mnist/ --epochs 10 --out runs/mnist
   trishift train --config network.toml --data table.csv --label species --out runs/table
+  trishift train --preset text-mlp --data book.txt --out runs/book
   trishift train --resume runs/mnist
 
 The data is images: a folder with MNIST's four IDX files (raw or .gz);
@@ -34,7 +35,7 @@ and TRISHIFT_THREADS count.
 
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
-    /// A configuration inside trishift: digits-mlp, mnist-mlp.
+    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     preset: Option<String>,
     /// A configuration of your own (TOML).

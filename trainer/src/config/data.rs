@@ -1,0 +1,83 @@
+//! `[data]`: where samples come from and how they are split.
+
+use super::ConfigError;
+use crate::data::ScalingMode;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Where samples come from and how they are split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DataConfig {
+    /// A folder or file of images, arrays, rows or text, or `builtin:digits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Label column of a CSV: `first`, `last` or a name of the header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Bytes of a sample of text. Left out: 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<u32>,
+    /// One input scale for all features (`tensor`), one for each (`feature`), or values that number an embedding's rows
+    /// (`index`).
+    #[serde(default)]
+    pub scaling: Scaling,
+    /// Share of the samples held out for testing. Left out: none where the data has test samples of its own, a tenth of a
+    /// text, a fifth of anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<f64>,
+    /// Share of the training samples held out for choosing settings.
+    #[serde(default)]
+    pub validation: f64,
+    /// Seed of the split; the same for every training seed, so that runs are judged on the same samples.
+    #[serde(default)]
+    pub split_seed: u64,
+}
+
+/// How values become int8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// One for all: images.
+    Tensor,
+    /// One for each: tables.
+    #[default]
+    Feature,
+    /// One for all, and zero stays zero: values of one sign whose zero means nothing there.
+    FromZero,
+    /// None, but value − 128: numbers of an embedding's rows, such as the bytes of a text.
+    Index,
+}
+
+impl From<Scaling> for ScalingMode {
+    fn from(scaling: Scaling) -> Self {
+        match scaling {
+            Scaling::Tensor => Self::Tensor,
+            Scaling::Feature => Self::Feature,
+            Scaling::FromZero => Self::FromZero,
+            Scaling::Index => Self::Index,
+        }
+    }
+}
+
+impl DataConfig {
+    /// Checks the shares and the context.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] says what is accepted.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (setting, share) in [("test", self.test.unwrap_or(0.0)), ("validation", self.validation)] {
+            if !(0.0..1.0).contains(&share) {
+                let expected = "a share from 0 to below 1 is needed, such as 0.1";
+                return Err(ConfigError::Value { setting, value: share.to_string(), expected });
+            }
+        }
+        match self.context {
+            Some(context) if !(1..=65_536).contains(&context) => {
+                let expected = "1 to 65536 are accepted";
+                Err(ConfigError::Value { setting: "context", value: context.to_string(), expected })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `[training]`: how the layers learn.
+
+use crate::rule::RuleName;
+use crate::ternary::Convention;
+use serde::{Deserialize, Serialize};
+
+/// How the layers learn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainingConfig {
+    /// The update rule.
+    #[serde(default)]
+    pub rule: RuleName,
+    /// What the network is to make small.
+    #[serde(default, skip_serializing_if = "Loss::is_default")]
+    pub loss: Loss,
+    /// Passes over the training samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u32>,
+    /// Updates of the whole run, instead of `epochs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Samples of one update.
+    pub batch: u32,
+    /// Seed of the initial weights and of the order of the samples.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// How initial exponents are made of normal weights.
+    #[serde(default, skip_serializing_if = "is_standard")]
+    pub initialization: Convention,
+    /// Correlation strength S of the rule `correlation`.
+    #[serde(default = "default_strength")]
+    pub correlation_strength: f64,
+    /// Threshold τ of the rule `flip`.
+    #[serde(default = "default_threshold")]
+    pub flip_threshold: u8,
+    /// Threshold τ of the rule `exponent`.
+    #[serde(default = "default_threshold")]
+    pub exponent_threshold: u8,
+    /// Peak learning rate of the rule `straight-through`.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+}
+
+/// What a network is to make small, as a mean over the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// −ln of the softmax at the right class.
+    #[default]
+    CrossEntropy,
+    /// Half the sum over the outputs of (y − t)², t 1 for the right class and 0 for all others.
+    SquaredError,
+}
+
+impl Loss {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn is_standard(convention: &Convention) -> bool {
+    *convention == Convention::Standard
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_strength() -> f64 {
+    4.0
+}
+
+fn default_threshold() -> u8 {
+    31
+}
+
+fn default_learning_rate() -> f64 {
+    0.016
+}

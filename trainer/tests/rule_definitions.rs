@@ -78,9 +78,9 @@ impl Case {
             return vec![0.0; self.weights()];
         }
         let value = |weight: usize| {
-            let hash = (self.seed ^ (weight as u64) << 32 ^ update / 50).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+            let hash = (self.seed ^ ((weight as u64) << 32) ^ (update / 50)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
             let mantissa = (hash % 255) as f64 - 127.0;
-            mantissa * f64::from(self.exponent - (hash >> 16 & 7) as i32).exp2()
+            mantissa * f64::from(self.exponent - ((hash >> 16) & 7) as i32).exp2()
         };
         (0..self.weights()).map(value).collect()
     }

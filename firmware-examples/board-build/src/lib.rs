@@ -6,12 +6,14 @@
 
 mod board;
 mod budget;
+mod demonstration;
 mod error;
 mod memory_map;
 mod model;
 
 pub use board::{link, memory_map};
 pub use budget::Budget;
+pub use demonstration::demonstrate;
 pub use error::BuildError;
 pub use memory_map::{MapError, MemoryMap};
 pub use model::{ModelFile, choose_model};

@@ -5,6 +5,7 @@ use trishift::{EngineError, ParseError};
 
 /// Why a model cannot run. The number is the variant's, and stays what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -11,7 +11,7 @@ use trishift::{Arena, Model};
 const ADDRESS: u8 = 0x19;
 
 fn model() -> Vec<u8> {
-    std::fs::read("../models/motion.tsm").unwrap()
+    std::fs::read("../models/motion.tsm").expect("the model is checked in")
 }
 
 #[test]

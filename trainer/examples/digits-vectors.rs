@@ -5,14 +5,15 @@
 //!
 //! - `model.tsm`: the model,
 //! - `samples.bin`: int8, [samples, inputs],
-//! - `logits.bin`: int32, little-endian, [samples, outputs].
+//! - `logits.bin`: int32, little-endian, [samples, outputs],
+//! - `examples.bin`: the first sample that the model takes for each digit, as `samples.bin` has it.
 //!
 //! The samples are those that were held out in training, quantised as the model says.
 
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
-use trishift::{Engine, HeapArena, Model};
+use trishift::{Engine, HeapArena, Model, argmax};
 use trishift_trainer::config::Config;
 use trishift_trainer::run;
 
@@ -37,8 +38,12 @@ fn main() -> anyhow::Result<()> {
     let mut engine = Engine::new(&model, arena.bytes(), 1)?;
     let mut logits = vec![0i32; model.output().len()];
     let mut expected = Vec::with_capacity(data.len() * logits.len() * size_of::<i32>());
+    let mut examples = vec![None; logits.len()];
     for sample in data.samples.chunks_exact(data.features()) {
         engine.run(sample, &mut logits)?;
+        if let Some(example) = examples.get_mut(argmax(&logits)) {
+            example.get_or_insert(sample);
+        }
         expected.extend(logits.iter().flat_map(|logit| logit.to_le_bytes()));
     }
 
@@ -47,6 +52,8 @@ fn main() -> anyhow::Result<()> {
     write(folder, "model.tsm", &bytes)?;
     write(folder, "samples.bin", &samples)?;
     write(folder, "logits.bin", &expected)?;
+    let examples: Vec<u8> = examples.into_iter().flatten().flatten().map(|value| value.cast_unsigned()).collect();
+    write(folder, "examples.bin", &examples)?;
     eprintln!("{} samples of {} values, {} logits each", data.len(), data.features(), logits.len());
     Ok(())
 }

@@ -1,0 +1,18 @@
+//! What every firmware here does alike, on any board: refuses a model by a code, finds a class, blinks a number.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod active_low;
+mod blink;
+mod classifier;
+mod demonstration;
+mod refusal;
+
+pub use active_low::ActiveLow;
+pub use blink::blink;
+pub use classifier::Classifier;
+pub use demonstration::demonstrate;
+pub use refusal::Refusal;

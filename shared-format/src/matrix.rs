@@ -36,6 +36,10 @@ pub struct TernaryMatrix<'a> {
     trits: &'a [u8],
     bases: &'a [u8],
     exponents: &'a [u8],
+    // Products and quotients of the above, computed once: a core without multiplier steps by them.
+    groups: usize,
+    row_bytes: usize,
+    exponent_bytes_of_row: usize,
     /// Bytes of a full group's records, all rows.
     block: usize,
 }
@@ -67,7 +71,26 @@ impl MatrixRecord {
         let (bases, exponents) = exponents.split_at_checked(bases).ok_or(MatrixFault::OutsideSection)?;
         // Only where no group is full can it be too large, and then nobody asks for it.
         let block = rows.saturating_mul(layout.prefix() + group.bytes());
-        Ok(TernaryMatrix { rows, columns, group, encoding, layout, trits, bases, exponents, block })
+        let row_bytes = group.row_bytes(columns);
+        let exponent_bytes_of_row = match encoding {
+            ExponentEncoding::Int8 => groups,
+            ExponentEncoding::Offset4 => groups.div_ceil(2),
+            ExponentEncoding::Offset8 => 0,
+        };
+        Ok(TernaryMatrix {
+            rows,
+            columns,
+            group,
+            encoding,
+            layout,
+            trits,
+            bases,
+            exponents,
+            groups,
+            row_bytes,
+            exponent_bytes_of_row,
+            block,
+        })
     }
 }
 
@@ -81,8 +104,20 @@ impl<'a> TernaryMatrix<'a> {
     /// A matrix without rows.
     pub(crate) const fn empty() -> Self {
         let Ok(group) = GroupSize::new(4) else { unreachable!() };
-        let (encoding, layout) = (ExponentEncoding::Int8, Layout::Rows);
-        Self { rows: 0, columns: 0, group, encoding, layout, trits: &[], bases: &[], exponents: &[], block: 0 }
+        Self {
+            rows: 0,
+            columns: 0,
+            group,
+            encoding: ExponentEncoding::Int8,
+            layout: Layout::Rows,
+            trits: &[],
+            bases: &[],
+            exponents: &[],
+            groups: 0,
+            row_bytes: 0,
+            exponent_bytes_of_row: 0,
+            block: 0,
+        }
     }
 
     /// Rows N (outputs).
@@ -153,14 +188,24 @@ impl<'a> TernaryMatrix<'a> {
         Blocks { records: self.trits, columns, group: self.group.get(), block: self.block }
     }
 
+    /// The smallest exponent of each row, as int8; none where exponents are stored one by one.
+    pub const fn bases(&self) -> &'a [u8] {
+        self.bases
+    }
+
+    /// Bytes of a row's trits in [`Layout::Rows`].
+    pub const fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The exponents as they lie in the file, row after row, without bases and what stands among the trits.
+    pub const fn exponent_bytes(&self) -> &'a [u8] {
+        self.exponents
+    }
+
     /// Bytes of a row's exponents, without its base and what stands among the trits.
-    const fn exponent_bytes_of_row(&self) -> usize {
-        let groups = self.group.count(self.columns);
-        match self.encoding {
-            ExponentEncoding::Int8 => groups,
-            ExponentEncoding::Offset4 => groups.div_ceil(2),
-            ExponentEncoding::Offset8 => 0,
-        }
+    pub const fn exponent_bytes_of_row(&self) -> usize {
+        self.exponent_bytes_of_row
     }
 
     /// A row that the matrix has: what lies before it ends inside the slices, so no product overflows.
@@ -169,15 +214,15 @@ impl<'a> TernaryMatrix<'a> {
         let base = bases.get(row).map_or(0, |base| *base as i8);
         let part = |bytes: &'a [u8], of_row: usize| bytes.get(row * of_row..).and_then(|b| b.get(..of_row));
         let (trits, bytes) = match layout {
-            Layout::Rows => (part(self.trits, group.row_bytes(columns)).unwrap_or(&[]), self.exponents),
+            Layout::Rows => (part(self.trits, self.row_bytes).unwrap_or(&[]), self.exponents),
             Layout::Groups => (self.trits, self.trits),
         };
         let bytes = match layout {
-            Layout::Rows => part(bytes, self.exponent_bytes_of_row()).unwrap_or(&[]),
+            Layout::Rows => part(bytes, self.exponent_bytes_of_row).unwrap_or(&[]),
             Layout::Groups => bytes,
         };
         let records = Records { row, group, columns, block };
-        let exponents = RowExponents { encoding, base, bytes, records, groups: group.count(columns), next: 0 };
+        let exponents = RowExponents { encoding, base, bytes, records, groups: self.groups, next: 0 };
         Row { trits, exponents, layout, group, columns }
     }
 }

@@ -249,7 +249,7 @@ impl RawModel {
         let small = Self::small_with(Self::RECORDS);
         let trits = &small.weights[..4];
         // Groups of row 0 and row 1, each behind its offset.
-        let records = vec![0, trits[0], 0, trits[2], 5, trits[1], 0, trits[3]];
+        let records = [0, trits[0], 0, trits[2], 5, trits[1], 0, trits[3]];
         let bases = [0xFE, 0xF9, 0, 0];
         Self { weights: [&records[..], &bases, &small.weights[8..]].concat(), ..small }
     }

@@ -41,6 +41,9 @@ impl Sums for AssembledPairTable {
         let add: Add = match records.count {
             BYTES => add8,
             7 => add7,
+            5 => return add_fast::<Self>(words, records, accumulators, 1, add5),
+            4 => return add_fast::<Self>(words, records, accumulators, 1, add4),
+            2 => return add_fast::<Self>(words, records, accumulators, 1, add2),
             _ => return add_one_by_one::<Self>(words, records, accumulators),
         };
         add_fast::<Self>(words, records, accumulators, 2, add);
@@ -236,6 +239,44 @@ unsafe extern "C" fn add7(sums: *mut i32, end: *const i32, records: *const u8, t
     )
 }
 
+/// A record a turn: `$bytes` are those behind the first two.
+macro_rules! short_add_function {
+    ($name:ident, $stride:literal, $($bytes:expr),*) => {
+        /// Records of so many bytes, not none of them.
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+            naked_asm!(
+                "li t0, 2048",
+                "add a3, a3, t0",
+                "2:",
+                two_bytes!("1", "2", "-2048"),
+                "add t2, t0, t1",
+                $($bytes,)*
+                finish_record!("0", "0"),
+                concat!("addi a2, a2, ", $stride),
+                "addi a0, a0, 4",
+                "bne a0, a1, 2b",
+                "ret",
+            )
+        }
+    };
+}
+
+short_add_function!(add2, "3", "");
+short_add_function!(add4, "5", two_bytes!("3", "4", "-1024"), "add t2, t2, t0", "add t2, t2, t1");
+short_add_function!(
+    add5,
+    "6",
+    two_bytes!("3", "4", "-1024"),
+    "add t2, t2, t0",
+    "add t2, t2, t1",
+    "lbu t0, 5(a2)",
+    "slli t0, t0, 2",
+    "add t0, t0, a3",
+    "lh t0, 0(t0)",
+    "add t2, t2, t0"
+);
+
 /// [`SplitTable`].
 pub(crate) struct AssembledSplitTable;
 
@@ -258,6 +299,7 @@ impl Sums for AssembledSplitTable {
         let add: Add = match records.count {
             BYTES => split8,
             7 => split7,
+            4 => split4,
             2 => split2,
             _ => return add_one_by_one::<Self>(words, records, accumulators),
         };
@@ -434,6 +476,10 @@ split_function! {
     split7, "8",
     split_byte!("3", "144"), split_byte!("4", "146"), split_byte!("5", "288"), split_byte!("6", "290"),
     split_byte!("7", "432")
+}
+split_function! {
+    /// The same with four.
+    split4, "5", split_byte!("3", "144"), split_byte!("4", "146")
 }
 split_function! {
     /// The same with two.

@@ -42,6 +42,9 @@ impl Sums for AssembledPairTable {
         let add: Add = match records.count {
             BYTES => add8,
             7 => add7,
+            5 => add5,
+            4 => add4,
+            2 => add2,
             _ => return add_one_by_one::<Self>(words, records, accumulators),
         };
         add_fast::<Self>(words, records, accumulators, 1, add);
@@ -157,7 +160,7 @@ macro_rules! finish_record {
 }
 
 macro_rules! add_function {
-    ($(#[$doc:meta])* $name:ident, $stride:literal, $eighth:expr) => {
+    ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:expr),*) => {
         $(#[$doc])*
         #[unsafe(naked)]
         unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
@@ -178,12 +181,7 @@ macro_rules! add_function {
                 "2:",
                 first_table_byte!("1", "r4", "r1"),
                 first_table_byte!("2", "r4", "r2"),
-                table_byte!("3", "r5", "r1"),
-                table_byte!("4", "r5", "r2"),
-                table_byte!("5", "r6", "r1"),
-                table_byte!("6", "r6", "r2"),
-                table_byte!("7", "r7", "r1"),
-                $eighth,
+                $($bytes,)*
                 finish_record!($stride),
                 "cmp r3, r9",
                 "bne 2b",
@@ -198,11 +196,29 @@ macro_rules! add_function {
 
 add_function! {
     /// Records of eight bytes of trits, not none of them.
-    add8, "9", table_byte!("8", "r7", "r2")
+    add8, "9",
+    table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2"),
+    table_byte!("5", "r6", "r1"), table_byte!("6", "r6", "r2"),
+    table_byte!("7", "r7", "r1"), table_byte!("8", "r7", "r2")
 }
 add_function! {
     /// The same with seven.
-    add7, "8", ""
+    add7, "8",
+    table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2"),
+    table_byte!("5", "r6", "r1"), table_byte!("6", "r6", "r2"),
+    table_byte!("7", "r7", "r1")
+}
+add_function! {
+    /// The same with five.
+    add5, "6", table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2"), table_byte!("5", "r6", "r1")
+}
+add_function! {
+    /// The same with four.
+    add4, "5", table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2")
+}
+add_function! {
+    /// The same with two.
+    add2, "3", ""
 }
 
 /// [`SplitTable`].
@@ -224,6 +240,7 @@ impl Sums for AssembledSplitTable {
         let add: Add = match records.count {
             BYTES => split8,
             7 => split7,
+            4 => split4,
             2 => split2,
             _ => return add_one_by_one::<Self>(words, records, accumulators),
         };
@@ -321,6 +338,10 @@ split_function! {
     "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2"),
     "adds r7, #144", split_byte!("5", "r1"), split_byte!("6", "r2"),
     "adds r7, #144", split_byte!("7", "r1")
+}
+split_function! {
+    /// The same with four.
+    split4, "5", "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2")
 }
 split_function! {
     /// The same with two.

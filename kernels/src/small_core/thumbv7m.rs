@@ -45,7 +45,10 @@ impl Sums for AssembledPairTable {
         let add: Add = match records.count {
             BYTES => add8,
             7 => add7,
-            _ => return add_one_by_one::<Self>(words, records, accumulators),
+            count => {
+                let Some(add) = SHORT_SUMS.get(count) else { return };
+                return add_fast::<Self>(words, records, accumulators, 1, *add);
+            }
         };
         add_fast::<Self>(words, records, accumulators, 2, add);
     }
@@ -176,6 +179,73 @@ add_function! {
     add7, "8", "16", "", ""
 }
 
+/// For records of up to six bytes, by their number; none have no bytes.
+static SHORT_SUMS: [Add; 7] = [add1, add1, add2, add3, add4, add5, add6];
+
+/// An odd byte's sum from the table at `$table` to r9.
+macro_rules! odd_byte {
+    ($byte:literal, $table:literal) => {
+        concat!("ldrb r7, [r2, #", $byte, "]\n ldrsh r7, [", $table, ", r7, lsl #2]\n add r9, r9, r7\n")
+    };
+}
+
+/// An even byte's.
+macro_rules! even_byte {
+    ($byte:literal, $table:literal) => {
+        concat!("ldrb r7, [r2, #", $byte, "]\n ldr r7, [", $table, ", r7, lsl #2]\n add r9, r9, r7, asr #16\n")
+    };
+}
+
+/// A record a turn: `$bytes` are those behind the first one.
+macro_rules! short_add_function {
+    ($name:ident, $stride:literal, $($bytes:expr),*) => {
+        /// Records of so many bytes, not none of them.
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+            naked_asm!(
+                "push {{r4-r9}}",
+                "add.w r4, r3, #1024",
+                "add.w r5, r3, #2048",
+                "2:",
+                "ldrb r9, [r2, #1]",
+                "ldrsh r9, [r3, r9, lsl #2]",
+                $($bytes,)*
+                concat!("ldrb r7, [r2], #", $stride),
+                "ldr r8, [r0]",
+                "lsl r9, r9, r7",
+                "add r8, r8, r9",
+                "str r8, [r0], #4",
+                "cmp r0, r1",
+                "bne 2b",
+                "pop {{r4-r9}}",
+                "bx lr",
+            )
+        }
+    };
+}
+
+short_add_function!(add1, "2", "");
+short_add_function!(add2, "3", even_byte!("2", "r3"));
+short_add_function!(add3, "4", even_byte!("2", "r3"), odd_byte!("3", "r4"));
+short_add_function!(add4, "5", even_byte!("2", "r3"), odd_byte!("3", "r4"), even_byte!("4", "r4"));
+short_add_function!(
+    add5,
+    "6",
+    even_byte!("2", "r3"),
+    odd_byte!("3", "r4"),
+    even_byte!("4", "r4"),
+    odd_byte!("5", "r5")
+);
+short_add_function!(
+    add6,
+    "7",
+    even_byte!("2", "r3"),
+    odd_byte!("3", "r4"),
+    even_byte!("4", "r4"),
+    odd_byte!("5", "r5"),
+    even_byte!("6", "r5")
+);
+
 /// [`Lanes`].
 pub(crate) struct AssembledLanes;
 
@@ -196,6 +266,7 @@ impl Sums for AssembledLanes {
         let add: Add = match records.count {
             BYTES => lanes8,
             7 => lanes7,
+            4 => lanes4,
             2 => lanes2,
             _ => return add_one_by_one::<Self>(words, records, accumulators),
         };
@@ -274,6 +345,11 @@ lanes_function! {
     "ldm r3!, {{r8-r11}}", lanes_byte!("3", "r8", "r9"), lanes_byte!("4", "r10", "r11"),
     "ldm r3!, {{r8-r11}}", lanes_byte!("5", "r8", "r9"), lanes_byte!("6", "r10", "r11"),
     "ldrd r8, r9, [r3], #8", lanes_byte!("7", "r8", "r9")
+}
+lanes_function! {
+    /// The same with four.
+    lanes4, "5", "32",
+    "ldm r3!, {{r8-r11}}", lanes_byte!("3", "r8", "r9"), lanes_byte!("4", "r10", "r11")
 }
 lanes_function! {
     /// The same with two.

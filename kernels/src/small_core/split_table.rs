@@ -34,22 +34,39 @@ pub(super) const fn bias(trits: i32, both: bool) -> i32 {
     if both { raised - (raised << 16) } else { 0 }
 }
 
+/// From which both tables are filled by additions alone.
+#[repr(C)]
+pub(super) struct Steps {
+    /// The first word of the one, and one more of each of its trits.
+    pub(super) three: [i32; 4],
+    /// The same of the other.
+    pub(super) two: [i32; 3],
+}
+
+impl Steps {
+    #[inline]
+    pub(super) fn new(inputs: &Inputs, both: bool) -> Self {
+        let [x0, x1, x2, x3, x4, y0, y1, y2, y3, y4] = inputs.map(i32::from);
+        let pair = |x: i32, y: i32| x.wrapping_add(y << 16);
+        let [a, b, c, d, e] = [pair(x0, y0), pair(x1, y1), pair(x2, y2), pair(x3, y3), pair(x4, y4)];
+        let of_three = bias(3, both).wrapping_sub(a).wrapping_sub(b).wrapping_sub(c);
+        Self { three: [of_three, a, b, c], two: [bias(2, both).wrapping_sub(d).wrapping_sub(e), d, e] }
+    }
+}
+
 impl Sums for SplitTable {
     const WORDS: usize = THREE + TWO;
     const NAME: &'static str = "split-table";
 
     fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        let [x0, x1, x2, x3, x4, y0, y1, y2, y3, y4] = inputs.map(i32::from);
-        let pair = |x: i32, y: i32| x.wrapping_add(y << 16);
-        let [a, b, c, d, e] = [pair(x0, y0), pair(x1, y1), pair(x2, y2), pair(x3, y3), pair(x4, y4)];
+        let Steps { three: [mut first, a, b, c], two: [first_of_two, d, e] } = Steps::new(inputs, both);
         let Some((three, two)) = words.split_at_mut_checked(THREE) else { return };
-        let mut first = bias(3, both).wrapping_sub(a).wrapping_sub(b).wrapping_sub(c);
         for nine in three.as_chunks_mut::<9>().0 {
             fill(nine, first, a, b);
             first = first.wrapping_add(c);
         }
         for nine in two.as_chunks_mut::<9>().0 {
-            fill(nine, bias(2, both).wrapping_sub(d).wrapping_sub(e), d, e);
+            fill(nine, first_of_two, d, e);
         }
     }
 

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::pair_table::{PairTable, Steps};
-use super::split_table::{PLACES, SplitTable};
+use super::split_table::{self, PLACES, SplitTable};
 use super::{Add, BYTES, Family, Inputs, Records, Sums, add_fast, add_one_by_one};
 use core::arch::naked_asm;
 
@@ -229,7 +229,10 @@ impl Sums for AssembledSplitTable {
     const NAME: &'static str = SplitTable::NAME;
 
     fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        SplitTable::prepare(words, inputs, both);
+        if let Some(words) = words.first_chunk_mut() {
+            // SAFETY: the function writes these 36 words and reads the seven of `Steps`, laid out as in C.
+            unsafe { fill_split(words, &split_table::Steps::new(inputs, both)) }
+        }
     }
 
     fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
@@ -246,6 +249,41 @@ impl Sums for AssembledSplitTable {
         };
         add_fast::<Self>(words, records, accumulators, 1, add);
     }
+}
+
+/// Stores the nine sums whose first three are in r1–r3 and whose step is in r7.
+macro_rules! store_nine {
+    () => {
+        "adds r4, r1, r7\n adds r5, r2, r7\n adds r6, r3, r7\n stm r0!, {{r1-r6}}
+         adds r4, r4, r7\n adds r5, r5, r7\n adds r6, r6, r7\n stm r0!, {{r4-r6}}"
+    };
+}
+
+/// Writes the 27 and the 9 sums.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_split(words: &mut [i32; 36], steps: &split_table::Steps) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "ldm r1!, {{r2, r3, r7}}",
+        "ldm r1!, {{r4}}",
+        "mov r12, r4",
+        "mov lr, r1",
+        "mov r1, r2",
+        "adds r2, r1, r3",
+        "adds r3, r2, r3",
+        store_nine!(),
+        "add r1, r12\n add r2, r12\n add r3, r12",
+        store_nine!(),
+        "add r1, r12\n add r2, r12\n add r3, r12",
+        store_nine!(),
+        "mov r1, lr",
+        "ldm r1!, {{r2, r3, r7}}",
+        "mov r1, r2",
+        "adds r2, r1, r3",
+        "adds r3, r2, r3",
+        store_nine!(),
+        "pop {{r4-r7, pc}}",
+    )
 }
 
 /// Looks byte `$byte` up twice in the table at r7 and adds the words to `$sum`; r5 and r6 have the places.

@@ -328,6 +328,11 @@ impl<'a> Row<'a> {
 pub struct Bias<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bias<'a> {
+    /// The biases as they lie in the file, four bytes each.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The biases, row after row.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = i32> + use<'a> {
         self.0.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes))

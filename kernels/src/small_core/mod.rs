@@ -190,6 +190,22 @@ fn for_parts<S: Sums>(columns: usize, inputs: &[i8], scratch: &mut [i32], mut f:
         let mut part = left.min(COLUMNS);
         let count = trit_bytes(part);
         left -= part;
+        if let Some(forty) = inputs.first_chunk::<COLUMNS>() {
+            let (tens, _) = forty.as_chunks::<10>();
+            for ten in tens {
+                let Some((pair, rest)) = core::mem::take(&mut words).split_at_mut_checked(S::WORDS) else { break };
+                S::prepare(pair, ten, part > 5);
+                if part <= 10 {
+                    break;
+                }
+                part -= 10;
+                words = rest;
+            }
+            inputs = inputs.get(COLUMNS..).unwrap_or(&[]);
+            f(scratch, first, count);
+            first += BYTES;
+            continue;
+        }
         while let Some((pair, rest)) = core::mem::take(&mut words).split_at_mut_checked(S::WORDS) {
             let both = part > 5;
             match inputs.first_chunk() {
@@ -333,8 +349,14 @@ fn batch_i8<S: Sums>(layer: &LinearI8<'_>, input: &[i8], tables: &mut [i32], sum
     for_each_sample(matrix, input, output, |sample, output| {
         start(bias, sums);
         accumulate::<S>(matrix, sample, tables, sums);
+        let lowest = if relu { 0 } else { i32::from(i8::MIN) };
         for ((output, sum), base) in output.iter_mut().zip(&*sums).zip(matrix.bases()) {
-            *output = requantize(*sum, scale - i32::from(*base as i8), relu);
+            let shift = scale - i32::from(*base as i8);
+            *output = match shift {
+                // The rounding constant is part of the int32 bound.
+                1..=31 => (sum.wrapping_add(1 << (shift - 1)) >> shift).clamp(lowest, 127) as i8,
+                _ => requantize_one(*sum, shift, relu),
+            };
         }
     });
 }
@@ -358,16 +380,20 @@ fn batch_i32<S: Sums>(layer: &LinearI32<'_>, input: &[i8], tables: &mut [i32], o
 fn start(bias: Option<Bias<'_>>, sums: &mut [i32]) {
     match bias {
         None => sums.fill(0),
-        Some(bias) => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
+        Some(bias) => match words(bias) {
+            Some(words) => sums.iter_mut().zip(words).for_each(|(sum, bias)| *sum = *bias),
+            None => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
+        },
     }
 }
 
-/// [`requantize_one`] with less to do: by the int32 bound the rounding constant does not overflow.
-fn requantize(sum: i32, shift: i32, relu: bool) -> i8 {
-    match shift {
-        1..=31 => (sum.wrapping_add(1 << (shift - 1)) >> shift).clamp(if relu { 0 } else { -128 }, 127) as i8,
-        _ => requantize_one(sum, shift, relu),
-    }
+/// The biases as words, where they lie on a word's boundary, as writers place them: cores that cannot read a word
+/// elsewhere would put each together from bytes.
+#[allow(unsafe_code, reason = "bytes read as words")]
+fn words(bias: Bias<'_>) -> Option<&[i32]> {
+    // SAFETY: four bytes of any value are an i32, and `align_to` keeps to its alignment.
+    let (before, words, _) = unsafe { bias.bytes().align_to::<i32>() };
+    (cfg!(target_endian = "little") && before.is_empty()).then_some(words)
 }
 
 /// Calls `f(inputs, outputs)` for every sample.

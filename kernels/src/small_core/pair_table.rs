@@ -11,7 +11,7 @@ use super::{Inputs, Sums};
 pub(crate) struct PairTable;
 
 /// 640 up in the lower half, 640 down in the upper one.
-const BIAS: i32 = 640 - (640 << 16);
+pub(super) const BIAS: i32 = 640 - (640 << 16);
 
 /// Words written: one for each code.
 pub(super) const CODES: usize = 243;

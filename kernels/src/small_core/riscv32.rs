@@ -4,7 +4,7 @@
 //! own; in return a load has an offset, and reads either half of a word.
 #![allow(unsafe_code, reason = "assembly")]
 
-use super::pair_table::{PairTable, Steps};
+use super::pair_table::{BIAS, PairTable};
 use super::split_table::{PLACES, SplitTable, bias};
 use super::{Add, BYTES, Family, Inputs, Records, Sums, add_fast, add_one_by_one};
 use core::arch::naked_asm;
@@ -28,8 +28,8 @@ impl Sums for AssembledPairTable {
 
     fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
         if let Some(words) = words.first_chunk_mut() {
-            // SAFETY: the function writes the first 243 words of the 256 and reads the six of `Steps`, laid out as in C.
-            unsafe { fill(words, &Steps::new(inputs, both)) }
+            // SAFETY: the function writes the first 243 words of the 256 and reads these ten inputs.
+            unsafe { fill(words, inputs, if both { BIAS } else { 0 }) }
         }
     }
 
@@ -99,19 +99,47 @@ macro_rules! nine {
     };
 }
 
+/// Both bytes' inputs of one trit as the halves of a word.
+macro_rules! pair {
+    ($to:literal, $low:literal, $high:literal) => {
+        concat!(
+            "lb ",
+            $to,
+            ", ",
+            $low,
+            "(a1)\n lb t0, ",
+            $high,
+            "(a1)\n slli t0, t0, 16\n add ",
+            $to,
+            ", ",
+            $to,
+            ", t0"
+        )
+    };
+}
+
 /// Writes the 243 sums, nine registers at a time.
 #[unsafe(naked)]
-unsafe extern "C" fn fill(words: &mut [i32; 256], steps: &Steps) {
+unsafe extern "C" fn fill(words: &mut [i32; 256], inputs: &Inputs, bias: i32) {
     naked_asm!(
         "addi sp, sp, -16",
         "sw s0, 0(sp)",
         "sw s1, 4(sp)",
-        "lw t0, 0(a1)", // first
-        "lw a5, 4(a1)", // trits
-        "lw a4, 8(a1)",
-        "lw a6, 12(a1)",
-        "lw a7, 16(a1)",    // fourth
-        "lw s0, 20(a1)",    // fifth
+        pair!("a5", "0", "5"),
+        pair!("a4", "1", "6"),
+        pair!("a6", "2", "7"),
+        pair!("a7", "3", "8"),
+        pair!("s0", "4", "9"),
+        "sub t0, a2, a5",
+        "sub t0, t0, a4",
+        "sub t0, t0, a6",
+        "sub t0, t0, a7",
+        "sub t0, t0, s0",
+        "slli t1, a6, 1",
+        "slli t2, a7, 1",
+        "sub a7, a7, t1", // the fourth trit's step, less two of the third
+        "sub s0, s0, t2",
+        "sub s0, s0, t1",   // the fifth's, less two of the fourth and the third
         "addi s1, a0, 972", // behind the last word
         "add t1, t0, a5",
         "add t2, t1, a5",
@@ -305,25 +333,6 @@ impl Sums for AssembledSplitTable {
         };
         add_fast::<Self>(words, records, accumulators, 1, add);
     }
-}
-
-/// Both bytes' input number `$input` as the halves of a word.
-macro_rules! pair {
-    ($to:literal, $low:literal, $high:literal) => {
-        concat!(
-            "lb ",
-            $to,
-            ", ",
-            $low,
-            "(a1)\n lb t0, ",
-            $high,
-            "(a1)\n slli t0, t0, 16\n add ",
-            $to,
-            ", ",
-            $to,
-            ", t0"
-        )
-    };
 }
 
 /// The nine sums of two trits from t0 on, `$low` and `$high` the steps; all nine stay in registers.

@@ -1,6 +1,9 @@
 //! Memory for activations: exactly as much as the model's plan says, aligned.
 
+use crate::scratch;
+use trishift_format::Tensor;
 use trishift_format::container::{ARENA_BYTES_OFFSET, HEADER_BYTES, KIND_MODEL, MAGIC, MAJOR};
+use trishift_kernels::SCRATCH;
 
 /// A static arena for firmware: `static mut`-free in a `StaticCell`, a task's stack, or a field.
 ///
@@ -33,8 +36,9 @@ impl<const BYTES: usize> Default for Arena<BYTES> {
     }
 }
 
-/// Arena bytes for a batch of `batch` samples of the model in `file`, in a constant: reads the header alone. `None` for
-/// a file that is no model or needs more than this machine can address.
+/// Arena bytes for a batch of `batch` samples of the model in `file`, in a constant: reads the header and, on targets whose
+/// kernels need scratch, the shapes of the layers. `None` for a file that is no model or needs more than this machine can
+/// address.
 ///
 /// The same number as [`Engine::arena_len`](crate::Engine::arena_len) gives for the parsed model.
 pub const fn arena_len_of_file(file: &[u8], batch: usize) -> Option<usize> {
@@ -58,15 +62,31 @@ pub const fn arena_len_of_file(file: &[u8], batch: usize) -> Option<usize> {
         i -= 1;
         bytes = bytes << 8 | file[ARENA_BYTES_OFFSET + i] as u64;
     }
-    arena_len(bytes, batch)
+    match scratch::of_file(file, &SCRATCH) {
+        Some(scratch) => arena_len(bytes, batch, scratch),
+        None => None,
+    }
 }
 
-/// `bytes` a sample times `batch`, if a slice can be that long.
-pub(crate) const fn arena_len(bytes: u64, batch: usize) -> Option<usize> {
-    match bytes.checked_mul(batch as u64) {
+/// `bytes` a sample times `batch` and the scratch behind them, if a slice can be that long.
+pub(crate) const fn arena_len(bytes: u64, batch: usize, scratch: usize) -> Option<usize> {
+    let total = match bytes.checked_mul(batch as u64) {
+        Some(plan) if scratch == 0 => Some(plan),
+        Some(plan) => match scratch_start(plan) {
+            Some(start) => start.checked_add(scratch as u64),
+            None => None,
+        },
+        None => None,
+    };
+    match total {
         Some(total) if total <= isize::MAX as u64 => Some(total as usize),
         _ => None,
     }
+}
+
+/// Where scratch begins, behind so many bytes of tensors: on a tensor's boundary.
+pub(crate) const fn scratch_start(plan: u64) -> Option<u64> {
+    plan.checked_next_multiple_of(Tensor::ALIGNMENT as u64)
 }
 
 #[cfg(feature = "std")]

@@ -12,14 +12,17 @@ use trishift_kernels::Kernels;
 pub struct Engine<'model, 'arena> {
     model: Model<'model>,
     arena: &'arena mut [u8],
+    /// Behind the arena's tensors, for the kernels.
+    scratch: &'arena mut [i32],
     batch: usize,
     kernels: &'static Kernels,
 }
 
 impl<'model, 'arena> Engine<'model, 'arena> {
-    /// Bytes of arena that runs of up to `batch` samples need: exact. `None` where this machine cannot address so much.
-    pub const fn arena_len(model: &Model<'_>, batch: usize) -> Option<usize> {
-        crate::arena::arena_len(model.arena_bytes(), batch)
+    /// Bytes of arena that runs of up to `batch` samples need, scratch of this target's kernels included: exact. `None`
+    /// where this machine cannot address so much.
+    pub fn arena_len(model: &Model<'_>, batch: usize) -> Option<usize> {
+        crate::arena::arena_len(model.arena_bytes(), batch, crate::scratch::of_model(model, &trishift_kernels::SCRATCH))
     }
 
     /// An engine for runs of up to `batch` samples, with the best kernels of this machine.
@@ -60,7 +63,11 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
         }
         debug!("engine: {} arena bytes, batch {}", needed, batch);
-        Ok(Self { model: *model, arena, batch, kernels })
+        let scratch = crate::scratch::of_model(model, &trishift_kernels::SCRATCH);
+        // The arena begins on a word's boundary, and scratch of whole words ends it.
+        let (arena, scratch) = arena.split_at_mut_checked(needed - scratch).ok_or(EngineError::TooLarge)?;
+        let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| EngineError::ArenaAlignment)?;
+        Ok(Self { model: *model, arena, scratch, batch, kernels })
     }
 
     /// The model.
@@ -97,12 +104,23 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let samples = self.check_slices(input, &output)?;
         for (index, operator) in self.model.operators().enumerate() {
             let macs = operator.macs() * samples as u64;
-            let step = Step { index, kind: operator.kind(), macs, kernels: self.kernels.name };
+            let kernel = self.kernel_of(&operator);
+            let step = Step { index, kind: operator.kind(), macs, kernels: self.kernels.name, kernel };
             profiler.begin(&step);
             self.step(index, &operator, samples, input, &mut output)?;
             profiler.end(&step);
         }
         Ok(())
+    }
+
+    /// The name of the kernel that runs an operator.
+    #[cfg_attr(not(feature = "linear"), allow(unused_variables, reason = "only linear layers have several kernels"))]
+    fn kernel_of(&self, operator: &Operator) -> &'static str {
+        match operator {
+            #[cfg(feature = "linear")]
+            Operator::Linear(op) => (self.kernels.linear_name)(&self.model.matrix(&op.weights)),
+            _ => self.kernels.name,
+        }
     }
 
     /// The number of samples, once input and output fit the model.
@@ -150,7 +168,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let unreachable = RunError::Unreachable { index };
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
-        let (target_slice, sources) = self.memory(&target, samples, input, output).ok_or(unreachable)?;
+        let (target_slice, sources, scratch) = self.memory(&target, samples, input, output).ok_or(unreachable)?;
         let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
         match (operator, target_slice) {
             #[cfg(feature = "linear")]
@@ -161,10 +179,10 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 use trishift_kernels::linear::{LinearI8, LinearI32};
                 match (model.accumulators(op), target_slice) {
                     (PerRow { scale }, OutputSlice::I8(out)) => {
-                        (kernels.linear_i8)(&LinearI8 { matrix, bias, scale, relu: op.relu }, input, out);
+                        (kernels.linear_i8)(&LinearI8 { matrix, bias, scale, relu: op.relu }, input, scratch, out);
                     }
                     (Layer { exponent }, OutputSlice::I32(out)) => {
-                        (kernels.linear_i32)(&LinearI32 { matrix, bias, exponent }, input, out);
+                        (kernels.linear_i32)(&LinearI32 { matrix, bias, exponent }, input, scratch, out);
                     }
                     _ => return Err(unreachable),
                 }
@@ -236,15 +254,15 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         Ok(())
     }
 
-    /// The memory that the operator writes, and a reader for everything else.
+    /// The memory that the operator writes, a reader for everything else, and scratch.
     fn memory<'s>(
         &'s mut self,
         target: &Tensor,
         samples: usize,
         input: &'s [i8],
         output: &'s mut OutputSlice<'_>,
-    ) -> Option<(OutputSlice<'s>, Sources<'s>)> {
-        let batch = self.batch;
+    ) -> Option<(OutputSlice<'s>, Sources<'s>, &'s mut [i32])> {
+        let (batch, scratch) = (self.batch, &mut *self.scratch);
         if target.class == TensorClass::Output {
             let target = match output {
                 OutputSlice::I8(slice) => OutputSlice::I8(slice),
@@ -253,7 +271,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             // The output is written once and read only later, so nobody reads it here.
             let sources =
                 Sources { input, output: Source::Missing, before: self.arena, hole: 0, after: &[], samples, batch };
-            return Some((target, sources));
+            return Some((target, sources, scratch));
         }
         let output = match output {
             OutputSlice::I8(slice) => Source::I8(slice),
@@ -267,7 +285,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             DataType::I8 => OutputSlice::I8(bytemuck::try_cast_slice_mut(bytes).ok()?),
             DataType::I32 => OutputSlice::I32(bytemuck::try_cast_slice_mut(bytes).ok()?),
         };
-        Some((target, Sources { input, output, before, hole, after, samples, batch }))
+        Some((target, Sources { input, output, before, hole, after, samples, batch }, scratch))
     }
 }
 

@@ -36,6 +36,7 @@ mod error;
 mod logging;
 mod output;
 mod profile;
+mod scratch;
 
 #[cfg(feature = "std")]
 pub use arena::HeapArena;

@@ -14,6 +14,8 @@ pub struct Step {
     pub macs: u64,
     /// The instruction set whose kernel runs it.
     pub kernels: &'static str,
+    /// The kernel, where the instruction set has several to choose from by the layer's shape.
+    pub kernel: &'static str,
 }
 
 /// Receives every operator of a run.

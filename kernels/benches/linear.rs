@@ -45,7 +45,7 @@ fn linear(criterion: &mut Criterion) {
         bench.throughput(Throughput::Elements((rows * columns * batch) as u64));
         for kernels in trishift_kernels::available() {
             let id = BenchmarkId::new(kernels.name, format!("{rows}x{columns}_g{group}_b{batch}"));
-            bench.bench_function(id, |b| b.iter(|| (kernels.linear_i32)(&layer, &input, &mut output)));
+            bench.bench_function(id, |b| b.iter(|| (kernels.linear_i32)(&layer, &input, &mut [], &mut output)));
         }
     }
     bench.finish();

@@ -6,6 +6,35 @@
 #[cfg(feature = "embedding")]
 use crate::embedding::{Embedding, OutsideTable};
 
+/// Scratch that linear layers need, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scratch {
+    /// Tables of a layer with few rows.
+    pub few: usize,
+    /// Tables of a layer with many rows.
+    pub many: usize,
+    /// The least number of rows that are many.
+    pub from: usize,
+    /// For each row of a layer with int8 outputs.
+    pub row: usize,
+}
+
+impl Scratch {
+    /// Kernels that need none.
+    pub const NONE: Self = Self { few: 0, many: 0, from: 0, row: 0 };
+
+    /// For tables of a layer with so many rows.
+    pub const fn tables(&self, rows: usize) -> usize {
+        if rows < self.from { self.few } else { self.many }
+    }
+
+    /// For a layer with so many rows, of int32 outputs or of int8 ones; saturating.
+    pub const fn bytes(&self, rows: usize, int32: bool) -> usize {
+        let rows_bytes = if int32 { 0 } else { rows.saturating_mul(self.row) };
+        self.tables(rows).saturating_add(rows_bytes)
+    }
+}
+
 /// One implementation of every operator.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -14,10 +43,15 @@ pub struct Kernels {
     pub name: &'static str,
     /// See [`crate::linear::linear_i8`].
     #[cfg(feature = "linear")]
-    pub linear_i8: fn(&crate::linear::LinearI8<'_>, &[i8], &mut [i8]),
+    pub linear_i8: fn(&crate::linear::LinearI8<'_>, &[i8], &mut [i32], &mut [i8]),
     /// See [`crate::linear::linear_i32`].
     #[cfg(feature = "linear")]
-    pub linear_i32: fn(&crate::linear::LinearI32<'_>, &[i8], &mut [i32]),
+    pub linear_i32: fn(&crate::linear::LinearI32<'_>, &[i8], &mut [i32], &mut [i32]),
+    /// The name of the kernel that runs a linear layer with this matrix.
+    #[cfg(feature = "linear")]
+    pub linear_name: fn(&trishift_format::TernaryMatrix<'_>) -> &'static str,
+    /// Scratch of the linear layers: their third argument.
+    pub scratch: Scratch,
     /// See [`crate::shift_norm::shift_norm`].
     #[cfg(feature = "shift-norm")]
     pub shift_norm: fn(&[i32], usize, bool, &mut [i8]),
@@ -53,13 +87,39 @@ pub struct Kernels {
     pub softmax_i32: fn(crate::Values<'_>, usize, crate::softmax::Exponents, &mut [i32]),
 }
 
+/// The kernels of a processor without vector unit; those of this one, where it is one that they were made for.
+#[cfg(all(small_core, feature = "linear"))]
+static CORE: Kernels = for_small_cores::<crate::small_core::Core>();
+
+/// The kernels of small cores in plain Rust: what their instruction sets do, for tests on any machine.
+#[cfg(feature = "linear")]
+pub static PORTABLE: Kernels = for_small_cores::<crate::small_core::Portable>();
+
+/// The definitions, but for linear layers.
+#[cfg(feature = "linear")]
+const fn for_small_cores<F: crate::small_core::Family>() -> Kernels {
+    Kernels {
+        name: F::NAME,
+        linear_i8: crate::small_core::linear_i8::<F>,
+        linear_i32: crate::small_core::linear_i32::<F>,
+        linear_name: crate::small_core::name_of::<F>,
+        scratch: F::SCRATCH,
+        ..DEFINITIONS
+    }
+}
+
 /// The definitions.
-pub static SCALAR: Kernels = Kernels {
+pub static SCALAR: Kernels = DEFINITIONS;
+
+const DEFINITIONS: Kernels = Kernels {
     name: "scalar",
     #[cfg(feature = "linear")]
-    linear_i8: crate::linear::linear_i8,
+    linear_i8: |layer, input, _, output| crate::linear::linear_i8(layer, input, output),
     #[cfg(feature = "linear")]
-    linear_i32: crate::linear::linear_i32,
+    linear_i32: |layer, input, _, output| crate::linear::linear_i32(layer, input, output),
+    #[cfg(feature = "linear")]
+    linear_name: |_| "scalar",
+    scratch: Scratch::NONE,
     #[cfg(feature = "shift-norm")]
     shift_norm: crate::shift_norm::shift_norm,
     #[cfg(feature = "requantize")]
@@ -84,8 +144,23 @@ pub static SCALAR: Kernels = Kernels {
     softmax_i32: crate::softmax::softmax_i32,
 };
 
+/// The most scratch that any of this machine's tables needs, in constants too.
+pub const SCRATCH: Scratch = {
+    #[cfg(all(small_core, feature = "linear"))]
+    {
+        <crate::small_core::Core as crate::small_core::Family>::SCRATCH
+    }
+    #[cfg(not(all(small_core, feature = "linear")))]
+    {
+        Scratch::NONE
+    }
+};
+
 /// The tables that this machine can run, best first; the last one is [`SCALAR`].
 pub fn available() -> impl Iterator<Item = &'static Kernels> {
+    #[cfg(all(small_core, feature = "linear"))]
+    return [&CORE, &SCALAR].into_iter();
+    #[cfg(not(all(small_core, feature = "linear")))]
     core::iter::once(&SCALAR)
 }
 

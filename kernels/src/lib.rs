@@ -8,7 +8,7 @@
 //! The crate trusts [`trishift_format::Model::parse`]: a matrix from a parsed model cannot overflow int32, so hot loops
 //! carry no checks. Slices of the wrong length give a shorter result, never a panic.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(feature = "add")]
 pub mod add;
@@ -26,11 +26,15 @@ pub mod requantize;
 pub mod rms_norm;
 #[cfg(feature = "shift-norm")]
 pub mod shift_norm;
+#[cfg(feature = "linear")]
+mod small_core;
 #[cfg(feature = "softmax")]
 pub mod softmax;
 #[cfg(any(feature = "embedding", feature = "softmax"))]
 mod values;
 
-pub use dispatch::{Kernels, SCALAR, available, best, by_name};
+#[cfg(feature = "linear")]
+pub use dispatch::PORTABLE;
+pub use dispatch::{Kernels, SCALAR, SCRATCH, Scratch, available, best, by_name};
 #[cfg(any(feature = "embedding", feature = "softmax"))]
 pub use values::Values;

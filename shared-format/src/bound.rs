@@ -77,7 +77,7 @@ pub(crate) fn check_table(matrix: &TernaryMatrix<'_>, unit: Option<i32>) -> Resu
             return Err(MatrixFault::BelowOutputUnit { row: index });
         }
         // Groups of zeros carry the smallest exponent, so the largest is a weight's unless the row is zeros.
-        let is_zero = || row.trits.iter().all(|byte| *byte == trits::ZERO_BYTE);
+        let is_zero = || row.trit_groups().flatten().all(|byte| *byte == trits::ZERO_BYTE);
         if largest - unit > MAX_WEIGHT_SHIFT && !is_zero() {
             return Err(MatrixFault::Int32Bound { row: index });
         }
@@ -90,7 +90,10 @@ const MAX_WEIGHT_SHIFT: i32 = 30;
 
 /// What holds for every row, whatever uses it; gives the row's smallest and largest exponent.
 fn check_contents(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
-    if row.trits.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
+    let largest_byte = |bytes: &[u8]| bytes.iter().fold(0, |max: u8, byte| max.max(*byte));
+    if row.contiguous().map_or_else(|| row.trit_groups().map(largest_byte).max().unwrap_or(0), largest_byte)
+        > trits::MAX_BYTE
+    {
         return Err(MatrixFault::TritByte { row: index });
     }
     let (smallest, largest) = row.exponents.extremes();
@@ -123,7 +126,7 @@ fn check_groups(index: usize, row: &Row<'_>, smallest: i32) -> Result<(), Matrix
     let used = |len: usize| (len - 1) % trits::PER_BYTE + 1;
     let (used_of_full, used_of_last) = (used(row.group.get()), used((row.columns - 1) % row.group.get() + 1));
     let last = row.exponents.groups - 1;
-    for (group, (bytes, exponent)) in row.trits.chunks(row.group.bytes()).zip(row.exponents).enumerate() {
+    for (group, (bytes, exponent)) in row.trit_groups().zip(row.exponents).enumerate() {
         let used = if group == last { used_of_last } else { used_of_full };
         if bytes.last().is_some_and(|byte| !trits::padding_is_zero(*byte, used)) {
             return Err(MatrixFault::TritPadding { row: index, group });
@@ -135,13 +138,15 @@ fn check_groups(index: usize, row: &Row<'_>, smallest: i32) -> Result<(), Matrix
     Ok(())
 }
 
-/// Four-bit offsets: one of them is 0, an unused nibble is 0, no exponent exceeds int8.
+/// Offsets: one of them is 0, an unused nibble is 0, no exponent exceeds int8.
 fn check_offsets(index: usize, row: &Row<'_>, smallest: i32, largest: i32) -> Result<(), MatrixFault> {
     let exponents = row.exponents;
-    if exponents.encoding == ExponentEncoding::Int8 {
-        return Ok(());
-    }
-    let unused = if exponents.groups.is_multiple_of(2) { 0 } else { exponents.bytes.last().map_or(0, |b| b >> 4) };
+    let unused = match exponents.encoding {
+        ExponentEncoding::Int8 => return Ok(()),
+        ExponentEncoding::Offset4 if exponents.groups.is_multiple_of(2) => 0,
+        ExponentEncoding::Offset4 => exponents.bytes.last().map_or(0, |pair| pair >> 4),
+        ExponentEncoding::Offset8 => 0,
+    };
     if unused != 0 || smallest != i32::from(exponents.base) || largest > i32::from(i8::MAX) {
         return Err(MatrixFault::ExponentOffsets { row: index });
     }

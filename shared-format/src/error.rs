@@ -242,6 +242,9 @@ pub enum MatrixFault {
     /// Unknown order of the trit bytes.
     #[error("unknown layout {0}")]
     Layout(u8),
+    /// Exponents in the records of a layout that has none, or elsewhere in one that has.
+    #[error("the exponents are not encoded as the layout asks for")]
+    LayoutEncoding,
     /// No rows or no columns.
     #[error("the weights have no rows or no columns")]
     Empty,

@@ -1,4 +1,6 @@
-//! Exponents of a matrix: one int8 per group, stored plainly or as 4-bit offsets from a base per row.
+//! Exponents of a matrix: one int8 per group, stored plainly or as offsets from a base per row.
+
+use crate::layout::Records;
 
 /// How a matrix's exponents are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -7,6 +9,9 @@ pub enum ExponentEncoding {
     Int8,
     /// One int8 base per row, all rows first; then per row ⌈R/2⌉ bytes of 4-bit offsets, the low nibble first.
     Offset4,
+    /// One int8 base per row; the offsets, a byte each, stand in front of their groups' trits
+    /// ([`Layout::Groups`](crate::Layout::Groups), which has no other encoding).
+    Offset8,
 }
 
 impl ExponentEncoding {
@@ -15,6 +20,7 @@ impl ExponentEncoding {
         match code {
             0 => Some(Self::Int8),
             1 => Some(Self::Offset4),
+            2 => Some(Self::Offset8),
             _ => None,
         }
     }
@@ -25,21 +31,24 @@ impl ExponentEncoding {
         match self {
             Self::Int8 => 0,
             Self::Offset4 => 1,
+            Self::Offset8 => 2,
         }
     }
 
-    /// Bytes of a matrix's exponents: `rows` rows of `groups` groups; `None` where u64 overflows.
+    /// Bytes of a matrix's exponents, without what stands among the trits: `rows` rows of `groups` groups; `None` where
+    /// u64 overflows.
     pub const fn bytes(self, rows: u64, groups: u64) -> Option<u64> {
         match self {
             Self::Int8 => rows.checked_mul(groups),
             Self::Offset4 => rows.checked_mul(1 + groups.div_ceil(2)),
+            Self::Offset8 => Some(rows),
         }
     }
 
     /// Widest window (largest minus smallest exponent of a row) the encoding holds.
     pub const fn window(self) -> u32 {
         match self {
-            Self::Int8 => 255,
+            Self::Int8 | Self::Offset8 => 255,
             Self::Offset4 => 15,
         }
     }
@@ -50,6 +59,7 @@ impl core::fmt::Display for ExponentEncoding {
         f.write_str(match self {
             Self::Int8 => "int8",
             Self::Offset4 => "4-bit offset",
+            Self::Offset8 => "8-bit offset",
         })
     }
 }
@@ -59,7 +69,9 @@ impl core::fmt::Display for ExponentEncoding {
 pub struct RowExponents<'a> {
     pub(crate) encoding: ExponentEncoding,
     pub(crate) base: i8,
+    /// Of this row; of the whole matrix where they stand among the trits.
     pub(crate) bytes: &'a [u8],
+    pub(crate) records: Records,
     pub(crate) groups: usize,
     pub(crate) next: usize,
 }
@@ -69,7 +81,7 @@ impl RowExponents<'_> {
     pub fn smallest(&self) -> i32 {
         match self.encoding {
             // The base is the smallest: `Model::parse` refuses a row where it is not.
-            ExponentEncoding::Offset4 => i32::from(self.base),
+            ExponentEncoding::Offset4 | ExponentEncoding::Offset8 => i32::from(self.base),
             ExponentEncoding::Int8 => self.bytes.iter().map(|e| i32::from(*e as i8)).min().unwrap_or(0),
         }
     }
@@ -90,6 +102,7 @@ impl RowExponents<'_> {
                 let base = i32::from(self.base);
                 (low.saturating_add(base), high.saturating_add(base))
             }
+            ExponentEncoding::Offset8 => (*self).fold(none, widen),
         };
         if low <= high { (low, high) } else { (0, 0) }
     }
@@ -110,6 +123,10 @@ impl Iterator for RowExponents<'_> {
                 let pair = *self.bytes.get(group / 2)?;
                 let offset = if group.is_multiple_of(2) { pair & 15 } else { pair >> 4 };
                 Some(i32::from(self.base) + i32::from(offset))
+            }
+            ExponentEncoding::Offset8 => {
+                let offset = self.bytes.get(self.records.range(group).start)?;
+                Some(i32::from(self.base) + i32::from(*offset))
             }
         }
     }

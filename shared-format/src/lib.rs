@@ -24,6 +24,7 @@ pub mod container;
 mod error;
 mod exponents;
 mod group;
+mod layout;
 mod matrix;
 mod model;
 mod operands;
@@ -39,7 +40,8 @@ pub use checkpoint::Checkpoint;
 pub use error::{MatrixFault, ParseError, PlanFault};
 pub use exponents::{ExponentEncoding, RowExponents};
 pub use group::{GroupSize, UnknownGroupSize};
-pub use matrix::{Bias, Group, MatrixRecord, Row, TernaryMatrix};
+pub use layout::Layout;
+pub use matrix::{Bias, Block, Blocks, Group, MatrixRecord, Row, TernaryMatrix};
 pub use model::{Labels, Model, Operators, Properties};
 pub use operator::{
     Add, ArgMax, Embedding, Linear, Operator, OperatorKind, Relu, Requantize, RmsNorm, ShiftNorm, Softmax,

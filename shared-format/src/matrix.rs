@@ -2,6 +2,7 @@
 
 use crate::exponents::{ExponentEncoding, RowExponents};
 use crate::group::GroupSize;
+use crate::layout::{Layout, Records};
 use crate::{MatrixFault, trits};
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +15,13 @@ pub struct MatrixRecord {
     pub columns: u32,
     /// Group size G.
     pub group: u8,
-    /// Exponent encoding: 0 int8, 1 four-bit offsets.
+    /// Exponent encoding: 0 int8, 1 four-bit offsets, 2 bytes among the trits.
     pub encoding: u8,
-    /// Order of the trit bytes: 0 is row after row. Others are reserved for targets that want another order.
+    /// Order of the trit bytes: 0 row after row, 1 group after group. The latter goes with encoding 2 and no other.
     pub layout: u8,
     /// Offset of the trit bytes.
     pub trits: u32,
-    /// Offset of the exponents.
+    /// Offset of the exponents; with encoding 2, of the rows' bases.
     pub exponents: u32,
 }
 
@@ -31,9 +32,16 @@ pub struct TernaryMatrix<'a> {
     columns: usize,
     group: GroupSize,
     encoding: ExponentEncoding,
+    layout: Layout,
     trits: &'a [u8],
     bases: &'a [u8],
     exponents: &'a [u8],
+    // Products and quotients of the above, computed once: a core without multiplier steps by them.
+    groups: usize,
+    row_bytes: usize,
+    exponent_bytes_of_row: usize,
+    /// Bytes of a full group's records, all rows.
+    block: usize,
 }
 
 impl MatrixRecord {
@@ -41,24 +49,48 @@ impl MatrixRecord {
     pub(crate) fn view<'a>(&self, weights: &'a [u8]) -> Result<TernaryMatrix<'a>, MatrixFault> {
         let group = GroupSize::new(u32::from(self.group)).map_err(MatrixFault::GroupSize)?;
         let encoding = ExponentEncoding::from_code(self.encoding).ok_or(MatrixFault::Encoding(self.encoding))?;
-        if self.layout != 0 {
-            return Err(MatrixFault::Layout(self.layout));
+        let layout = Layout::from_code(self.layout).ok_or(MatrixFault::Layout(self.layout))?;
+        if (layout == Layout::Groups) != (encoding == ExponentEncoding::Offset8) {
+            return Err(MatrixFault::LayoutEncoding);
         }
         if self.rows == 0 || self.columns == 0 {
             return Err(MatrixFault::Empty);
         }
         let (rows, columns) = (self.rows as usize, self.columns as usize);
         let groups = group.count(columns);
-        // Both factors are below 2^32, so the products fit u64.
-        let trits = section(weights, self.trits, u64::from(self.rows) * group.row_bytes(columns) as u64)?;
+        // Both factors are below 2^32, and a group has at least as many columns as its record has bytes: the products
+        // fit u64.
+        let row_bytes = group.row_bytes(columns) as u64 + (layout.prefix() * groups) as u64;
+        let trits = section(weights, self.trits, u64::from(self.rows) * row_bytes)?;
         let exponent_bytes = encoding.bytes(u64::from(self.rows), groups as u64).ok_or(MatrixFault::OutsideSection)?;
         let exponents = section(weights, self.exponents, exponent_bytes)?;
         let bases = match encoding {
             ExponentEncoding::Int8 => 0,
-            ExponentEncoding::Offset4 => rows,
+            ExponentEncoding::Offset4 | ExponentEncoding::Offset8 => rows,
         };
         let (bases, exponents) = exponents.split_at_checked(bases).ok_or(MatrixFault::OutsideSection)?;
-        Ok(TernaryMatrix { rows, columns, group, encoding, trits, bases, exponents })
+        // Only where no group is full can it be too large, and then nobody asks for it.
+        let block = rows.saturating_mul(layout.prefix() + group.bytes());
+        let row_bytes = group.row_bytes(columns);
+        let exponent_bytes_of_row = match encoding {
+            ExponentEncoding::Int8 => groups,
+            ExponentEncoding::Offset4 => groups.div_ceil(2),
+            ExponentEncoding::Offset8 => 0,
+        };
+        Ok(TernaryMatrix {
+            rows,
+            columns,
+            group,
+            encoding,
+            layout,
+            trits,
+            bases,
+            exponents,
+            groups,
+            row_bytes,
+            exponent_bytes_of_row,
+            block,
+        })
     }
 }
 
@@ -72,7 +104,20 @@ impl<'a> TernaryMatrix<'a> {
     /// A matrix without rows.
     pub(crate) const fn empty() -> Self {
         let Ok(group) = GroupSize::new(4) else { unreachable!() };
-        Self { rows: 0, columns: 0, group, encoding: ExponentEncoding::Int8, trits: &[], bases: &[], exponents: &[] }
+        Self {
+            rows: 0,
+            columns: 0,
+            group,
+            encoding: ExponentEncoding::Int8,
+            layout: Layout::Rows,
+            trits: &[],
+            bases: &[],
+            exponents: &[],
+            groups: 0,
+            row_bytes: 0,
+            exponent_bytes_of_row: 0,
+            block: 0,
+        }
     }
 
     /// Rows N (outputs).
@@ -95,69 +140,136 @@ impl<'a> TernaryMatrix<'a> {
         self.encoding
     }
 
+    /// The order of the trit bytes.
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Bytes of trits and exponents in the file.
     pub const fn bytes(&self) -> usize {
         self.trits.len() + self.bases.len() + self.exponents.len()
     }
 
-    /// The trit bytes, row after row, each group starting on a byte.
+    /// The trit bytes as they lie in the file, in the order of [`TernaryMatrix::layout`]: rows, or records.
     pub const fn trit_bytes(&self) -> &'a [u8] {
         self.trits
     }
 
     /// The smallest exponent of the matrix: the unit of its int32 outputs.
     pub fn smallest_exponent(&self) -> i32 {
-        self.iter().map(|row| row.exponents.smallest()).min().unwrap_or(0)
+        self.smallest_exponents().min().unwrap_or(0)
+    }
+
+    /// The smallest exponent of each row, from the first.
+    pub fn smallest_exponents(&self) -> impl Iterator<Item = i32> + use<'a> {
+        // Where rows have bases, those are the smallest: `Model::parse` refuses a row where they are not.
+        let bases = self.bases.iter().map(|base| i32::from(*base as i8));
+        let rows = if self.bases.is_empty() { self.rows } else { 0 };
+        bases.chain(self.iter().take(rows).map(|row| row.exponents.smallest()))
     }
 
     /// The rows, from the first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
         let matrix = *self;
-        // A chunk size of 0 would panic; a matrix without columns has no chunks either way.
-        let trits = self.trits.chunks_exact(self.trit_bytes_of_row().max(1));
-        let exponents = self.exponents.chunks_exact(self.exponent_bytes_of_row().max(1));
-        trits.zip(exponents).enumerate().map(move |(row, (trits, bytes))| matrix.row_of(row, trits, bytes))
+        (0..self.rows).map(move |row| matrix.row_of(row))
     }
 
     /// Row number `row`, in constant time; `None` where the matrix has no such row.
     pub fn row(&self, row: usize) -> Option<Row<'a>> {
-        if row >= self.rows {
+        (row < self.rows).then(|| self.row_of(row))
+    }
+
+    /// The records of each group, group after group; none in [`Layout::Rows`].
+    pub const fn blocks(&self) -> Blocks<'a> {
+        let columns = match self.layout {
+            Layout::Rows => 0,
+            Layout::Groups => self.columns,
+        };
+        Blocks { records: self.trits, columns, group: self.group.get(), block: self.block }
+    }
+
+    /// The smallest exponent of each row, as int8; none where exponents are stored one by one.
+    pub const fn bases(&self) -> &'a [u8] {
+        self.bases
+    }
+
+    /// Bytes of a row's trits in [`Layout::Rows`].
+    pub const fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The exponents as they lie in the file, row after row, without bases and what stands among the trits.
+    pub const fn exponent_bytes(&self) -> &'a [u8] {
+        self.exponents
+    }
+
+    /// Bytes of a row's exponents, without its base and what stands among the trits.
+    pub const fn exponent_bytes_of_row(&self) -> usize {
+        self.exponent_bytes_of_row
+    }
+
+    /// A row that the matrix has: what lies before it ends inside the slices, so no product overflows.
+    fn row_of(&self, row: usize) -> Row<'a> {
+        let Self { group, columns, encoding, layout, bases, block, .. } = *self;
+        let base = bases.get(row).map_or(0, |base| *base as i8);
+        let part = |bytes: &'a [u8], of_row: usize| bytes.get(row * of_row..).and_then(|b| b.get(..of_row));
+        let (trits, bytes) = match layout {
+            Layout::Rows => (part(self.trits, self.row_bytes).unwrap_or(&[]), self.exponents),
+            Layout::Groups => (self.trits, self.trits),
+        };
+        let bytes = match layout {
+            Layout::Rows => part(bytes, self.exponent_bytes_of_row).unwrap_or(&[]),
+            Layout::Groups => bytes,
+        };
+        let records = Records { row, group, columns, block };
+        let exponents = RowExponents { encoding, base, bytes, records, groups: self.groups, next: 0 };
+        Row { trits, exponents, layout, group, columns }
+    }
+}
+
+/// The records of one group in [`Layout::Groups`], row after row.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    /// A record for each row: the group's exponent less the row's smallest, a byte, then ⌈columns/5⌉ bytes of trits.
+    pub records: &'a [u8],
+    /// Columns of the group: G, or fewer in the last one.
+    pub columns: usize,
+}
+
+/// The groups of a matrix in [`Layout::Groups`], one by one.
+#[derive(Clone, Debug)]
+pub struct Blocks<'a> {
+    records: &'a [u8],
+    columns: usize,
+    group: usize,
+    block: usize,
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Block<'a>;
+
+    fn next(&mut self) -> Option<Block<'a>> {
+        let columns = self.columns.min(self.group);
+        if columns == 0 {
             return None;
         }
-        // The rows before end inside the slices, so their lengths fit too.
-        let (trits, exponents) = (self.trit_bytes_of_row(), self.exponent_bytes_of_row());
-        let trits = self.trits.get(row * trits..)?.get(..trits)?;
-        Some(self.row_of(row, trits, self.exponents.get(row * exponents..)?.get(..exponents)?))
-    }
-
-    const fn trit_bytes_of_row(&self) -> usize {
-        self.group.row_bytes(self.columns)
-    }
-
-    /// Without the row's base.
-    const fn exponent_bytes_of_row(&self) -> usize {
-        let groups = self.group.count(self.columns);
-        match self.encoding {
-            ExponentEncoding::Int8 => groups,
-            ExponentEncoding::Offset4 => groups.div_ceil(2),
-        }
-    }
-
-    fn row_of(&self, row: usize, trits: &'a [u8], bytes: &'a [u8]) -> Row<'a> {
-        let Self { group, columns, encoding, bases, .. } = *self;
-        let base = bases.get(row).map_or(0, |base| *base as i8);
-        let exponents = RowExponents { encoding, base, bytes, groups: group.count(columns), next: 0 };
-        Row { trits, exponents, group, columns }
+        self.columns -= columns;
+        // The last group has what is left, be it short or not.
+        let bytes = if self.columns == 0 { self.records.len() } else { self.block };
+        let (records, rest) = self.records.split_at_checked(bytes)?;
+        self.records = rest;
+        Some(Block { records, columns })
     }
 }
 
 /// One row: its trit bytes and its exponents.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
-    /// The row's trit bytes, each group starting on a byte.
-    pub trits: &'a [u8],
+    /// The row's own in [`Layout::Rows`], all the matrix's records in [`Layout::Groups`].
+    trits: &'a [u8],
     /// The row's exponents, one for each group.
     pub exponents: RowExponents<'a>,
+    layout: Layout,
     pub(crate) group: GroupSize,
     pub(crate) columns: usize,
 }
@@ -177,11 +289,30 @@ impl<'a> Row<'a> {
     /// The row's groups, from column 0.
     pub fn groups(&self) -> impl Iterator<Item = Group<'a>> + use<'a> {
         let (group, columns) = (self.group.get(), self.columns);
-        self.trits
-            .chunks(self.group.bytes())
-            .zip(self.exponents)
-            .enumerate()
-            .map(move |(index, (bytes, exponent))| Group { bytes, exponent, len: group.min(columns - index * group) })
+        self.trit_groups().zip(self.exponents).enumerate().map(move |(index, (bytes, exponent))| Group {
+            bytes,
+            exponent,
+            len: group.min(columns - index * group),
+        })
+    }
+
+    /// The trit bytes of the row's groups.
+    pub fn trit_groups(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (trits, records) = (self.trits, self.exponents.records);
+        let (in_row, groups) = match self.layout {
+            Layout::Rows => (trits, 0),
+            Layout::Groups => (&[][..], self.exponents.groups),
+        };
+        let in_records = (0..groups).filter_map(move |group| trits.get(records.range(group))?.get(1..));
+        in_row.chunks(self.group.bytes()).chain(in_records)
+    }
+
+    /// All trit bytes of the row, where they lie together.
+    pub(crate) const fn contiguous(&self) -> Option<&'a [u8]> {
+        match self.layout {
+            Layout::Rows => Some(self.trits),
+            Layout::Groups => None,
+        }
     }
 
     /// Writes the row's trits to `out`, which holds as many as the matrix has columns.
@@ -197,6 +328,11 @@ impl<'a> Row<'a> {
 pub struct Bias<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bias<'a> {
+    /// The biases as they lie in the file, four bytes each.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The biases, row after row.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = i32> + use<'a> {
         self.0.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes))

@@ -1,4 +1,4 @@
-//! Random matrices, written and read back: every group size, ragged shapes, both encodings, any exponents.
+//! Random matrices, written and read back: every group size, ragged shapes, both layouts, every encoding, any exponents.
 //!
 //! A matrix, of a linear operator or an embedding, comes back as it was, or is refused for the int32 bound that wide
 //! arithmetic says it breaks.
@@ -9,8 +9,8 @@ mod support;
 use proptest::prelude::*;
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
-    Checkpoint, DataType, Embedding, ExponentEncoding, GroupSize, InputScale, Linear, MatrixFault, Model, Operator,
-    ParseError, Tensor, TensorClass, trits,
+    Checkpoint, DataType, Embedding, ExponentEncoding, GroupSize, InputScale, Layout, Linear, MatrixFault, Model,
+    Operator, ParseError, Tensor, TensorClass, trits,
 };
 
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ struct Case {
     rows: usize,
     columns: usize,
     group: GroupSize,
+    layout: Layout,
     trits: Vec<i8>,
     exponents: Vec<i8>,
     bias: Option<Vec<i32>>,
@@ -49,10 +50,21 @@ fn cases() -> impl Strategy<Value = Case> {
             prop::collection::vec(exponent, rows * group.count(columns)),
             prop::option::of(biases(rows)),
         );
+        let layout = prop_oneof![Just(Layout::Rows), Just(Layout::Groups)];
         let scale = prop_oneof![i16::from(low)..=i16::from(low) + 40, -300..300i16];
         let output = prop_oneof![Just(DataType::I8), Just(DataType::I32)];
-        (vectors, scale, output, any::<bool>()).prop_map(move |((trits, exponents, bias), scale, output, embedding)| {
-            Case { rows, columns, group, trits, exponents, bias, embedding, scale, output }
+        let kind = (layout, output, any::<bool>());
+        (vectors, scale, kind).prop_map(move |((trits, exponents, bias), scale, (layout, output, embedding))| Case {
+            rows,
+            columns,
+            group,
+            layout,
+            trits,
+            exponents,
+            bias,
+            embedding,
+            scale,
+            output,
         })
     })
 }
@@ -114,13 +126,14 @@ impl Case {
 
     fn write(&self) -> Result<Vec<u8>, WriteError> {
         let mut writer = ModelWriter::new("random");
-        let weights = writer.add_matrix(&MatrixValues {
+        let values = MatrixValues {
             rows: self.rows,
             columns: self.columns,
             group: self.group,
             trits: &self.trits,
             exponents: &self.exponents,
-        })?;
+        };
+        let weights = writer.add_matrix_in(&values, self.layout)?;
         let bias = self.bias.as_ref().map(|bias| writer.add_bias(bias)).transpose()?;
         writer.push(&match self.embedding {
             true => Operator::Embedding(Embedding { input: 0, output: 1, weights }),
@@ -166,7 +179,12 @@ impl Case {
         }
         let window = |row: &Vec<i32>| row.iter().max().zip(row.iter().min()).map_or(0, |(high, low)| high - low);
         let narrow = canonical.iter().all(|row| window(row) <= 15);
-        prop_assert_eq!(matrix.encoding(), if narrow { ExponentEncoding::Offset4 } else { ExponentEncoding::Int8 });
+        let expected = match self.layout {
+            Layout::Groups => ExponentEncoding::Offset8,
+            Layout::Rows if narrow => ExponentEncoding::Offset4,
+            Layout::Rows => ExponentEncoding::Int8,
+        };
+        prop_assert_eq!((matrix.layout(), matrix.encoding()), (self.layout, expected));
         match operator {
             Some(Operator::Linear(op)) => {
                 prop_assert_eq!(&model.bias(&op).map(|bias| bias.iter().collect::<Vec<_>>()), &self.bias);
@@ -226,13 +244,13 @@ proptest! {
 }
 
 #[test]
-fn the_cases_reach_both_outcomes_and_both_encodings() {
+fn the_cases_reach_both_outcomes_and_every_encoding() {
     // Otherwise the property above could hold for want of cases.
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     // Of layers, of tables.
-    let (mut offsets, mut int8, mut refused) = ([0; 2], [0; 2], [0; 2]);
-    for _ in 0..600 {
+    let (mut offsets, mut int8, mut records, mut refused) = ([0; 2], [0; 2], [0; 2], [0; 2]);
+    for _ in 0..1200 {
         let case = cases().new_tree(&mut runner).unwrap().current();
         let kind = usize::from(case.embedding);
         match case.write() {
@@ -243,11 +261,15 @@ fn the_cases_reach_both_outcomes_and_both_encodings() {
                 match model.matrix(operator.weights().unwrap()).encoding() {
                     ExponentEncoding::Int8 => int8[kind] += 1,
                     ExponentEncoding::Offset4 => offsets[kind] += 1,
+                    ExponentEncoding::Offset8 => records[kind] += 1,
                 }
             }
         }
     }
-    println!("of 600 cases {offsets:?} have 4-bit offsets, {int8:?} int8 exponents, {refused:?} are refused");
+    println!(
+        "of 1200 cases {offsets:?} have 4-bit offsets, {int8:?} int8 exponents, {records:?} records, {refused:?} are refused"
+    );
     let more_than = |counts: [usize; 2], least| counts.iter().all(|count| *count > least);
-    assert!(more_than(offsets, 20) && more_than(int8, 5) && more_than(refused, 20), "{offsets:?} {int8:?} {refused:?}");
+    assert!(more_than(offsets, 20) && more_than(int8, 5), "{offsets:?} {int8:?}");
+    assert!(more_than(records, 20) && more_than(refused, 20), "{records:?} {refused:?}");
 }

@@ -127,7 +127,7 @@ fn time_layer(kernels: &'static Kernels, model: &Model<'_>, batch: u32, input: &
     let started = Instant::now();
     while times.len() < 3 || started.elapsed() < DURATION {
         let run = Instant::now();
-        (kernels.linear_i32)(&layer, black_box(input), black_box(&mut output));
+        (kernels.linear_i32)(&layer, black_box(input), &mut [], black_box(&mut output));
         times.push(run.elapsed());
     }
     times

@@ -4,6 +4,7 @@ use super::{WriteError, container};
 use crate::container::{KIND_MODEL, SECTION_GRAPH, SECTION_WEIGHTS};
 use crate::exponents::ExponentEncoding;
 use crate::group::GroupSize;
+use crate::layout::Layout;
 use crate::matrix::MatrixRecord;
 use crate::model::{GraphRecord, Model};
 use crate::operator::Operator;
@@ -57,12 +58,20 @@ impl ModelWriter {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Adds a matrix to the weight section. Exponents are stored as 4-bit offsets where every row's window allows,
-    /// as int8 otherwise; a group without a non-zero trit takes its row's smallest exponent.
+    /// Adds a matrix to the weight section, row after row. Exponents are stored as 4-bit offsets where every row's window
+    /// allows, as int8 otherwise; a group without a non-zero trit takes its row's smallest exponent.
     ///
     /// # Errors
     /// [`WriteError::Count`] where the slices do not match the shape, [`WriteError::TooLarge`] past 4 GiB.
     pub fn add_matrix(&mut self, matrix: &MatrixValues<'_>) -> Result<MatrixRecord, WriteError> {
+        self.add_matrix_in(matrix, Layout::Rows)
+    }
+
+    /// The same in another order; [`Layout::Groups`] takes the exponents among the trits.
+    ///
+    /// # Errors
+    /// As [`ModelWriter::add_matrix`].
+    pub fn add_matrix_in(&mut self, matrix: &MatrixValues<'_>, layout: Layout) -> Result<MatrixRecord, WriteError> {
         let MatrixValues { rows, columns, group, trits, exponents } = *matrix;
         let groups = group.count(columns);
         check_count("trits", trits.len(), rows.checked_mul(columns))?;
@@ -72,17 +81,24 @@ impl ModelWriter {
             columns: u32::try_from(columns).map_err(|_| WriteError::TooLarge)?,
             group: group.get() as u8,
             encoding: ExponentEncoding::Offset4.code(),
-            layout: 0,
+            layout: layout.code(),
             trits: self.align_weights()?,
             exponents: 0,
         };
         let mut canonical = Vec::with_capacity(exponents.len());
         // A matrix without rows or columns is the parser's to refuse; chunk sizes only must not be 0.
         for (row, exponents) in trits.chunks(columns.max(1)).zip(exponents.chunks(groups.max(1))) {
-            for group in row.chunks(group.get()) {
-                self.weights.extend(trits::pack_group(group));
-            }
             canonical.extend(row_exponents(row, exponents, group));
+        }
+        if layout == Layout::Groups {
+            self.write_records(matrix, &canonical);
+            record.encoding = ExponentEncoding::Offset8.code();
+            record.exponents = self.align_weights()?;
+            self.weights.extend(canonical.chunks(groups.max(1)).map(|row| base(row) as u8));
+            return Ok(record);
+        }
+        for group in trits.chunks(columns.max(1)).flat_map(|row| row.chunks(group.get())) {
+            self.weights.extend(trits::pack_group(group));
         }
         let windows = canonical.chunks(groups.max(1)).map(|row| {
             let (low, high) = row.iter().fold((i8::MAX, i8::MIN), |(low, high), e| (low.min(*e), high.max(*e)));
@@ -98,9 +114,23 @@ impl ModelWriter {
         Ok(record)
     }
 
+    /// Group after group, and in each row after row, the exponent's offset from the row's base and the trits.
+    fn write_records(&mut self, matrix: &MatrixValues<'_>, exponents: &[i8]) {
+        let groups = matrix.group.count(matrix.columns);
+        for group in 0..groups {
+            let rows = matrix.trits.chunks(matrix.columns.max(1)).zip(exponents.chunks(groups.max(1)));
+            for (trits, exponents) in rows {
+                // Both have such a group, and no offset exceeds a byte.
+                let exponent = exponents.get(group).copied().unwrap_or(0);
+                self.weights.push(exponent.wrapping_sub(base(exponents)) as u8);
+                let trits = trits.chunks(matrix.group.get()).nth(group).unwrap_or(&[]);
+                self.weights.extend(trits::pack_group(trits));
+            }
+        }
+    }
+
     /// Bases of all rows, then each row's offsets, two to a byte.
     fn write_offsets(&mut self, exponents: &[i8], groups: usize) {
-        let base = |row: &[i8]| row.iter().copied().min().unwrap_or(0);
         self.weights.extend(exponents.chunks(groups).map(|row| base(row) as u8));
         for row in exponents.chunks(groups) {
             let base = base(row);
@@ -184,6 +214,11 @@ impl ModelWriter {
         Model::parse(&file)?;
         Ok(file)
     }
+}
+
+/// A row's base: its smallest exponent.
+fn base(row: &[i8]) -> i8 {
+    row.iter().copied().min().unwrap_or(0)
 }
 
 fn check_count(what: &'static str, found: usize, expected: Option<usize>) -> Result<(), WriteError> {

@@ -58,8 +58,9 @@ fn outputs_of_other_lengths_than_the_rows_together() {
 fn a_table_is_checked_like_other_weights() {
     let cases = [
         (RawLinear { rows: 0, ..RawModel::SMALL }, MatrixFault::Empty),
-        (RawLinear { encoding: 2, ..RawModel::SMALL }, MatrixFault::Encoding(2)),
-        (RawLinear { layout: 1, ..RawModel::SMALL }, MatrixFault::Layout(1)),
+        (RawLinear { encoding: 3, ..RawModel::SMALL }, MatrixFault::Encoding(3)),
+        (RawLinear { layout: 2, ..RawModel::SMALL }, MatrixFault::Layout(2)),
+        (RawLinear { layout: 1, ..RawModel::SMALL }, MatrixFault::LayoutEncoding),
         (RawLinear { rows: 200, ..RawModel::SMALL }, MatrixFault::OutsideSection),
         (RawLinear { exponents: 15, ..RawModel::SMALL }, MatrixFault::OutsideSection),
     ];

@@ -43,6 +43,7 @@ fn accepted(file: &[u8]) {
 #[test]
 fn the_models_that_the_tests_start_from_are_valid() {
     accepted(&RawModel::small().file());
+    accepted(&RawModel::records().file());
     accepted(&RawModel::table().file());
     accepted(&RawModel::relus(1).file());
     accepted(&RawModel::relus(4).file());
@@ -52,26 +53,26 @@ fn the_models_that_the_tests_start_from_are_valid() {
 #[test]
 fn both_writers_make_the_same_file() {
     use trishift_format::write::{MatrixValues, ModelWriter, Region};
-    use trishift_format::{GroupSize, InputScale, Linear, Operator};
+    use trishift_format::{GroupSize, InputScale, Layout, Linear, Operator};
 
-    let raw = RawModel::small();
-    let mut writer = ModelWriter::new("raw");
-    let weights = writer
-        .add_matrix(&MatrixValues {
+    for (raw, layout) in [(RawModel::small(), Layout::Rows), (RawModel::records(), Layout::Groups)] {
+        let mut writer = ModelWriter::new("raw");
+        let values = MatrixValues {
             rows: 2,
             columns: 6,
             group: GroupSize::new(4).unwrap(),
             trits: &RawModel::SMALL_TRITS,
             exponents: &RawModel::SMALL_EXPONENTS,
-        })
-        .unwrap();
-    let bias = Some(writer.add_bias(&RawModel::SMALL_BIAS).unwrap());
-    writer.push(&Operator::Linear(Linear { input: 0, output: 1, relu: true, weights, bias })).unwrap();
-    writer.label("no").unwrap();
-    writer.label("yes").unwrap();
-    writer.property("key", "value").unwrap();
-    writer.input_scales(&[InputScale::IDENTITY]);
-    let tensors: Vec<_> = raw.tensors.iter().map(|tensor| tensor.tensor()).collect();
-    let file = writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).unwrap();
-    assert_eq!(file, raw.file());
+        };
+        let weights = writer.add_matrix_in(&values, layout).unwrap();
+        let bias = Some(writer.add_bias(&RawModel::SMALL_BIAS).unwrap());
+        writer.push(&Operator::Linear(Linear { input: 0, output: 1, relu: true, weights, bias })).unwrap();
+        writer.label("no").unwrap();
+        writer.label("yes").unwrap();
+        writer.property("key", "value").unwrap();
+        writer.input_scales(&[InputScale::IDENTITY]);
+        let tensors: Vec<_> = raw.tensors.iter().map(|tensor| tensor.tensor()).collect();
+        let file = writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).unwrap();
+        assert_eq!(file, raw.file());
+    }
 }

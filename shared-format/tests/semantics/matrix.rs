@@ -33,11 +33,71 @@ fn group_sizes_outside_the_list() {
 
 #[test]
 fn unknown_exponent_encodings_and_layouts() {
-    for code in [2, 3, 255] {
+    for code in [3, 4, 255] {
         let encoding = RawModel::small_with(RawLinear { encoding: code, ..RawModel::SMALL });
         assert_eq!(refusal(&encoding), fault(MatrixFault::Encoding(code)));
         let layout = RawModel::small_with(RawLinear { layout: code, ..RawModel::SMALL });
         assert_eq!(refusal(&layout), fault(MatrixFault::Layout(code)));
+    }
+    assert_eq!(
+        refusal(&RawModel::small_with(RawLinear { layout: 2, ..RawModel::SMALL })),
+        fault(MatrixFault::Layout(2))
+    );
+}
+
+#[test]
+fn records_go_with_their_own_encoding() {
+    for (encoding, layout) in [(0, 1), (1, 1), (2, 0)] {
+        let model = RawModel::small_with(RawLinear { encoding, layout, ..RawModel::SMALL });
+        assert_eq!(refusal(&model), fault(MatrixFault::LayoutEncoding));
+    }
+    accepted(&RawModel::records().file());
+}
+
+/// [`RawModel::records`] with one byte of its weight section changed: records at 0, bases at 8, biases at 12.
+fn with_record(offset: usize, byte: u8) -> RawModel {
+    let mut model = RawModel::records();
+    assert_ne!(model.weights[offset], byte);
+    model.weights[offset] = byte;
+    model
+}
+
+#[test]
+fn contents_of_records() {
+    // The offsets of row 0 are 0 and 5, those of row 1 are 0 and 0; row 1 begins with a group of zeros.
+    for (offset, byte, expected) in [
+        (1, 243, MatrixFault::TritByte { row: 0 }),
+        (7, 255, MatrixFault::TritByte { row: 1 }),
+        (1, 0, MatrixFault::TritPadding { row: 0, group: 0 }),
+        (7, 0, MatrixFault::TritPadding { row: 1, group: 1 }),
+        (0, 1, MatrixFault::ExponentOffsets { row: 0 }),
+        (4, 130, MatrixFault::ExponentOffsets { row: 0 }),
+        (8, 123, MatrixFault::ExponentOffsets { row: 0 }),
+        (2, 1, MatrixFault::EmptyGroup { row: 1, group: 0 }),
+        (4, 24, MatrixFault::Int32Bound { row: 0 }),
+        (4, 34, MatrixFault::Int32Bound { row: 0 }),
+    ] {
+        assert_eq!(refusal(&with_record(offset, byte)), fault(expected), "{byte} at {offset}");
+    }
+    // 128·(3 + 2^23) fits, and the bases may be anything.
+    accepted(&with_record(4, 23).file());
+    accepted(&with_record(9, 0x80).file());
+}
+
+#[test]
+fn records_outside_their_section() {
+    let bytes = RawModel::records().weights.len() as u32;
+    for offset in [bytes - 7, bytes, 1 << 20, u32::MAX] {
+        let model = RawModel {
+            operators: vec![RawLinear { trits: offset, ..RawModel::RECORDS }.record()],
+            ..RawModel::records()
+        };
+        assert_eq!(refusal(&model), fault(MatrixFault::OutsideSection), "{offset}");
+    }
+    for offset in [bytes - 1, bytes, u32::MAX] {
+        let linear = RawLinear { exponents: offset, ..RawModel::RECORDS };
+        let model = RawModel { operators: vec![linear.record()], ..RawModel::records() };
+        assert_eq!(refusal(&model), fault(MatrixFault::OutsideSection), "{offset}");
     }
 }
 

@@ -44,6 +44,7 @@ fn every_error() -> Vec<(ParseError, &'static [&'static str])> {
         (matrix(MatrixFault::GroupSize(UnknownGroupSize(5))), &["operator 3", "group size 5", "96"]),
         (matrix(MatrixFault::Encoding(9)), &["operator 3", "encoding 9"]),
         (matrix(MatrixFault::Layout(9)), &["operator 3", "layout 9"]),
+        (matrix(MatrixFault::LayoutEncoding), &["operator 3", "exponents", "layout"]),
         (matrix(MatrixFault::Empty), &["operator 3", "no rows"]),
         (matrix(MatrixFault::OutsideSection), &["operator 3", "outside"]),
         (matrix(MatrixFault::TritByte { row: 1 }), &["operator 3", "row 1", "242"]),

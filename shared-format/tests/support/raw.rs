@@ -240,6 +240,20 @@ impl RawModel {
         model
     }
 
+    /// The operator of [`RawModel::records`].
+    pub(crate) const RECORDS: RawLinear =
+        RawLinear { encoding: 2, layout: 1, exponents: 8, bias: Some(12), ..Self::SMALL };
+
+    /// [`RawModel::small`] in the other layout.
+    pub(crate) fn records() -> Self {
+        let small = Self::small_with(Self::RECORDS);
+        let trits = &small.weights[..4];
+        // Groups of row 0 and row 1, each behind its offset.
+        let records = [0, trits[0], 0, trits[2], 5, trits[1], 0, trits[3]];
+        let bases = [0xFE, 0xF9, 0, 0];
+        Self { weights: [&records[..], &bases, &small.weights[8..]].concat(), ..small }
+    }
+
     /// [`RawModel::small`] with another operator.
     pub(crate) fn small_with(linear: RawLinear) -> Self {
         Self { operators: vec![linear.record()], ..Self::small() }

@@ -6,8 +6,8 @@
 use trishift_format::bound::Accumulators;
 use trishift_format::checkpoint::{Checkpoint, StateType};
 use trishift_format::{
-    DataType, Embedding, Linear, MatrixRecord, Model, Operator, OperatorKind, Row, Tensor, TensorClass, TernaryMatrix,
-    trits,
+    DataType, Embedding, Layout, Linear, MatrixRecord, Model, Operator, OperatorKind, Row, Tensor, TensorClass,
+    TernaryMatrix, trits,
 };
 
 /// Every accessor of a model.
@@ -77,19 +77,46 @@ fn matrix<'a>(model: &Model<'a>, record: &MatrixRecord) -> TernaryMatrix<'a> {
     let matrix = model.matrix(record);
     assert_eq!((matrix.rows(), matrix.columns()), (record.rows as usize, record.columns as usize));
     assert_eq!(matrix.iter().len(), matrix.rows());
-    assert_eq!(matrix.trit_bytes().len(), matrix.rows() * matrix.group().row_bytes(matrix.columns()));
+    let trit_bytes = matrix.rows() * matrix.group().row_bytes(matrix.columns());
+    let groups = matrix.group().count(matrix.columns());
+    match matrix.layout() {
+        Layout::Rows => {
+            assert_eq!((matrix.trit_bytes().len(), matrix.blocks().count()), (trit_bytes, 0));
+        }
+        Layout::Groups => {
+            assert_eq!(matrix.trit_bytes().len(), trit_bytes + matrix.rows() * groups);
+            blocks(&matrix);
+        }
+    }
     assert!(matrix.bytes() <= model.weight_bytes());
     let mut smallest = i32::MAX;
     for (index, row) in matrix.iter().enumerate() {
         contents(&matrix, &row);
         let same = matrix.row(index).expect("every row can be asked for by its number");
-        assert_eq!((same.trits.as_ptr(), same.trits.len()), (row.trits.as_ptr(), row.trits.len()));
+        assert!(same.trit_groups().map(<[u8]>::as_ptr).eq(row.trit_groups().map(<[u8]>::as_ptr)));
         assert!(same.exponents.eq(row.exponents));
         smallest = smallest.min(row.exponents.smallest());
     }
     assert_eq!(matrix.smallest_exponent(), smallest);
+    assert!(matrix.smallest_exponents().eq(matrix.iter().map(|row| row.exponents.smallest())));
     assert!(matrix.row(matrix.rows()).is_none() && matrix.row(usize::MAX).is_none());
     matrix
+}
+
+/// The records of all groups are those that the rows name.
+fn blocks(matrix: &TernaryMatrix<'_>) {
+    let mut columns = 0;
+    for (group, block) in matrix.blocks().enumerate() {
+        let bytes = 1 + block.columns.div_ceil(trits::PER_BYTE);
+        assert_eq!(block.records.len(), matrix.rows() * bytes);
+        for (row, record) in matrix.iter().zip(block.records.chunks(bytes)) {
+            let found = row.groups().nth(group).expect("the row has this group");
+            assert_eq!((found.len, found.bytes.as_ptr()), (block.columns, record[1..].as_ptr()));
+            assert_eq!(found.exponent, row.exponents.smallest() + i32::from(record[0]));
+        }
+        columns += block.columns;
+    }
+    assert_eq!(columns, matrix.columns());
 }
 
 /// Every weight is a whole number of the output's units and fits int32.

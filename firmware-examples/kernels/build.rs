@@ -1,0 +1,117 @@
+//! Hands the linker the board's memory map, and the program its layers: random ones, the same in every build.
+//!
+//! `TRISHIFT_BOARD` names a folder of `boards/`, as for the digits firmware; `run-kernels` sets it.
+
+use board_build::variable;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+use trishift_format::write::{MatrixValues, ModelWriter, Region};
+use trishift_format::{DataType, GroupSize, InputScale, Layout, Linear, Operator, Tensor, TensorClass};
+
+fn main() {
+    if let Err(sentence) = configure() {
+        println!("cargo::error={sentence}");
+    }
+}
+
+fn configure() -> Result<(), String> {
+    println!("cargo::rerun-if-changed=build.rs");
+    let board = variable("TRISHIFT_BOARD", "a folder of firmware-examples/boards; run-kernels sets it");
+    let board = board.map_err(|error| error.to_string())?;
+    let memory = Path::new("../boards").join(board).join("memory.x");
+    board_build::link(&memory, &["link.x"]).map_err(|error| error.to_string())?;
+    let out = PathBuf::from(env::var("OUT_DIR").map_err(|_| "OUT_DIR is not set; cargo sets it")?);
+
+    let mut list = String::from("&[\n");
+    let mut random = Random(1);
+    for layer in layers() {
+        let file = layer.file(&mut random)?;
+        let name = format!("{}.tsm", layer.name());
+        fs::write(out.join(&name), file).map_err(|error| format!("cannot write {name}: {error}"))?;
+        let (measured, group) = (layer.measured, layer.group.get());
+        let bytes = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))");
+        let _ = writeln!(list, "Layer {{ measured: {measured}, group: {group}, file: {bytes} }},");
+    }
+    list.push(']');
+    fs::write(out.join("layers.rs"), list).map_err(|error| format!("cannot write layers.rs: {error}"))
+}
+
+/// A layer to make.
+struct Layer {
+    columns: usize,
+    rows: usize,
+    group: GroupSize,
+    layout: Layout,
+    output: DataType,
+    measured: bool,
+}
+
+/// Those whose instructions are counted; then every group size, with ragged last groups, few rows and many, an odd
+/// number of them, in both layouts, with both types of outputs.
+fn layers() -> Vec<Layer> {
+    let mut layers = Vec::new();
+    let mut push = |columns, rows, group, layout, output, measured| {
+        layers.push(Layer { columns, rows, group, layout, output, measured });
+    };
+    let sizes = GroupSize::ALL;
+    for (columns, rows) in [(784, 128), (784, 256), (128, 10)] {
+        for group in sizes.into_iter().filter(|group| matches!(group.get(), 32 | 40)) {
+            push(columns, rows, group, Layout::Groups, DataType::I8, true);
+        }
+    }
+    for group in sizes {
+        push(128, 10, group, Layout::Groups, DataType::I32, true);
+        push(128, 48, group, Layout::Groups, DataType::I32, true);
+    }
+    for group in sizes {
+        for (index, columns) in [1, group.get() + 3, 2 * group.get(), 103].into_iter().enumerate() {
+            for rows in [1, 10, 41] {
+                let layout = if (index + rows) % 3 == 0 { Layout::Rows } else { Layout::Groups };
+                let output = if index % 2 == 0 { DataType::I8 } else { DataType::I32 };
+                push(columns, rows, group, layout, output, false);
+            }
+        }
+    }
+    layers
+}
+
+impl Layer {
+    fn name(&self) -> String {
+        let Self { columns, rows, group, layout, output, .. } = self;
+        format!("{columns}x{rows}-{group}-{layout}-{output:?}")
+    }
+
+    fn file(&self, random: &mut Random) -> Result<Vec<u8>, String> {
+        let Self { columns, rows, group, layout, output, .. } = *self;
+        let trits: Vec<i8> = (0..rows * columns).map(|_| (random.next() % 3) as i8 - 1).collect();
+        let exponents: Vec<i8> = (0..rows * group.count(columns)).map(|_| (random.next() % 6) as i8 - 9).collect();
+        let bias: Vec<i32> = (0..rows).map(|_| random.next() as i32 % 8192 - 4096).collect();
+        let mut writer = ModelWriter::new("layer");
+        let values = MatrixValues { rows, columns, group, trits: &trits, exponents: &exponents };
+        let refused = |error| format!("{}: {error}", self.name());
+        let weights = writer.add_matrix_in(&values, layout).map_err(refused)?;
+        let bias = Some(writer.add_bias(&bias).map_err(refused)?);
+        let linear = Linear { input: 0, output: 1, relu: false, weights, bias };
+        writer.push(&Operator::Linear(linear)).map_err(refused)?;
+        writer.input_scales(&[InputScale::IDENTITY]);
+        let tensor = |class, data_type, exponent, len: usize| {
+            let shape = [1, 1, len as u32];
+            Tensor { data_type, class, exponent, shape, offset: 0, first: 0, last: 0 }
+        };
+        let exponent = if output == DataType::I8 { 0 } else { -9 };
+        let tensors =
+            [tensor(TensorClass::Input, DataType::I8, 0, columns), tensor(TensorClass::Output, output, exponent, rows)];
+        writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).map_err(refused)
+    }
+}
+
+/// A linear congruential generator: what it makes only has to be mixed.
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+}

@@ -173,6 +173,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
         let (target_slice, sources, scratch) = self.memory(&target, samples, input, output).ok_or(unreachable)?;
+        #[cfg(not(feature = "linear"))]
+        let _ = scratch;
         let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
         match (operator, target_slice) {
             #[cfg(feature = "linear")]

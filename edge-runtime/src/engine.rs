@@ -66,7 +66,11 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let scratch = crate::scratch::of_model(model, &trishift_kernels::SCRATCH);
         // The arena begins on a word's boundary, and scratch of whole words ends it.
         let (arena, scratch) = arena.split_at_mut_checked(needed - scratch).ok_or(EngineError::TooLarge)?;
-        let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| EngineError::ArenaAlignment)?;
+        // An empty slice may start anywhere, but not as one of words.
+        let scratch = match scratch {
+            [] => &mut [],
+            _ => bytemuck::try_cast_slice_mut(scratch).map_err(|_| EngineError::ArenaAlignment)?,
+        };
         Ok(Self { model: *model, arena, scratch, batch, kernels })
     }
 
@@ -169,6 +173,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
         let (target_slice, sources, scratch) = self.memory(&target, samples, input, output).ok_or(unreachable)?;
+        #[cfg(not(feature = "linear"))]
+        let _ = scratch;
         let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
         match (operator, target_slice) {
             #[cfg(feature = "linear")]

@@ -10,7 +10,9 @@ use crate::rule::Ternary;
 use thiserror::Error;
 use trishift_format::bound::{fits_int32, rounding, row_magnitude};
 use trishift_format::write::{MatrixValues, ModelWriter, Region, WriteError};
-use trishift_format::{DataType, Embedding, InputScale, Linear, Operator, RmsNorm, ShiftNorm, Tensor, TensorClass};
+use trishift_format::{
+    DataType, Embedding, InputScale, Layout, Linear, Operator, RmsNorm, ShiftNorm, Tensor, TensorClass,
+};
 
 /// What the file says about itself beyond the network.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Metadata<'a> {
     pub scales: &'a [InputScale],
     /// Further facts.
     pub properties: &'a [(&'a str, String)],
+    /// Order of the linear layers' weights.
+    pub layout: Layout,
 }
 
 /// What narrowing exponent windows cost.
@@ -82,7 +86,7 @@ pub fn export(network: &FrozenNetwork, metadata: &Metadata<'_>) -> Result<Export
     let mut tensors = vec![input];
     let mut source = 0;
     for layer in &layers {
-        source = push_layer(&mut writer, &mut tensors, layer, source)?;
+        source = push_layer(&mut writer, &mut tensors, layer, source, metadata.layout)?;
     }
     for label in metadata.labels {
         writer.label(label)?;
@@ -102,15 +106,19 @@ fn push_layer(
     tensors: &mut Vec<Tensor>,
     layer: &FrozenLayer,
     source: u16,
+    layout: Layout,
 ) -> Result<u16, ExportError> {
     let stage = &layer.stage;
-    let weights = writer.add_matrix(&MatrixValues {
+    let values = MatrixValues {
         rows: stage.rows,
         columns: stage.columns,
         group: stage.group,
         trits: &layer.trits,
         exponents: &layer.exponents,
-    })?;
+    };
+    // A table is read a row at a time.
+    let layout = if stage.kind == StageKind::Linear { layout } else { Layout::Rows };
+    let weights = writer.add_matrix_in(&values, layout)?;
     let bias = if layer.bias.is_empty() { None } else { Some(writer.add_bias(&layer.bias)?) };
     // Operators so far: each has written one tensor.
     let operator = (tensors.len() - 1) as u16;
@@ -251,6 +259,7 @@ mod tests {
             labels: &[],
             scales: &[InputScale::IDENTITY],
             properties: &[],
+            layout: Layout::Rows,
         }
     }
 

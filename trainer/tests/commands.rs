@@ -342,6 +342,21 @@ fn arrays_train_from_files_and_from_an_archive() {
 }
 
 #[test]
+fn either_order_of_the_weights_gives_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    output(path, "train --preset digits-mlp --epochs 2 --group 20 --out run --quiet");
+    output(path, "export run --out rows.tsm --layout rows");
+    output(path, "export run --out groups.tsm --layout groups");
+    let read = |name: &str| std::fs::read(path.join(name)).unwrap();
+    assert_eq!(read("rows.tsm"), read("run/model.tsm"));
+    assert_ne!(read("rows.tsm"), read("groups.tsm"));
+    let judged = |name: &str| json(path, &format!("eval {name} --data builtin:digits --json"));
+    let (rows, groups) = (judged("rows.tsm"), judged("groups.tsm"));
+    assert_eq!((&rows["correct"], &rows["loss"]), (&groups["correct"], &groups["loss"]));
+}
+
+#[test]
 fn a_run_without_test_samples_has_no_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -2,9 +2,10 @@
 
 use super::output::{self, say, thousands};
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
+use trishift_format::Layout;
 use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::network::Network;
 use trishift_trainer::run::{self, RunFolder};
@@ -24,9 +25,27 @@ pub(super) struct Arguments {
     /// Folder or file with the samples, where they are no longer where the run found them.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Order of the weights: rows for anything, groups for microcontrollers, whose kernels take it as it is.
+    #[arg(long, value_enum, default_value_t = Order::Rows)]
+    layout: Order,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Order {
+    Rows,
+    Groups,
+}
+
+impl From<Order> for Layout {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Rows => Self::Rows,
+            Order::Groups => Self::Groups,
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -45,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stages = network.stages.iter().enumerate();
     let mut layers: Vec<_> = stages.map(|(index, stage)| rule::create(&config, stage, index)).collect();
     reader.load(&mut layers)?;
-    let exported = run::export_state(&config, &data, &network, &layers)?;
+    let exported = run::export_state(&config, &data, &network, &layers, arguments.layout.into())?;
     file::write_atomically(&arguments.out, &exported.file).with_context(|| format!("cannot write {out}"))?;
     let step = reader.step()?;
     if arguments.json {

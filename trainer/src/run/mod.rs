@@ -19,6 +19,7 @@ use crate::export::ExportError;
 use crate::network::{Network, NetworkError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use trishift_format::Layout;
 
 /// Longest stretch of training between two looks at the clock.
 const STRETCH: Duration = Duration::from_millis(50);
@@ -283,7 +284,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// [`RunError`] where the network does not fit the format or a file cannot be written.
     pub fn finish(&mut self) -> Result<Outcome, RunError> {
-        let exported = export_state(self.config, self.data, &self.network, self.backend.layers())?;
+        let exported = export_state(self.config, self.data, &self.network, self.backend.layers(), Layout::Rows)?;
         let path = self.folder.model();
         crate::file::write_atomically(&path, &exported.file)
             .map_err(|source| FolderError::Write { path: path.clone(), source })?;

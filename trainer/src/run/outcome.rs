@@ -12,6 +12,7 @@ use crate::rule::LayerState;
 use crate::run::RunError;
 use std::path::PathBuf;
 use trishift::Model;
+use trishift_format::Layout;
 
 /// The result of a finished run.
 #[derive(Clone, Debug)]
@@ -70,6 +71,7 @@ pub fn export_state(
     data: &Prepared,
     network: &Network,
     layers: &[Box<dyn LayerState>],
+    layout: Layout,
 ) -> Result<Exported, ExportError> {
     let properties = [
         ("trained-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
@@ -89,6 +91,7 @@ pub fn export_state(
         labels: &data.classes,
         scales: &data.scales,
         properties: &properties,
+        layout,
     };
     export::export(&FrozenNetwork::new(network, layers), &metadata)
 }

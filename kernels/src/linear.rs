@@ -76,7 +76,7 @@ fn for_each_row<'a>(
     let mut biases = bias.map(|bias| bias.iter());
     for (index, row) in matrix.iter().enumerate() {
         let bias = biases.as_mut().and_then(Iterator::next).unwrap_or(0);
-        for (block, samples) in input.chunks(BLOCK * matrix.columns().max(1)).enumerate() {
+        for (block, samples) in input.chunks(BLOCK.saturating_mul(matrix.columns()).max(1)).enumerate() {
             f(&row, index, block, bias, samples);
         }
     }

@@ -96,7 +96,7 @@ impl<'a> Container<'a> {
         if found_kind != kind {
             return Err(ParseError::Kind { found: found_kind, expected: kind });
         }
-        if let Some(offset) = (11..12).chain(36..60).find(|offset| header[*offset] != 0) {
+        if let Some(offset) = (11..12).chain(36..60).find(|offset| header.get(*offset).is_some_and(|byte| *byte != 0)) {
             return Err(ParseError::Reserved { offset });
         }
         let expected = u64_at(header, 16);

@@ -3,7 +3,7 @@
 /// A group size the format knows: 4, 6, 8, 16, 32, 64 and 96, and the multiples of five 20, 40 and 80, whose trits
 /// fill their bytes completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupSize(u8);
+pub struct GroupSize(core::num::NonZeroU8);
 
 /// The number given is not a group size of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,10 +11,18 @@ pub struct GroupSize(u8);
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UnknownGroupSize(pub u32);
 
+/// A size that is not 0, which the compiler then knows: rows are cut into groups without a path that could panic.
+const fn size(size: u8) -> GroupSize {
+    GroupSize(match core::num::NonZeroU8::new(size) {
+        Some(size) => size,
+        None => core::num::NonZeroU8::MIN,
+    })
+}
+
 impl GroupSize {
     /// Every group size, ascending.
     pub const ALL: [Self; 10] =
-        [Self(4), Self(6), Self(8), Self(16), Self(20), Self(32), Self(40), Self(64), Self(80), Self(96)];
+        [size(4), size(6), size(8), size(16), size(20), size(32), size(40), size(64), size(80), size(96)];
 
     /// The largest group size.
     pub const MAX: usize = 96;
@@ -25,19 +33,19 @@ impl GroupSize {
     /// [`UnknownGroupSize`] where the format has no such group.
     pub const fn new(size: u32) -> Result<Self, UnknownGroupSize> {
         match size {
-            4 | 6 | 8 | 16 | 20 | 32 | 40 | 64 | 80 | 96 => Ok(Self(size as u8)),
+            4 | 6 | 8 | 16 | 20 | 32 | 40 | 64 | 80 | 96 => Ok(self::size(size as u8)),
             _ => Err(UnknownGroupSize(size)),
         }
     }
 
     /// Columns in a full group.
     pub const fn get(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize
     }
 
     /// Bytes that hold a full group's trits: ⌈G/5⌉.
     pub const fn bytes(self) -> usize {
-        self.get().div_ceil(crate::trits::PER_BYTE)
+        (self.get() + crate::trits::PER_BYTE - 1) / crate::trits::PER_BYTE
     }
 
     /// Groups in a row of `columns`: ⌈K/G⌉; the last one may be short.

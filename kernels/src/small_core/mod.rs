@@ -253,7 +253,8 @@ fn turn_and_add<S: Sums>(
             let (trits, pairs) = (rows.get(byte..byte + count), offsets.get(group >> 1));
             if let (Some((offset, codes)), Some(trits), Some(pair)) = (record.split_first_mut(), trits, pairs) {
                 *offset = if group & 1 == 0 { pair & 15 } else { pair >> 4 };
-                codes.copy_from_slice(trits);
+                // Of one length, which the compiler cannot see.
+                codes.iter_mut().zip(trits).for_each(|(code, trits)| *code = *trits);
             }
             rest = behind;
             rows = rows.get(row_bytes..).unwrap_or(&[]);

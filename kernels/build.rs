@@ -14,7 +14,7 @@ fn main() {
     }
 }
 
-/// Cores with the instructions of Armv7-M make one family: what the DSP extension adds does not pay here. Cores of
+/// Cores with the instructions of Armv7-M make one family: a look-up has no use for what the DSP extension adds. Cores of
 /// Armv8-M Baseline (Cortex-M23) have not got all of them and run what an Armv6-M does.
 fn family(target: &str) -> Option<&'static str> {
     match target.split('-').next()? {

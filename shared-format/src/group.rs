@@ -45,7 +45,7 @@ impl GroupSize {
 
     /// Bytes that hold a full group's trits: ⌈G/5⌉.
     pub const fn bytes(self) -> usize {
-        (self.get() + crate::trits::PER_BYTE - 1) / crate::trits::PER_BYTE
+        self.get().div_ceil(crate::trits::PER_BYTE)
     }
 
     /// Groups in a row of `columns`: ⌈K/G⌉; the last one may be short.

@@ -44,8 +44,9 @@ impl GroupSize {
     }
 
     /// Bytes that hold a full group's trits: ⌈G/5⌉.
+    #[allow(clippy::manual_div_ceil, reason = "of this the compiler sees that it is not 0, and leaves out a panic")]
     pub const fn bytes(self) -> usize {
-        self.get().div_ceil(crate::trits::PER_BYTE)
+        (self.get() + crate::trits::PER_BYTE - 1) / crate::trits::PER_BYTE
     }
 
     /// Groups in a row of `columns`: ⌈K/G⌉; the last one may be short.

@@ -41,7 +41,7 @@ const BLOCK: usize = 32;
 pub fn linear_i8(layer: &LinearI8<'_>, input: &[i8], output: &mut [i8]) {
     let LinearI8 { matrix, bias, scale, relu } = *layer;
     for_each_row(&matrix, bias, input, |row, index, block, bias, samples| {
-        let unit = row.exponents.smallest();
+        let unit = row.smallest_exponent();
         let accumulators = accumulate(row, unit, bias, samples, matrix.columns());
         let rows = output.chunks_exact_mut(matrix.rows().max(1)).skip(block * BLOCK);
         for (output, accumulator) in rows.zip(accumulators.iter().take(samples_in(samples, matrix.columns()))) {

@@ -5,7 +5,7 @@
 //! rounding constant of the requantisation comes on top. Where that stays within 2³¹ − 1, kernels need no checks.
 
 use crate::exponents::ExponentEncoding;
-use crate::matrix::{Bias, Row, TernaryMatrix};
+use crate::matrix::{Bias, Group, Row, TernaryMatrix};
 use crate::{MatrixFault, trits};
 
 /// The unit of a layer's accumulators.
@@ -77,7 +77,7 @@ pub(crate) fn check_table(matrix: &TernaryMatrix<'_>, unit: Option<i32>) -> Resu
             return Err(MatrixFault::BelowOutputUnit { row: index });
         }
         // Groups of zeros carry the smallest exponent, so the largest is a weight's unless the row is zeros.
-        let is_zero = || row.trit_groups().flatten().all(|byte| *byte == trits::ZERO_BYTE);
+        let is_zero = || row.groups().flat_map(|group| group.bytes).all(|byte| *byte == trits::ZERO_BYTE);
         if largest - unit > MAX_WEIGHT_SHIFT && !is_zero() {
             return Err(MatrixFault::Int32Bound { row: index });
         }
@@ -90,16 +90,34 @@ const MAX_WEIGHT_SHIFT: i32 = 30;
 
 /// What holds for every row, whatever uses it; gives the row's smallest and largest exponent.
 fn check_contents(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
-    let largest_byte = |bytes: &[u8]| bytes.iter().fold(0, |max: u8, byte| max.max(*byte));
-    if row.contiguous().map_or_else(|| row.trit_groups().map(largest_byte).max().unwrap_or(0), largest_byte)
-        > trits::MAX_BYTE
-    {
-        return Err(MatrixFault::TritByte { row: index });
+    let expected = row.smallest_exponent();
+    let (mut smallest, mut largest, mut empty) = (i32::MAX, i32::MIN, None);
+    for (group, Group { bytes, exponent, len }) in row.groups().enumerate() {
+        (smallest, largest) = (smallest.min(exponent), largest.max(exponent));
+        if bytes.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
+            return Err(MatrixFault::TritByte { row: index });
+        }
+        let padding = bytes.len() * trits::PER_BYTE - len;
+        if padding > 0 && bytes.last().is_some_and(|byte| !trits::padding_is_zero(*byte, trits::PER_BYTE - padding)) {
+            return Err(MatrixFault::TritPadding { row: index, group });
+        }
+        if exponent != expected && empty.is_none() && bytes.iter().all(|byte| *byte == trits::ZERO_BYTE) {
+            empty = Some(group);
+        }
     }
-    let (smallest, largest) = row.exponents.extremes();
-    check_offsets(index, row, smallest, largest)?;
-    check_groups(index, row, smallest)?;
-    Ok((smallest, largest))
+    // Offsets: one of them is 0, an unused nibble is 0, no exponent exceeds int8.
+    let unused = match row.encoding {
+        ExponentEncoding::Offset4 if row.groups % 2 == 1 => row.exponents.last().map_or(0, |pair| pair >> 4),
+        _ => 0,
+    };
+    if unused != 0 || smallest != expected || largest > i32::from(i8::MAX) {
+        return Err(MatrixFault::ExponentOffsets { row: index });
+    }
+    // A group of zeros carries the smallest exponent.
+    match empty {
+        None => Ok((smallest, largest)),
+        Some(group) => Err(MatrixFault::EmptyGroup { row: index, group }),
+    }
 }
 
 fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators) -> Result<(), MatrixFault> {
@@ -119,38 +137,6 @@ fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators)
     let nonzero = |bytes: &[u8]| bytes.iter().map(|byte| usize::from(trits::NONZERO[usize::from(*byte)])).sum();
     let exact = row_magnitude(row.groups().map(|group| (nonzero(group.bytes), group.exponent)), unit);
     if fits_int32(exact, bias, rounding) { Ok(()) } else { Err(MatrixFault::Int32Bound { row: index }) }
-}
-
-/// Padding trits are 0, and a group of zeros carries the row's smallest exponent.
-fn check_groups(index: usize, row: &Row<'_>, smallest: i32) -> Result<(), MatrixFault> {
-    let used = |len: usize| (len - 1) % trits::PER_BYTE + 1;
-    let (used_of_full, used_of_last) = (used(row.group.get()), used((row.columns - 1) % row.group.get() + 1));
-    let last = row.exponents.groups - 1;
-    for (group, (bytes, exponent)) in row.trit_groups().zip(row.exponents).enumerate() {
-        let used = if group == last { used_of_last } else { used_of_full };
-        if bytes.last().is_some_and(|byte| !trits::padding_is_zero(*byte, used)) {
-            return Err(MatrixFault::TritPadding { row: index, group });
-        }
-        if exponent != smallest && bytes.iter().all(|byte| *byte == trits::ZERO_BYTE) {
-            return Err(MatrixFault::EmptyGroup { row: index, group });
-        }
-    }
-    Ok(())
-}
-
-/// Offsets: one of them is 0, an unused nibble is 0, no exponent exceeds int8.
-fn check_offsets(index: usize, row: &Row<'_>, smallest: i32, largest: i32) -> Result<(), MatrixFault> {
-    let exponents = row.exponents;
-    let unused = match exponents.encoding {
-        ExponentEncoding::Int8 => return Ok(()),
-        ExponentEncoding::Offset4 if exponents.groups.is_multiple_of(2) => 0,
-        ExponentEncoding::Offset4 => exponents.bytes.last().map_or(0, |pair| pair >> 4),
-        ExponentEncoding::Offset8 => 0,
-    };
-    if unused != 0 || smallest != i32::from(exponents.base) || largest > i32::from(i8::MAX) {
-        return Err(MatrixFault::ExponentOffsets { row: index });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,5 @@
 //! Orders of a matrix's trit bytes: what is next to a group's bytes.
 
-use crate::group::GroupSize;
-use crate::trits::PER_BYTE;
-use core::ops::Range;
-
 /// The order of a matrix's trit bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -49,26 +45,5 @@ impl core::fmt::Display for Layout {
             Self::Rows => "rows",
             Self::Groups => "groups",
         })
-    }
-}
-
-/// Where the records of one row lie in [`Layout::Groups`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Records {
-    pub(crate) row: usize,
-    pub(crate) group: GroupSize,
-    pub(crate) columns: usize,
-    /// Bytes of a full group, all rows.
-    pub(crate) block: usize,
-}
-
-impl Records {
-    /// The place of the group's record; its first byte is the offset of the exponent.
-    pub(crate) const fn range(&self, group: usize) -> Range<usize> {
-        let left = self.columns - group * self.group.get();
-        let columns = if left < self.group.get() { left } else { self.group.get() };
-        let bytes = 1 + columns.div_ceil(PER_BYTE);
-        let start = group * self.block + self.row * bytes;
-        start..start + bytes
     }
 }

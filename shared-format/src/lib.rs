@@ -23,6 +23,7 @@ mod checksum;
 pub mod container;
 mod error;
 mod exponents;
+mod fields;
 mod group;
 mod layout;
 mod matrix;
@@ -38,7 +39,7 @@ pub mod write;
 
 pub use checkpoint::Checkpoint;
 pub use error::{MatrixFault, ParseError, PlanFault};
-pub use exponents::{ExponentEncoding, RowExponents};
+pub use exponents::ExponentEncoding;
 pub use group::{GroupSize, UnknownGroupSize};
 pub use layout::Layout;
 pub use matrix::{Bias, Block, Blocks, Group, MatrixRecord, Row, TernaryMatrix};

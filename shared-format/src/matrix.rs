@@ -1,13 +1,15 @@
 //! Ternary matrices as they lie in the weight section, and views of them, their rows and their groups.
 
-use crate::exponents::{ExponentEncoding, RowExponents};
+use crate::exponents::ExponentEncoding;
+use crate::fields::Fields;
 use crate::group::GroupSize;
-use crate::layout::{Layout, Records};
+use crate::layout::Layout;
+use crate::trits::PER_BYTE;
 use crate::{MatrixFault, trits};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Where a matrix's bytes lie: part of an operator's record. Offsets are relative to the weight section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MatrixRecord {
     /// Rows N (outputs; of a table, its entries).
     pub rows: u32,
@@ -45,6 +47,23 @@ pub struct TernaryMatrix<'a> {
 }
 
 impl MatrixRecord {
+    /// The record of an operator that has none.
+    pub(crate) const NONE: Self =
+        Self { rows: 0, columns: 0, group: 0, encoding: 0, layout: 0, trits: 0, exponents: 0 };
+
+    /// The next fields of a record, in the order in which they stand above.
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            rows: fields.number(),
+            columns: fields.number(),
+            group: fields.byte(),
+            encoding: fields.byte(),
+            layout: fields.byte(),
+            trits: fields.number(),
+            exponents: fields.number(),
+        }
+    }
+
     /// The matrix in the weight section `weights`. Lengths, offsets and tags are checked, contents are not.
     pub(crate) fn view<'a>(&self, weights: &'a [u8]) -> Result<TernaryMatrix<'a>, MatrixFault> {
         let group = GroupSize::new(u32::from(self.group)).map_err(MatrixFault::GroupSize)?;
@@ -165,7 +184,7 @@ impl<'a> TernaryMatrix<'a> {
         // Where rows have bases, those are the smallest: `Model::parse` refuses a row where they are not.
         let bases = self.bases.iter().map(|base| i32::from(*base as i8));
         let rows = if self.bases.is_empty() { self.rows } else { 0 };
-        bases.chain(self.iter().take(rows).map(|row| row.exponents.smallest()))
+        bases.chain(self.iter().take(rows).map(|row| row.smallest_exponent()))
     }
 
     /// The rows, from the first.
@@ -210,20 +229,23 @@ impl<'a> TernaryMatrix<'a> {
 
     /// A row that the matrix has: what lies before it ends inside the slices, so no product overflows.
     fn row_of(&self, row: usize) -> Row<'a> {
-        let Self { group, columns, encoding, layout, bases, block, .. } = *self;
-        let base = bases.get(row).map_or(0, |base| *base as i8);
         let part = |bytes: &'a [u8], of_row: usize| bytes.get(row * of_row..).and_then(|b| b.get(..of_row));
-        let (trits, bytes) = match layout {
-            Layout::Rows => (part(self.trits, self.row_bytes).unwrap_or(&[]), self.exponents),
-            Layout::Groups => (self.trits, self.trits),
+        let (trits, exponents) = match self.layout {
+            Layout::Rows => (part(self.trits, self.row_bytes), part(self.exponents, self.exponent_bytes_of_row)),
+            Layout::Groups => (Some(self.trits), None),
         };
-        let bytes = match layout {
-            Layout::Rows => part(bytes, self.exponent_bytes_of_row).unwrap_or(&[]),
-            Layout::Groups => bytes,
-        };
-        let records = Records { row, group, columns, block };
-        let exponents = RowExponents { encoding, base, bytes, records, groups: self.groups, next: 0 };
-        Row { trits, exponents, layout, group, columns }
+        Row {
+            trits: trits.unwrap_or(&[]),
+            exponents: exponents.unwrap_or(&[]),
+            base: self.bases.get(row).map_or(0, |base| *base as i8),
+            encoding: self.encoding,
+            layout: self.layout,
+            group: self.group,
+            columns: self.columns,
+            groups: self.groups,
+            index: row,
+            block: self.block,
+        }
     }
 }
 
@@ -267,11 +289,19 @@ impl<'a> Iterator for Blocks<'a> {
 pub struct Row<'a> {
     /// The row's own in [`Layout::Rows`], all the matrix's records in [`Layout::Groups`].
     trits: &'a [u8],
-    /// The row's exponents, one for each group.
-    pub exponents: RowExponents<'a>,
+    /// The row's own, without its base and what stands in records.
+    pub(crate) exponents: &'a [u8],
+    /// 0 where exponents are stored one by one.
+    pub(crate) base: i8,
+    pub(crate) encoding: ExponentEncoding,
     layout: Layout,
     pub(crate) group: GroupSize,
     pub(crate) columns: usize,
+    pub(crate) groups: usize,
+    /// Position in the matrix.
+    index: usize,
+    /// Bytes of a full group's records, all rows.
+    block: usize,
 }
 
 /// One group of a row.
@@ -287,32 +317,45 @@ pub struct Group<'a> {
 
 impl<'a> Row<'a> {
     /// The row's groups, from column 0.
-    pub fn groups(&self) -> impl Iterator<Item = Group<'a>> + use<'a> {
-        let (group, columns) = (self.group.get(), self.columns);
-        self.trit_groups().zip(self.exponents).enumerate().map(move |(index, (bytes, exponent))| Group {
-            bytes,
-            exponent,
-            len: group.min(columns - index * group),
-        })
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = Group<'a>> + use<'a> {
+        let row = *self;
+        (0..self.groups).map(move |group| row.group(group))
     }
 
-    /// The trit bytes of the row's groups.
-    pub fn trit_groups(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (trits, records) = (self.trits, self.exponents.records);
-        let (in_row, groups) = match self.layout {
-            Layout::Rows => (trits, 0),
-            Layout::Groups => (&[][..], self.exponents.groups),
-        };
-        let in_records = (0..groups).filter_map(move |group| trits.get(records.range(group))?.get(1..));
-        in_row.chunks(self.group.bytes()).chain(in_records)
+    /// The row's exponents, one for each group.
+    pub fn exponents(&self) -> impl ExactSizeIterator<Item = i32> + use<'a> {
+        self.groups().map(|group| group.exponent)
     }
 
-    /// All trit bytes of the row, where they lie together.
-    pub(crate) const fn contiguous(&self) -> Option<&'a [u8]> {
-        match self.layout {
-            Layout::Rows => Some(self.trits),
-            Layout::Groups => None,
+    /// The row's smallest exponent; 0 for a row without groups.
+    pub fn smallest_exponent(&self) -> i32 {
+        match self.encoding {
+            // The base is the smallest: `Model::parse` refuses a row where it is not.
+            ExponentEncoding::Offset4 | ExponentEncoding::Offset8 => i32::from(self.base),
+            ExponentEncoding::Int8 => self.exponents.iter().map(|e| i32::from(*e as i8)).min().unwrap_or(0),
         }
+    }
+
+    /// A group that the row has. One function, where code is dear, for all who walk a row.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn group(&self, group: usize) -> Group<'a> {
+        let len = self.group.get().min(self.columns - group * self.group.get());
+        let bytes = len.div_ceil(PER_BYTE);
+        // Offsets and trits of one group stand together, or apart.
+        let (offset, start) = match self.layout {
+            Layout::Rows => (0, group * self.group.bytes()),
+            Layout::Groups => {
+                let record = group * self.block + self.index * (1 + bytes);
+                (self.trits.get(record).copied().unwrap_or(0), record + 1)
+            }
+        };
+        let of_row = |index: usize| self.exponents.get(index).copied().unwrap_or(0);
+        let exponent = match self.encoding {
+            ExponentEncoding::Int8 => i32::from(of_row(group) as i8),
+            ExponentEncoding::Offset4 => i32::from(self.base) + i32::from(of_row(group / 2) >> (4 * (group % 2)) & 15),
+            ExponentEncoding::Offset8 => i32::from(self.base) + i32::from(offset),
+        };
+        Group { bytes: self.trits.get(start..start + bytes).unwrap_or(&[]), exponent, len }
     }
 
     /// Writes the row's trits to `out`, which holds as many as the matrix has columns.

@@ -2,15 +2,16 @@
 
 use crate::bound::Accumulators;
 use crate::container::{Container, KIND_MODEL, SECTION_GRAPH, SECTION_WEIGHTS};
+use crate::fields::Fields;
 use crate::matrix::{self, Bias, MatrixRecord, TernaryMatrix};
 use crate::operator::{Linear, Operator};
 use crate::scaling::InputScale;
 use crate::tensor::{DataType, Tensor};
 use crate::{ParseError, operands, plan};
-use serde::{Deserialize, Serialize};
 
 /// The graph section: one postcard record. Lists are byte strings of records, so that they can be read in place.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize))]
 pub(crate) struct GraphRecord<'a> {
     pub(crate) name: &'a str,
     pub(crate) input: u16,
@@ -25,6 +26,24 @@ pub(crate) struct GraphRecord<'a> {
     pub(crate) labels: &'a [u8],
     /// Pairs of postcard strings.
     pub(crate) properties: &'a [u8],
+}
+
+impl<'a> GraphRecord<'a> {
+    /// The record that `section` holds, and nothing else.
+    fn read(section: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::new(section);
+        let graph = Self {
+            name: fields.text(),
+            input: fields.short(),
+            output: fields.short(),
+            tensors: fields.bytes(),
+            operators: fields.bytes(),
+            scales: fields.bytes(),
+            labels: fields.bytes(),
+            properties: fields.bytes(),
+        };
+        fields.end().then_some(graph)
+    }
 }
 
 /// A model file, checked.
@@ -57,10 +76,7 @@ impl<'a> Model<'a> {
         let graph = container.section(SECTION_GRAPH)?;
         let weights = container.section(SECTION_WEIGHTS)?;
         let malformed = ParseError::Malformed { what: "graph" };
-        let (graph, rest) = postcard::take_from_bytes::<GraphRecord<'a>>(graph).map_err(|_| malformed)?;
-        if !rest.is_empty() {
-            return Err(malformed);
-        }
+        let graph = GraphRecord::read(graph).ok_or(malformed)?;
         let model = Self { graph, weights, arena_bytes: container.arena_bytes, file_bytes: file.len() };
         model.check_tensors()?;
         operands::check(&model)?;
@@ -155,6 +171,7 @@ impl<'a> Model<'a> {
     }
 
     /// Tensor number `index`; an empty one where there is none, which no operator of a parsed model asks for.
+    #[inline(never)]
     pub fn tensor(&self, index: u16) -> Tensor {
         const NONE: Tensor = Tensor {
             data_type: DataType::I8,
@@ -226,7 +243,9 @@ impl<'a> Model<'a> {
 fn count_strings(mut bytes: &[u8]) -> Option<usize> {
     let mut count = 0;
     while !bytes.is_empty() {
-        (_, bytes) = postcard::take_from_bytes::<&str>(bytes).ok()?;
+        let mut fields = Fields::new(bytes);
+        fields.text();
+        bytes = fields.rest()?;
         count += 1;
     }
     Some(count)
@@ -250,7 +269,9 @@ impl<'a> Operators<'a> {
             return None;
         }
         let (index, offset) = (self.index, self.total - self.records.len());
-        let Ok((record, rest)) = postcard::take_from_bytes::<&[u8]>(self.records) else {
+        let mut fields = Fields::new(self.records);
+        let record = fields.bytes();
+        let Some(rest) = fields.rest() else {
             self.records = &[];
             return Some(Err(ParseError::MalformedOperator { index, offset }));
         };
@@ -279,8 +300,12 @@ impl<'a> Iterator for Labels<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let (label, rest) = postcard::take_from_bytes(self.bytes).ok()?;
-        self.bytes = rest;
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let mut fields = Fields::new(self.bytes);
+        let label = fields.text();
+        self.bytes = fields.rest()?;
         Some(label)
     }
 }

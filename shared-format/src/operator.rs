@@ -4,11 +4,12 @@
 //! that it does not know. Codes are never reused.
 
 use crate::ParseError;
+use crate::fields::Fields;
 use crate::matrix::MatrixRecord;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// y = x·Wᵀ + b with ternary weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Linear {
     /// Input tensor, int8, as many elements as the matrix has columns.
     pub input: u16,
@@ -23,7 +24,7 @@ pub struct Linear {
 }
 
 /// Shift norm: scales a sample by the power of two that brings its mean magnitude just under 27 steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ShiftNorm {
     /// Input tensor, int32.
     pub input: u16,
@@ -34,7 +35,7 @@ pub struct ShiftNorm {
 }
 
 /// int32 to int8 by a rounding shift between the tensors' exponents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Requantize {
     /// Input tensor, int32.
     pub input: u16,
@@ -45,7 +46,7 @@ pub struct Requantize {
 }
 
 /// y = max(x, 0), int8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Relu {
     /// Input tensor, int8.
     pub input: u16,
@@ -54,7 +55,7 @@ pub struct Relu {
 }
 
 /// y = sat8(a + b), the finer operand aligned to the output's exponent by a rounding shift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Add {
     /// First operand, int8.
     pub left: u16,
@@ -67,7 +68,7 @@ pub struct Add {
 }
 
 /// Index of the largest element, the first one where several are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ArgMax {
     /// Input tensor, int8 or int32.
     pub input: u16,
@@ -76,7 +77,7 @@ pub struct ArgMax {
 }
 
 /// RMS norm: divides a sample by the root of its mean square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RmsNorm {
     /// Input tensor, int32.
     pub input: u16,
@@ -87,7 +88,7 @@ pub struct RmsNorm {
 }
 
 /// Rows of a ternary table, one for each element of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Embedding {
     /// Input tensor: row numbers, int8 (q means row q + 128) or int32.
     pub input: u16,
@@ -99,7 +100,7 @@ pub struct Embedding {
 }
 
 /// Softmax: a sample's elements become shares of 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Softmax {
     /// Input tensor, int8 or int32.
     pub input: u16,
@@ -168,6 +169,22 @@ impl OperatorKind {
         Self::Embedding,
         Self::Softmax,
     ];
+
+    /// The kind of this code.
+    const fn from_code(code: u16) -> Option<Self> {
+        Some(match code {
+            1 => Self::Linear,
+            2 => Self::ShiftNorm,
+            3 => Self::Requantize,
+            4 => Self::Relu,
+            5 => Self::Add,
+            6 => Self::ArgMax,
+            7 => Self::RmsNorm,
+            8 => Self::Embedding,
+            9 => Self::Softmax,
+            _ => return None,
+        })
+    }
 
     /// The name that reports and errors use.
     pub const fn name(self) -> &'static str {
@@ -255,25 +272,39 @@ impl Operator {
     }
 
     /// The operator in one record (code, then fields); `index` and `offset` are only for the error.
+    ///
+    /// All kinds have their fields in one order, and each leaves some out.
     pub(crate) fn decode(record: &[u8], index: usize, offset: usize) -> Result<Self, ParseError> {
-        let malformed = ParseError::MalformedOperator { index, offset };
-        let (code, fields) = postcard::take_from_bytes::<u16>(record).map_err(|_| malformed)?;
-        let decoded = match OperatorKind::ALL.into_iter().find(|kind| *kind as u16 == code) {
-            None => return Err(ParseError::UnknownOperator { index, code }),
-            Some(OperatorKind::Linear) => take(fields).map(|(op, rest)| (Self::Linear(op), rest)),
-            Some(OperatorKind::ShiftNorm) => take(fields).map(|(op, rest)| (Self::ShiftNorm(op), rest)),
-            Some(OperatorKind::Requantize) => take(fields).map(|(op, rest)| (Self::Requantize(op), rest)),
-            Some(OperatorKind::Relu) => take(fields).map(|(op, rest)| (Self::Relu(op), rest)),
-            Some(OperatorKind::Add) => take(fields).map(|(op, rest)| (Self::Add(op), rest)),
-            Some(OperatorKind::ArgMax) => take(fields).map(|(op, rest)| (Self::ArgMax(op), rest)),
-            Some(OperatorKind::RmsNorm) => take(fields).map(|(op, rest)| (Self::RmsNorm(op), rest)),
-            Some(OperatorKind::Embedding) => take(fields).map(|(op, rest)| (Self::Embedding(op), rest)),
-            Some(OperatorKind::Softmax) => take(fields).map(|(op, rest)| (Self::Softmax(op), rest)),
+        use OperatorKind::{Add, ArgMax, Embedding, Linear, Relu, Requantize, RmsNorm, ShiftNorm, Softmax};
+        let mut fields = Fields::new(record);
+        let code = fields.short();
+        let known = OperatorKind::from_code(code);
+        let kind = match known {
+            Some(kind) => kind,
+            None if fields.rest().is_some() => return Err(ParseError::UnknownOperator { index, code }),
+            None => return Err(ParseError::MalformedOperator { index, offset }),
         };
-        match decoded {
-            Some((operator, [])) => Ok(operator),
-            _ => Err(malformed),
+        let input = fields.short();
+        let right = if kind == Add { fields.short() } else { input };
+        let output = fields.short();
+        let relu = matches!(kind, Linear | ShiftNorm | Requantize | Add | RmsNorm) && fields.flag();
+        let weights =
+            if matches!(kind, Linear | Embedding) { MatrixRecord::read(&mut fields) } else { MatrixRecord::NONE };
+        let bias = (kind == Linear && fields.flag()).then(|| fields.number());
+        if !fields.end() {
+            return Err(ParseError::MalformedOperator { index, offset });
         }
+        Ok(match kind {
+            Linear => Self::Linear(self::Linear { input, output, relu, weights, bias }),
+            ShiftNorm => Self::ShiftNorm(self::ShiftNorm { input, output, relu }),
+            Requantize => Self::Requantize(self::Requantize { input, output, relu }),
+            Relu => Self::Relu(self::Relu { input, output }),
+            Add => Self::Add(self::Add { left: input, right, output, relu }),
+            ArgMax => Self::ArgMax(self::ArgMax { input, output }),
+            RmsNorm => Self::RmsNorm(self::RmsNorm { input, output, relu }),
+            Embedding => Self::Embedding(self::Embedding { input, output, weights }),
+            Softmax => Self::Softmax(self::Softmax { input, output }),
+        })
     }
 
     /// The record's bytes (code, then fields).
@@ -294,6 +325,63 @@ impl Operator {
     }
 }
 
-fn take<'a, T: Deserialize<'a>>(fields: &'a [u8]) -> Option<(T, &'a [u8])> {
-    postcard::take_from_bytes(fields).ok()
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matrix() -> impl Strategy<Value = MatrixRecord> {
+        any::<(u32, u32, u8, u8, u8, u32, u32)>().prop_map(
+            |(rows, columns, group, encoding, layout, trits, exponents)| MatrixRecord {
+                rows,
+                columns,
+                group,
+                encoding,
+                layout,
+                trits,
+                exponents,
+            },
+        )
+    }
+
+    /// Any operator, every kind as often.
+    fn operator() -> impl Strategy<Value = Operator> {
+        let kinds = proptest::sample::select(&OperatorKind::ALL[..]);
+        (kinds, any::<([u16; 3], bool)>(), matrix(), any::<Option<u32>>()).prop_map(|(kind, fields, weights, bias)| {
+            let ([input, right, output], relu) = fields;
+            match kind {
+                OperatorKind::Linear => Operator::Linear(Linear { input, output, relu, weights, bias }),
+                OperatorKind::ShiftNorm => Operator::ShiftNorm(ShiftNorm { input, output, relu }),
+                OperatorKind::Requantize => Operator::Requantize(Requantize { input, output, relu }),
+                OperatorKind::Relu => Operator::Relu(Relu { input, output }),
+                OperatorKind::Add => Operator::Add(Add { left: input, right, output, relu }),
+                OperatorKind::ArgMax => Operator::ArgMax(ArgMax { input, output }),
+                OperatorKind::RmsNorm => Operator::RmsNorm(RmsNorm { input, output, relu }),
+                OperatorKind::Embedding => Operator::Embedding(Embedding { input, output, weights }),
+                OperatorKind::Softmax => Operator::Softmax(Softmax { input, output }),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn records_round_trip(operator in operator()) {
+            let record = operator.encode().unwrap();
+            prop_assert_eq!(Operator::decode(&record, 0, 0).ok(), Some(operator));
+            let malformed = Some(ParseError::MalformedOperator { index: 3, offset: 7 });
+            for length in 0..record.len() {
+                prop_assert_eq!(Operator::decode(&record[..length], 3, 7).err(), malformed);
+            }
+            let longer = [&record[..], &[0]].concat();
+            prop_assert_eq!(Operator::decode(&longer, 3, 7).err(), malformed);
+        }
+    }
+
+    #[test]
+    fn codes_name_their_kinds() {
+        for code in 0..=u16::MAX {
+            let named = OperatorKind::ALL.into_iter().find(|kind| *kind as u16 == code);
+            assert_eq!(OperatorKind::from_code(code), named);
+        }
+    }
 }

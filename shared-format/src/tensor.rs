@@ -67,6 +67,7 @@ impl Tensor {
     pub const MAX_COUNT: usize = 1024;
 
     /// Elements of one sample, `None` where the product exceeds u32.
+    #[inline(never)]
     pub const fn checked_len(&self) -> Option<u32> {
         match self.shape[0].checked_mul(self.shape[1]) {
             Some(area) => area.checked_mul(self.shape[2]),
@@ -117,31 +118,31 @@ impl Tensor {
     }
 
     /// The record in `bytes`; `None` for an element type or class this version does not know.
+    ///
+    /// Never inlined: the parser asks for tensors in twenty places.
+    #[inline(never)]
     pub(crate) fn from_bytes(bytes: &[u8; Self::RECORD_BYTES]) -> Option<Self> {
-        let [data_type, class, e0, e1, h0, h1, h2, h3, w0, w1, w2, w3, c0, c1, c2, c3, o0, o1, o2, o3, f0, f1, l0, l1] =
-            *bytes;
+        let (words, _) = bytes.as_chunks::<4>();
+        let word = |index: usize| words.get(index).map_or(0, |word| u32::from_le_bytes(*word));
+        let (tags, lifetime) = (word(0), word(5));
         Some(Self {
-            data_type: match data_type {
+            data_type: match tags as u8 {
                 0 => DataType::I8,
                 1 => DataType::I32,
                 _ => return None,
             },
-            class: match class {
+            class: match (tags >> 8) as u8 {
                 0 => TensorClass::Input,
                 1 => TensorClass::Output,
                 2 => TensorClass::Arena,
                 3 => TensorClass::Persistent,
                 _ => return None,
             },
-            exponent: i16::from_le_bytes([e0, e1]),
-            shape: [
-                u32::from_le_bytes([h0, h1, h2, h3]),
-                u32::from_le_bytes([w0, w1, w2, w3]),
-                u32::from_le_bytes([c0, c1, c2, c3]),
-            ],
-            offset: u32::from_le_bytes([o0, o1, o2, o3]),
-            first: u16::from_le_bytes([f0, f1]),
-            last: u16::from_le_bytes([l0, l1]),
+            exponent: (tags >> 16) as i16,
+            shape: [word(1), word(2), word(3)],
+            offset: word(4),
+            first: lifetime as u16,
+            last: (lifetime >> 16) as u16,
         })
     }
 }

@@ -61,7 +61,7 @@ fn read(model: &Model<'_>) -> usize {
         for row in (0..matrix.rows()).filter_map(|row| matrix.row(row)).chain(matrix.iter()) {
             row.unpack(&mut unpacked[..matrix.columns()]);
             read += row.groups().map(|group| usize::from(trits::NONZERO[usize::from(group.bytes[0])])).sum::<usize>();
-            read += row.exponents.map(|exponent| exponent.unsigned_abs() as usize).sum::<usize>();
+            read += row.exponents().map(|exponent| exponent.unsigned_abs() as usize).sum::<usize>();
         }
         if let Operator::Linear(op) = operator {
             read += model.bias(&op).map_or(0, |bias| bias.iter().len());

@@ -74,7 +74,7 @@ fn check_matrix(model: &Model<'_>, index: usize, weights: &Weights, encoding: Ex
     assert_eq!((matrix.rows(), matrix.group().get()), (weights.trits.len(), weights.group as usize));
     assert_eq!(matrix.encoding(), encoding);
     for ((row, text), exponents) in matrix.iter().zip(weights.trits).zip(weights.exponents) {
-        assert_eq!(row.exponents.collect::<Vec<_>>(), exponents.iter().map(|e| i32::from(*e)).collect::<Vec<_>>());
+        assert_eq!(row.exponents().collect::<Vec<_>>(), exponents.iter().map(|e| i32::from(*e)).collect::<Vec<_>>());
         let groups = row.groups().map(|group| {
             let mut values = vec![0; group.len];
             trits::unpack(group.bytes, &mut values);

@@ -175,7 +175,7 @@ impl Case {
         for ((row, trits), exponents) in matrix.iter().zip(self.trits.chunks(self.columns)).zip(&canonical) {
             row.unpack(&mut unpacked);
             prop_assert_eq!(&unpacked[..], trits);
-            prop_assert_eq!(&row.exponents.collect::<Vec<_>>(), exponents);
+            prop_assert_eq!(&row.exponents().collect::<Vec<_>>(), exponents);
         }
         let window = |row: &Vec<i32>| row.iter().max().zip(row.iter().min()).map_or(0, |(high, low)| high - low);
         let narrow = canonical.iter().all(|row| window(row) <= 15);

@@ -93,12 +93,12 @@ fn matrix<'a>(model: &Model<'a>, record: &MatrixRecord) -> TernaryMatrix<'a> {
     for (index, row) in matrix.iter().enumerate() {
         contents(&matrix, &row);
         let same = matrix.row(index).expect("every row can be asked for by its number");
-        assert!(same.trit_groups().map(<[u8]>::as_ptr).eq(row.trit_groups().map(<[u8]>::as_ptr)));
-        assert!(same.exponents.eq(row.exponents));
-        smallest = smallest.min(row.exponents.smallest());
+        assert!(same.groups().map(|group| group.bytes.as_ptr()).eq(row.groups().map(|group| group.bytes.as_ptr())));
+        assert!(same.exponents().eq(row.exponents()));
+        smallest = smallest.min(row.smallest_exponent());
     }
     assert_eq!(matrix.smallest_exponent(), smallest);
-    assert!(matrix.smallest_exponents().eq(matrix.iter().map(|row| row.exponents.smallest())));
+    assert!(matrix.smallest_exponents().eq(matrix.iter().map(|row| row.smallest_exponent())));
     assert!(matrix.row(matrix.rows()).is_none() && matrix.row(usize::MAX).is_none());
     matrix
 }
@@ -112,7 +112,7 @@ fn blocks(matrix: &TernaryMatrix<'_>) {
         for (row, record) in matrix.iter().zip(block.records.chunks(bytes)) {
             let found = row.groups().nth(group).expect("the row has this group");
             assert_eq!((found.len, found.bytes.as_ptr()), (block.columns, record[1..].as_ptr()));
-            assert_eq!(found.exponent, row.exponents.smallest() + i32::from(record[0]));
+            assert_eq!(found.exponent, row.smallest_exponent() + i32::from(record[0]));
         }
         columns += block.columns;
     }
@@ -161,10 +161,10 @@ fn contents(matrix: &TernaryMatrix<'_>, row: &Row<'_>) {
     let mut all = vec![7; matrix.columns()];
     row.unpack(&mut all);
     assert!(all.iter().all(|trit| (-1..=1).contains(trit)));
-    assert_eq!(row.exponents.len(), matrix.group().count(matrix.columns()));
-    let smallest = row.exponents.min().expect("a row has at least one group");
-    assert_eq!(smallest, row.exponents.smallest());
-    assert!(row.exponents.max().expect("a row has at least one group") - smallest <= matrix.encoding().window() as i32);
+    assert_eq!(row.exponents().len(), matrix.group().count(matrix.columns()));
+    let smallest = row.exponents().min().expect("a row has at least one group");
+    assert_eq!(smallest, row.smallest_exponent());
+    assert!(row.exponents().max().expect("a row has at least one group") - smallest <= matrix.encoding().window() as i32);
     let mut column = 0;
     for group in row.groups() {
         let mut unpacked = vec![7; group.bytes.len() * trits::PER_BYTE];
@@ -183,8 +183,8 @@ pub(crate) fn required(row: &Row<'_>, bias: i32, accumulators: Accumulators) -> 
     let (unit, rounding) = match accumulators {
         Accumulators::Layer { exponent } => (exponent, 0),
         Accumulators::PerRow { scale } => {
-            let shift = scale - row.exponents.smallest();
-            (row.exponents.smallest(), if (1..=31).contains(&shift) { 1i128 << (shift - 1) } else { 0 })
+            let shift = scale - row.smallest_exponent();
+            (row.smallest_exponent(), if (1..=31).contains(&shift) { 1i128 << (shift - 1) } else { 0 })
         }
     };
     let terms = row.groups().map(|group| {

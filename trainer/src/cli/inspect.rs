@@ -74,7 +74,7 @@ fn matrix(model: &Model<'_>, record: &MatrixRecord) -> serde_json::Map<String, V
     for view in matrix.iter() {
         view.unpack(&mut row);
         zeros += row.iter().filter(|trit| **trit == 0).count();
-        let (smallest, largest) = view.exponents.fold((i32::MAX, i32::MIN), |(a, b), e| (a.min(e), b.max(e)));
+        let (smallest, largest) = view.exponents().fold((i32::MAX, i32::MIN), |(a, b), e| (a.min(e), b.max(e)));
         (low, high, window) = (low.min(smallest), high.max(largest), window.max(largest - smallest));
     }
     let weights = matrix.rows() * matrix.columns();

@@ -100,7 +100,8 @@ fn accumulate(row: &Row<'_>, unit: i32, bias: i32, samples: &[i8], columns: usiz
         let shift = (group.exponent - unit).clamp(0, 31);
         for (accumulator, sample) in accumulators.iter_mut().zip(samples.chunks_exact(columns.max(1))) {
             let inputs = sample.get(start..start + group.len).unwrap_or(&[]);
-            *accumulator += signed_sum(trits, inputs) << shift;
+            // A parsed model never wraps; of one that was not, nothing is expected but that it ends.
+            *accumulator = accumulator.wrapping_add(signed_sum(trits, inputs) << shift);
         }
         start += group.len;
     }

@@ -33,8 +33,10 @@ pub(crate) fn judge(counter: &mut Counter) -> Result<usize, Fault> {
     let file = black_box(MODEL);
     let arena = ARENA.take();
     let (parse_stack, parsed) = stack_of(|| Model::parse(file));
-    let model = parsed.map_err(Refusal::from)?;
+    parsed.map_err(Refusal::from)?;
     let (parse_instructions, _) = counter.count(|| Model::parse(black_box(file)).is_ok())?;
+    let (open_instructions, _) = counter.count(|| Model::checked_before(black_box(file)).is_ok())?;
+    let model = Model::checked_before(file).map_err(Refusal::from)?;
     let mut engine = Engine::new(&model, arena.bytes(), 1).map_err(Refusal::from)?;
 
     let samples = bytemuck::cast_slice::<u8, i8>(SAMPLES).chunks_exact(model.input().len().max(1));
@@ -75,6 +77,7 @@ pub(crate) fn judge(counter: &mut Counter) -> Result<usize, Fault> {
         ("model_bytes", MODEL.len() as u64),
         ("arena_bytes", ARENA_BYTES as u64),
         ("parse_instructions", parse_instructions.into()),
+        ("checked_before_instructions", open_instructions.into()),
         ("parse_stack_bytes", parse_stack.into()),
         ("run_stack_bytes", run_stack.into()),
     ];

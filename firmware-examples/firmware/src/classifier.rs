@@ -10,12 +10,12 @@ pub struct Classifier<'model, 'arena, const OUTPUTS: usize> {
 }
 
 impl<'model, 'arena, const OUTPUTS: usize> Classifier<'model, 'arena, OUTPUTS> {
-    /// Checks the model once; what is wrong with it is found here.
+    /// Looks for damage since the build, when `board-build` checked the whole file.
     ///
     /// # Errors
     /// [`Refusal`] where the model is damaged, or the arena or the build is not made for it.
     pub fn new(file: &'model [u8], arena: &'arena mut [u8]) -> Result<Self, Refusal> {
-        let model = Model::parse(file)?;
+        let model = Model::checked_before(file)?;
         Ok(Self { engine: Engine::new(&model, arena, 1)? })
     }
 

@@ -10,6 +10,10 @@ mod blink;
 mod classifier;
 mod demonstration;
 mod refusal;
+#[cfg(test)]
+#[path = "../../../shared-format/tests/support/seal.rs"]
+#[allow(dead_code, reason = "lengths stay as they are here")]
+mod seal;
 
 pub use active_low::ActiveLow;
 pub use blink::blink;

@@ -82,7 +82,9 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut Vec<u8>)) -> Option<Refusal> {
         let mut file = std::fs::read("../models/digits.tsm").unwrap();
         change(&mut file);
-        Model::parse(&file).err().map(Refusal::from)
+        let found = Model::checked_before(&file).err();
+        assert_eq!(found, Model::parse(&file).err());
+        found.map(Refusal::from)
     }
 
     #[test]
@@ -94,6 +96,16 @@ mod tests {
         assert_eq!(refusal(|file| file[8] ^= 1), Some(Refusal::Version));
         assert_eq!(refusal(|file| file[20] ^= 1), Some(Refusal::Header));
         assert_eq!(refusal(|file| file[2000] ^= 1), Some(Refusal::Body));
+    }
+
+    #[test]
+    fn a_file_that_was_written_wrongly_has_its_code() {
+        let mut file = std::fs::read("../models/digits.tsm").unwrap();
+        // The second section, whose offset stands here, begins with trits.
+        let trits = usize::from(u16::from_le_bytes([file[96], file[97]]));
+        file[trits] = 255;
+        crate::seal::seal(&mut file);
+        assert_eq!(Model::parse(&file).err().map(Refusal::from), Some(Refusal::Content));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Builds the two files of the present version in `tests/golden`, always the same bytes.
 //!
-//! The model holds every operator, both exponent encodings, four group sizes, groups and a row of zeros, a persistent
+//! The model holds every operator, both layouts, all three exponent encodings, four group sizes, groups and a row of zeros, a persistent
 //! tensor, one input scale per feature, labels and properties; the checkpoint holds every element type. Trits are
 //! written as text, a space between groups, so that the golden test can compare them with what it reads.
 
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
-    Add, ArgMax, DataType, Embedding, GroupSize, InputScale, Linear, MatrixRecord, Operator, Relu, Requantize, RmsNorm,
-    ShiftNorm, Softmax, Tensor, TensorClass,
+    Add, ArgMax, DataType, Embedding, GroupSize, InputScale, Layout, Linear, MatrixRecord, Operator, Relu, Requantize,
+    RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass,
 };
 
 /// A matrix as text: one string a row, a space between groups; and its exponents, one for each group.
@@ -35,7 +35,7 @@ pub(crate) const STEM: Weights = Weights {
     exponents: &[&[-3, 0], &[1, -2], &[0, 0], &[-6, 5], &[0, 0], &[2, 3], &[-1, -2], &[-4, 11], &[-5, -5], &[1, 0]],
 };
 
-/// 10 → 10, groups of 4, the last one of each row short.
+/// 10 → 10, groups of 4, the last one of each row short; group after group, but in version 0.1.
 pub(crate) const MIX: Weights = Weights {
     group: 4,
     trits: &[
@@ -108,16 +108,17 @@ impl Weights {
         self.trits.iter().flat_map(|row| row.chars().filter_map(trit)).collect()
     }
 
-    fn add_to(&self, writer: &mut ModelWriter) -> Result<MatrixRecord, WriteError> {
+    fn add_to(&self, writer: &mut ModelWriter, layout: Layout) -> Result<MatrixRecord, WriteError> {
         let trits = self.values();
         let rows = self.trits.len();
-        writer.add_matrix(&MatrixValues {
+        let matrix = MatrixValues {
             rows,
             columns: trits.len() / rows,
             group: GroupSize::new(self.group).expect("a group size of the format"),
             trits: &trits,
             exponents: &self.exponents.concat(),
-        })
+        };
+        writer.add_matrix_in(&matrix, layout)
     }
 }
 
@@ -156,14 +157,14 @@ pub(crate) fn tensors() -> [Tensor; 13] {
 /// The bytes of `tests/golden/model-0.2.tsm`.
 pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     let mut writer = ModelWriter::new("golden");
-    let stem = STEM.add_to(&mut writer)?;
+    let stem = STEM.add_to(&mut writer, Layout::Rows)?;
     let stem_bias = Some(writer.add_bias(&STEM_BIAS)?);
-    let mix = MIX.add_to(&mut writer)?;
-    let wide = WIDE.add_to(&mut writer)?;
+    let mix = MIX.add_to(&mut writer, Layout::Groups)?;
+    let wide = WIDE.add_to(&mut writer, Layout::Rows)?;
     let wide_bias = Some(writer.add_bias(&WIDE_BIAS)?);
-    let head = HEAD.add_to(&mut writer)?;
+    let head = HEAD.add_to(&mut writer, Layout::Rows)?;
     let head_bias = Some(writer.add_bias(&HEAD_BIAS)?);
-    let table = TABLE.add_to(&mut writer)?;
+    let table = TABLE.add_to(&mut writer, Layout::Rows)?;
     for operator in [
         Operator::Linear(Linear { input: 0, output: 1, relu: true, weights: stem, bias: stem_bias }),
         Operator::Linear(Linear { input: 1, output: 2, relu: false, weights: mix, bias: None }),

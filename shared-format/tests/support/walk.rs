@@ -164,7 +164,9 @@ fn contents(matrix: &TernaryMatrix<'_>, row: &Row<'_>) {
     assert_eq!(row.exponents().len(), matrix.group().count(matrix.columns()));
     let smallest = row.exponents().min().expect("a row has at least one group");
     assert_eq!(smallest, row.smallest_exponent());
-    assert!(row.exponents().max().expect("a row has at least one group") - smallest <= matrix.encoding().window() as i32);
+    assert!(
+        row.exponents().max().expect("a row has at least one group") - smallest <= matrix.encoding().window() as i32
+    );
     let mut column = 0;
     for group in row.groups() {
         let mut unpacked = vec![7; group.bytes.len() * trits::PER_BYTE];

@@ -90,6 +90,15 @@ const MAX_WEIGHT_SHIFT: i32 = 30;
 
 /// What holds for every row, whatever uses it; gives the row's smallest and largest exponent.
 fn check_contents(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
+    #[cfg(feature = "std")]
+    if let Some(found) = crate::screen::row(row) {
+        return Ok(found);
+    }
+    check_groups(index, row)
+}
+
+/// The same, group by group.
+pub(crate) fn check_groups(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
     let expected = row.smallest_exponent();
     let (mut smallest, mut largest, mut empty) = (i32::MAX, i32::MIN, None);
     for (group, Group { bytes, exponent, len }) in row.groups().enumerate() {

@@ -32,6 +32,8 @@ mod operands;
 mod operator;
 mod plan;
 mod scaling;
+#[cfg(feature = "std")]
+mod screen;
 mod tensor;
 pub mod trits;
 #[cfg(feature = "alloc")]

@@ -288,13 +288,13 @@ impl<'a> Iterator for Blocks<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// The row's own in [`Layout::Rows`], all the matrix's records in [`Layout::Groups`].
-    trits: &'a [u8],
+    pub(crate) trits: &'a [u8],
     /// The row's own, without its base and what stands in records.
     pub(crate) exponents: &'a [u8],
     /// 0 where exponents are stored one by one.
     pub(crate) base: i8,
     pub(crate) encoding: ExponentEncoding,
-    layout: Layout,
+    pub(crate) layout: Layout,
     pub(crate) group: GroupSize,
     pub(crate) columns: usize,
     pub(crate) groups: usize,
@@ -338,7 +338,7 @@ impl<'a> Row<'a> {
 
     /// A group that the row has. One function, where code is dear, for all who walk a row.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    fn group(&self, group: usize) -> Group<'a> {
+    pub(crate) fn group(&self, group: usize) -> Group<'a> {
         let len = self.group.get().min(self.columns - group * self.group.get());
         let bytes = len.div_ceil(PER_BYTE);
         // Offsets and trits of one group stand together, or apart.

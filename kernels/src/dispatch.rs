@@ -50,6 +50,10 @@ pub struct Kernels {
     /// The name of the kernel that runs a linear layer with this matrix.
     #[cfg(feature = "linear")]
     pub linear_name: fn(&trishift_format::TernaryMatrix<'_>) -> &'static str,
+    /// Linear layers on matrices that are packed when they are loaded, where the instruction set has any; the functions
+    /// above read the file's own order.
+    #[cfg(all(feature = "alloc", feature = "linear"))]
+    pub packed: Option<crate::simd::linear::PackedKernels>,
     /// Scratch of the linear layers: their third argument.
     pub scratch: Scratch,
     /// See [`crate::shift_norm::shift_norm`].
@@ -111,7 +115,7 @@ const fn for_small_cores<F: crate::small_core::Family>() -> Kernels {
 /// The definitions.
 pub static SCALAR: Kernels = DEFINITIONS;
 
-const DEFINITIONS: Kernels = Kernels {
+pub(crate) const DEFINITIONS: Kernels = Kernels {
     name: "scalar",
     #[cfg(feature = "linear")]
     linear_i8: |layer, input, _, output| crate::linear::linear_i8(layer, input, output),
@@ -119,6 +123,8 @@ const DEFINITIONS: Kernels = Kernels {
     linear_i32: |layer, input, _, output| crate::linear::linear_i32(layer, input, output),
     #[cfg(feature = "linear")]
     linear_name: |_| "scalar",
+    #[cfg(all(feature = "alloc", feature = "linear"))]
+    packed: None,
     scratch: Scratch::NONE,
     #[cfg(feature = "shift-norm")]
     shift_norm: crate::shift_norm::shift_norm,
@@ -157,11 +163,14 @@ pub const SCRATCH: Scratch = {
 };
 
 /// The tables that this machine can run, best first; the last one is [`SCALAR`].
+///
+/// With the feature `std` the processor is asked what it has; without, only what the build is for counts.
 pub fn available() -> impl Iterator<Item = &'static Kernels> {
     #[cfg(all(small_core, feature = "linear"))]
-    return [&CORE, &SCALAR].into_iter();
+    let tables = [Some(&CORE)];
     #[cfg(not(all(small_core, feature = "linear")))]
-    core::iter::once(&SCALAR)
+    let tables = crate::simd::tables();
+    tables.into_iter().flatten().chain([&SCALAR])
 }
 
 /// The best table that this machine can run.

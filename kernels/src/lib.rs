@@ -10,6 +10,11 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
 #[cfg(feature = "add")]
 pub mod add;
 #[cfg(feature = "argmax")]
@@ -26,6 +31,8 @@ pub mod requantize;
 pub mod rms_norm;
 #[cfg(feature = "shift-norm")]
 pub mod shift_norm;
+#[cfg(not(all(small_core, feature = "linear")))]
+pub mod simd;
 #[cfg(feature = "linear")]
 mod small_core;
 #[cfg(feature = "softmax")]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{DataType, GroupSize, Layout, Linear, Model, Operator, Tensor, TensorClass};
 use trishift_kernels::linear::{LinearI8, LinearI32};
+use trishift_kernels::simd::linear::{PORTABLE_PACKED, PackedI8, PackedI32, PackedKernels, Workspace};
 
 /// One layer and a batch for it.
 #[derive(Clone, Debug)]
@@ -121,24 +122,58 @@ fn check(case: &Case) -> bool {
         let layer = LinearI32 { matrix: wide.matrix(&op.weights), bias: wide.bias(&op), exponent: layer_unit };
         let mut logits = vec![77i32; case.batch() * case.rows];
         (kernels.linear_i32)(&layer, &case.input, &mut scratch, &mut logits);
-        for sample in 0..case.batch() {
-            for row in 0..case.rows {
-                let at = sample * case.rows + row;
-                assert_eq!(i128::from(logits[at]), case.naive(sample, row, layer_unit), "{} {at}", kernels.name);
-                let unit = case.smallest(row);
-                let shift = i32::from(case.scale) - unit;
-                let accumulator = case.naive(sample, row, unit);
-                let shifted = match shift {
-                    32.. => 0,
-                    1.. => (accumulator + (1 << (shift - 1))) >> shift,
-                    _ => accumulator << -shift,
-                };
-                let expected = shifted.clamp(if case.relu { 0 } else { -128 }, 127) as i8;
-                assert_eq!(output[at], expected, "{} {at}", kernels.name);
-            }
-        }
+        compare(case, layer_unit, &logits, &output, kernels.name);
+    }
+    let of_tables = trishift_kernels::available().filter_map(|kernels| Some((kernels.name, kernels.packed.as_ref()?)));
+    for (name, packed) in of_tables.chain(PORTABLE_PACKED.iter().map(|packed| ("portable", packed))) {
+        check_packed(case, &narrow, &wide, layer_unit, packed, name);
     }
     true
+}
+
+/// The same on packed weights.
+fn check_packed(
+    case: &Case,
+    narrow: &Model<'_>,
+    wide: &Model<'_>,
+    layer_unit: i32,
+    kernels: &PackedKernels,
+    name: &str,
+) {
+    let mut workspace = Workspace::new();
+    let op = linear(narrow);
+    let matrix = (kernels.pack)(&narrow.matrix(&op.weights));
+    assert_eq!((matrix.rows(), matrix.columns(), matrix.group()), (case.rows, case.columns, case.group));
+    let bias = narrow.bias(&op);
+    let layer = PackedI8 { matrix: &matrix, bias, scale: i32::from(case.scale), relu: case.relu };
+    let mut output = vec![77i8; case.batch() * case.rows];
+    (kernels.linear_i8)(&layer, &case.input, &mut workspace, &mut output);
+    let op = linear(wide);
+    let matrix = (kernels.pack)(&wide.matrix(&op.weights));
+    let layer = PackedI32 { matrix: &matrix, bias: wide.bias(&op), exponent: layer_unit };
+    let mut logits = vec![77i32; case.batch() * case.rows];
+    (kernels.linear_i32)(&layer, &case.input, &mut workspace, &mut logits);
+    compare(case, layer_unit, &logits, &output, name);
+}
+
+/// Holds outputs of both kinds against the naive definition.
+fn compare(case: &Case, layer_unit: i32, logits: &[i32], output: &[i8], name: &str) {
+    for sample in 0..case.batch() {
+        for row in 0..case.rows {
+            let at = sample * case.rows + row;
+            assert_eq!(i128::from(logits[at]), case.naive(sample, row, layer_unit), "{name} {at}");
+            let unit = case.smallest(row);
+            let shift = i32::from(case.scale) - unit;
+            let accumulator = case.naive(sample, row, unit);
+            let shifted = match shift {
+                32.. => 0,
+                1.. => (accumulator + (1 << (shift - 1))) >> shift,
+                _ => accumulator << -shift,
+            };
+            let expected = shifted.clamp(if case.relu { 0 } else { -128 }, 127) as i8;
+            assert_eq!(output[at], expected, "{name} {at}");
+        }
+    }
 }
 
 fn cases() -> impl Strategy<Value = Case> {

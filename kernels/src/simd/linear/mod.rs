@@ -1,0 +1,192 @@
+//! Linear layers for processors with vector units: a matrix is packed once, when it is loaded, into the order that an
+//! instruction set reads fastest, two bits a trit and a byte for each group's exponent.
+//!
+//! [`PackedKernels`] is what a [`Kernels`](crate::Kernels) table has for this. Results equal those of
+//! [`crate::linear`], bit for bit. `packed.rs` says what lies where, `transcode.rs` how it gets there from a file,
+//! `driver.rs` how a product goes over blocks, pieces and tiles; the other files are instruction sets, one each, with the
+//! few loops that time is spent in.
+
+mod aligned;
+mod driver;
+mod finish;
+mod input;
+mod packed;
+mod portable;
+mod transcode;
+mod workspace;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86_avx512_vnni;
+
+pub use packed::PackedMatrix;
+pub use workspace::Workspace;
+
+use alloc::vec;
+use alloc::vec::Vec;
+use driver::{Leaf, multiply};
+use finish::RowFinish;
+use packed::{Format, RowConstants, Shape, Window};
+use portable::Portable;
+use transcode::Transcoder;
+use trishift_format::{Bias, TernaryMatrix};
+
+/// A linear layer with int8 outputs and packed weights; else as [`crate::linear::LinearI8`].
+#[derive(Clone, Copy, Debug)]
+pub struct PackedI8<'a> {
+    /// Weights [rows, columns].
+    pub matrix: &'a PackedMatrix,
+    /// One int32 per row, in the row's accumulator unit.
+    pub bias: Option<Bias<'a>>,
+    /// s_out − s_in; a row's requantising shift is this minus its smallest exponent.
+    pub scale: i32,
+    /// Lower clamp at 0.
+    pub relu: bool,
+}
+
+/// A linear layer with int32 outputs and packed weights; else as [`crate::linear::LinearI32`].
+#[derive(Clone, Copy, Debug)]
+pub struct PackedI32<'a> {
+    /// Weights [rows, columns].
+    pub matrix: &'a PackedMatrix,
+    /// One int32 per row, in the layer's unit.
+    pub bias: Option<Bias<'a>>,
+    /// The unit 2^exponent of every output, relative to the input's.
+    pub exponent: i32,
+}
+
+/// Linear layers of an instruction set, on packed weights.
+///
+/// Inputs are [batch, columns], outputs [batch, rows], for any batch. A matrix that another instruction set's `pack` made
+/// gives the same results, slowly.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PackedKernels {
+    /// Packs a matrix of a parsed model.
+    pub pack: fn(&TernaryMatrix<'_>) -> PackedMatrix,
+    /// int8 outputs, as [`crate::linear::linear_i8`].
+    pub linear_i8: fn(&PackedI8<'_>, &[i8], &mut Workspace, &mut [i8]),
+    /// int32 outputs, as [`crate::linear::linear_i32`].
+    pub linear_i32: fn(&PackedI32<'_>, &[i8], &mut Workspace, &mut [i32]),
+}
+
+/// Packed kernels in plain Rust, in the order of AVX-512's and of AVX2's: for tests on any machine.
+pub static PORTABLE_PACKED: [PackedKernels; 2] = [
+    PackedKernels {
+        pack: |matrix| pack(matrix, Portable::<16, true>),
+        linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<16, true>),
+        linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<16, true>),
+    },
+    PackedKernels {
+        pack: |matrix| pack(matrix, Portable::<8, false>),
+        linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<8, false>),
+        linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<8, false>),
+    },
+];
+
+/// Packs a matrix for a leaf.
+fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> PackedMatrix {
+    let format = F::FORMAT;
+    let shape = Shape::new(matrix.rows(), matrix.columns(), matrix.group(), format.lanes);
+    let mut words = aligned::Aligned::default();
+    let all = words.at_least(shape.blocks * shape.block_vectors() * L);
+    let mut constants = vec![RowConstants::default(); shape.blocks * shape.block_rows];
+    let mut windows = vec![Window { largest: 0, plain: true }; shape.blocks];
+    let mut transcoder = Transcoder::new(matrix, shape, format);
+    // Inputs of 1 make a block's product the sum of its rows' weights.
+    let ones = vec![0x0101_0101; shape.quads];
+    let mut starts = vec![0; shape.groups * F::STARTS];
+    leaf.prepare(&shape, &ones, 1, &mut starts);
+    let blocks = all.as_chunks_mut::<L>().0.chunks_exact_mut(shape.block_vectors().max(1));
+    let parts = blocks.zip(constants.chunks_exact_mut(shape.block_rows)).zip(&mut windows);
+    for (index, ((vectors, constants), window)) in parts.enumerate() {
+        *window = leaf.transcode(&mut transcoder, index, vectors, constants);
+        let block = packed::Block { vectors, group_quads: shape.group_quads, plain: window.plain || !format.rotated };
+        let mut sums = [[[0; L]; 4]];
+        for (sum, constants) in sums.as_flattened_mut().as_flattened_mut().iter_mut().zip(constants.iter()) {
+            *sum = constants.offset;
+        }
+        leaf.rows(&block, &ones, &starts, &mut sums);
+        for (sum, constants) in sums.as_flattened().as_flattened().iter().zip(constants) {
+            constants.panel_offset = sum.wrapping_mul(128).wrapping_neg();
+        }
+    }
+    PackedMatrix { format, shape, words, windows, constants }
+}
+
+/// int8 outputs by a leaf.
+fn linear_i8<const L: usize, F: Leaf<L>>(
+    layer: &PackedI8<'_>,
+    input: &[i8],
+    workspace: &mut Workspace,
+    output: &mut [i8],
+    leaf: F,
+) {
+    if layer.matrix.format != F::FORMAT {
+        return portable_i8(layer, input, workspace, output);
+    }
+    let finish = finish_of(layer.matrix, layer.bias, workspace, |unit| layer.scale - unit);
+    let rows = layer.matrix.rows();
+    multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
+        let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
+        leaf.finish_i8(sums, finish.get(row..).unwrap_or(&[]), layer.relu, output);
+    });
+    workspace.finish = finish;
+}
+
+/// int32 outputs by a leaf.
+fn linear_i32<const L: usize, F: Leaf<L>>(
+    layer: &PackedI32<'_>,
+    input: &[i8],
+    workspace: &mut Workspace,
+    output: &mut [i32],
+    leaf: F,
+) {
+    if layer.matrix.format != F::FORMAT {
+        return portable_i32(layer, input, workspace, output);
+    }
+    // In 0..=31 by the int32 bound, but for rows of zeros.
+    let shift = |unit: i32| (unit - layer.exponent).clamp(0, 31);
+    let finish = finish_of(layer.matrix, layer.bias, workspace, shift);
+    let rows = layer.matrix.rows();
+    multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
+        let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
+        leaf.finish_i32(sums, finish.get(row..).unwrap_or(&[]), output);
+    });
+    workspace.finish = finish;
+}
+
+/// int8 outputs in plain Rust, whatever the order of the matrix.
+fn portable_i8(layer: &PackedI8<'_>, input: &[i8], workspace: &mut Workspace, output: &mut [i8]) {
+    match layer.matrix.format {
+        Format { lanes: 16, .. } => linear_i8(layer, input, workspace, output, Portable::<16, true>),
+        Format { lanes: 8, .. } => linear_i8(layer, input, workspace, output, Portable::<8, false>),
+        _ => linear_i8(layer, input, workspace, output, Portable::<4, false>),
+    }
+}
+
+/// int32 outputs in plain Rust, whatever the order of the matrix.
+fn portable_i32(layer: &PackedI32<'_>, input: &[i8], workspace: &mut Workspace, output: &mut [i32]) {
+    match layer.matrix.format {
+        Format { lanes: 16, .. } => linear_i32(layer, input, workspace, output, Portable::<16, true>),
+        Format { lanes: 8, .. } => linear_i32(layer, input, workspace, output, Portable::<8, false>),
+        _ => linear_i32(layer, input, workspace, output, Portable::<4, false>),
+    }
+}
+
+/// Bias and shift of each row, in the workspace's memory.
+fn finish_of(
+    matrix: &PackedMatrix,
+    bias: Option<Bias<'_>>,
+    workspace: &mut Workspace,
+    shift: impl Fn(i32) -> i32,
+) -> Vec<RowFinish> {
+    let mut finish = core::mem::take(&mut workspace.finish);
+    finish.clear();
+    let constants = matrix.constants.iter().take(matrix.rows());
+    match bias {
+        None => finish.extend(constants.map(|row| RowFinish { bias: 0, shift: shift(row.unit) })),
+        Some(bias) => {
+            finish.extend(constants.zip(bias.iter()).map(|(row, bias)| RowFinish { bias, shift: shift(row.unit) }))
+        }
+    }
+    finish
+}

@@ -1,0 +1,49 @@
+//! Processors with vector units.
+//!
+//! [`linear`] holds linear layers on packed matrices. The tables of this module are handed out by
+//! [`available`](crate::available), which asks the processor first: that is what makes calling their functions sound.
+
+#[cfg(all(feature = "alloc", feature = "linear"))]
+pub mod linear;
+
+use crate::Kernels;
+
+/// The tables of vector instruction sets that this processor can run, best first.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn tables() -> [Option<&'static Kernels>; 1] {
+    [avx512_vnni()]
+}
+
+/// None for this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const fn tables() -> [Option<&'static Kernels>; 0] {
+    []
+}
+
+/// True where the processor has the features: asked at run time with `std`, else known from the build's target.
+#[cfg(target_arch = "x86_64")]
+macro_rules! has {
+    ($($feature:tt),+) => {{
+        #[cfg(feature = "std")]
+        {
+            $(std::arch::is_x86_feature_detected!($feature))&&+
+        }
+        #[cfg(not(feature = "std"))]
+        {
+            cfg!(all($(target_feature = $feature),+))
+        }
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "the table is handed out only where the processor has what its functions need")]
+fn avx512_vnni() -> Option<&'static Kernels> {
+    static TABLE: Kernels = Kernels {
+        name: "avx512-vnni",
+        // SAFETY: the table is handed out below alone, where the processor has these instructions.
+        #[cfg(all(feature = "alloc", feature = "linear"))]
+        packed: Some(unsafe { linear::x86_avx512_vnni::packed_kernels() }),
+        ..crate::dispatch::DEFINITIONS
+    };
+    has!("avx512f", "avx512bw", "avx512vnni", "bmi2").then_some(&TABLE)
+}

@@ -8,7 +8,7 @@ use super::packed::{Format, RowConstants, Shape, Window};
 use alloc::vec;
 use alloc::vec::Vec;
 use trishift_format::trits::{MAX_BYTE, PER_BYTE, ZERO_BYTE};
-use trishift_format::{ExponentEncoding, Layout, TernaryMatrix};
+use trishift_format::{ExponentEncoding, Group, Layout, TernaryMatrix};
 
 /// Largest distance of exponents: by the int32 bound those of groups with a non-zero trit stay below it.
 const LARGEST: u8 = 31;
@@ -100,7 +100,7 @@ impl<'a> Transcoder<'a> {
             gathered.fill(ZERO_BYTE);
             for (row, out) in rows.iter().zip(gathered.chunks_exact_mut((*row_bytes).max(1))) {
                 let mut out = out.iter_mut();
-                for bytes in matrix.row(*row).iter().flat_map(|row| row.trit_groups()) {
+                for Group { bytes, .. } in matrix.row(*row).iter().flat_map(|row| row.groups()) {
                     bytes.iter().zip(out.by_ref()).for_each(|(byte, out)| *out = *byte);
                 }
             }
@@ -225,7 +225,7 @@ fn distances(matrix: &TernaryMatrix<'_>, row: usize, out: &mut [u8]) -> i32 {
             base
         }
         ExponentEncoding::Offset8 => {
-            for (out, exponent) in out.iter_mut().zip(matrix.row(row).into_iter().flat_map(|row| row.exponents)) {
+            for (out, exponent) in out.iter_mut().zip(matrix.row(row).into_iter().flat_map(|row| row.exponents())) {
                 *out = (exponent - base).clamp(0, i32::from(LARGEST)) as u8;
             }
             base

@@ -1,6 +1,6 @@
 //! Batches over threads (feature `std`): the samples are dealt out, each thread has an engine and an arena of its own.
 
-use crate::{Engine, EngineError, HeapArena, Model, OutputSlice, RunError};
+use crate::{Engine, EngineError, HeapArena, Model, OutputSlice, PackedModel, RunError};
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::thread;
@@ -57,6 +57,7 @@ pub fn run_threads<'o>(
     if output.len() != needed {
         return Err(RunError::OutputLength { found: output.len(), needed }.into());
     }
+    let packed = PackedModel::with_kernels(model, kernels);
     let share = samples.div_ceil(threads.get());
     let inputs = input.chunks(share * sample);
     let outputs = split(output, share * result);
@@ -64,7 +65,8 @@ pub fn run_threads<'o>(
         let workers: Result<Vec<_>, BatchError> = inputs
             .zip(outputs)
             .map(|(input, output)| {
-                let share = move || run_share(model, kernels, input, output);
+                let packed = &packed;
+                let share = move || run_share(packed, input, output);
                 thread::Builder::new().spawn_scoped(scope, share).map_err(|error| BatchError::Thread(error.kind()))
             })
             .collect();
@@ -82,14 +84,10 @@ fn split(output: OutputSlice<'_>, share: usize) -> Vec<OutputSlice<'_>> {
     }
 }
 
-fn run_share(
-    model: &Model<'_>,
-    kernels: &'static Kernels,
-    input: &[i8],
-    output: OutputSlice<'_>,
-) -> Result<(), BatchError> {
+fn run_share(packed: &PackedModel<'_>, input: &[i8], output: OutputSlice<'_>) -> Result<(), BatchError> {
+    let model = packed.model();
     let mut arena = HeapArena::new(model, BATCH)?;
-    let mut engine = Engine::with_kernels(model, arena.bytes(), BATCH, kernels)?;
+    let mut engine = Engine::shared(packed, arena.bytes(), BATCH)?;
     let inputs = input.chunks(BATCH * model.input().len());
     for (input, output) in inputs.zip(split(output, BATCH * model.output().len())) {
         engine.run(input, output)?;

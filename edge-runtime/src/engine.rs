@@ -2,20 +2,30 @@
 
 use crate::error::{EngineError, RunError};
 use crate::logging::debug;
+use crate::memory::Memory;
+#[allow(unused_imports, reason = "a build without operators reads nothing")]
+use crate::memory::Source;
 use crate::output::OutputSlice;
+#[cfg(feature = "std")]
+use crate::packed::{PackedModel, Weights};
 use crate::profile::{Profiler, Step};
-use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor, TensorClass};
+use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
 use trishift_kernels::Kernels;
+#[cfg(all(feature = "std", feature = "linear"))]
+use trishift_kernels::simd::linear::{PackedI8, PackedI32, Workspace};
 
 /// Runs a model. Holds no state between runs but the arena's persistent tensors.
 #[derive(Debug)]
 pub struct Engine<'model, 'arena> {
     model: Model<'model>,
-    arena: &'arena mut [u8],
-    /// Behind the arena's tensors, for the kernels.
-    scratch: &'arena mut [i32],
-    batch: usize,
+    memory: Memory<'arena>,
     kernels: &'static Kernels,
+    #[cfg(feature = "std")]
+    #[cfg_attr(not(feature = "linear"), allow(dead_code, reason = "only linear layers have packed weights"))]
+    weights: Weights<'arena, 'model>,
+    /// Of kernels with packed weights.
+    #[cfg(all(feature = "std", feature = "linear"))]
+    workspace: Workspace,
 }
 
 impl<'model, 'arena> Engine<'model, 'arena> {
@@ -25,7 +35,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         crate::arena::arena_len(model.arena_bytes(), batch, crate::scratch::of_model(model, &trishift_kernels::SCRATCH))
     }
 
-    /// An engine for runs of up to `batch` samples, with the best kernels of this machine.
+    /// An engine for runs of up to `batch` samples, with the best kernels of this machine. On one with a vector unit and the
+    /// feature `std` it packs the weights for itself; [`PackedModel`](crate::PackedModel) shares them between engines.
     ///
     /// # Errors
     /// [`EngineError`] where the batch is empty, the arena too small or not aligned, the model's input not int8, or an
@@ -44,6 +55,41 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         batch: usize,
         kernels: &'static Kernels,
     ) -> Result<Self, EngineError> {
+        Ok(Self {
+            model: *model,
+            memory: Self::check(model, arena, batch)?,
+            kernels,
+            #[cfg(feature = "std")]
+            weights: Weights::Own(PackedModel::with_kernels(model, kernels)),
+            #[cfg(all(feature = "std", feature = "linear"))]
+            workspace: Workspace::new(),
+        })
+    }
+
+    /// An engine on weights that others use too.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    #[cfg(feature = "std")]
+    pub fn shared(
+        packed: &'arena PackedModel<'model>,
+        arena: &'arena mut [u8],
+        batch: usize,
+    ) -> Result<Self, EngineError> {
+        let memory = Self::check(packed.model(), arena, batch)?;
+        let (model, kernels) = (*packed.model(), packed.kernels());
+        Ok(Self {
+            model,
+            memory,
+            kernels,
+            weights: Weights::Shared(packed),
+            #[cfg(feature = "linear")]
+            workspace: Workspace::new(),
+        })
+    }
+
+    /// Tensors and scratch in the arena, if model, arena and batch go together and the build has what the model needs.
+    fn check(model: &Model<'_>, arena: &'arena mut [u8], batch: usize) -> Result<Memory<'arena>, EngineError> {
         if batch == 0 {
             return Err(EngineError::EmptyBatch);
         }
@@ -71,7 +117,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             [] => &mut [],
             _ => bytemuck::try_cast_slice_mut(scratch).map_err(|_| EngineError::ArenaAlignment)?,
         };
-        Ok(Self { model: *model, arena, scratch, batch, kernels })
+        Ok(Memory { arena, scratch, batch })
     }
 
     /// The model.
@@ -108,7 +154,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let samples = self.check_slices(input, &output)?;
         for (index, operator) in self.model.operators().enumerate() {
             let macs = operator.macs() * samples as u64;
-            let kernel = self.kernel_of(&operator);
+            let kernel = self.kernel_of(index, &operator);
             let step = Step { index, kind: operator.kind(), macs, kernels: self.kernels.name, kernel };
             profiler.begin(&step);
             self.step(index, &operator, samples, input, &mut output)?;
@@ -118,11 +164,17 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     }
 
     /// The name of the kernel that runs an operator.
-    #[cfg_attr(not(feature = "linear"), allow(unused_variables, reason = "only linear layers have several kernels"))]
-    fn kernel_of(&self, operator: &Operator) -> &'static str {
+    #[allow(unused_variables, reason = "only linear layers have several kernels")]
+    fn kernel_of(&self, index: usize, operator: &Operator) -> &'static str {
         match operator {
             #[cfg(feature = "linear")]
-            Operator::Linear(op) => (self.kernels.linear_name)(&self.model.matrix(&op.weights)),
+            Operator::Linear(op) => {
+                #[cfg(feature = "std")]
+                if self.weights.model().matrix(index).is_some() {
+                    return "packed";
+                }
+                (self.kernels.linear_name)(&self.model.matrix(&op.weights))
+            }
             _ => self.kernels.name,
         }
     }
@@ -131,8 +183,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     fn check_slices(&self, input: &[i8], output: &OutputSlice<'_>) -> Result<usize, RunError> {
         let sample = self.model.input().len();
         let samples = input.len() / sample.max(1);
-        if samples * sample != input.len() || samples == 0 || samples > self.batch {
-            return Err(RunError::InputLength { found: input.len(), sample, batch: self.batch });
+        if samples * sample != input.len() || samples == 0 || samples > self.memory.batch {
+            return Err(RunError::InputLength { found: input.len(), sample, batch: self.memory.batch });
         }
         let tensor = self.model.output();
         if output.data_type() != tensor.data_type {
@@ -172,7 +224,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let unreachable = RunError::Unreachable { index };
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
-        let (target_slice, sources, scratch) = self.memory(&target, samples, input, output).ok_or(unreachable)?;
+        let (target_slice, sources, scratch) = self.memory.split(&target, samples, input, output).ok_or(unreachable)?;
         #[cfg(not(feature = "linear"))]
         let _ = scratch;
         let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
@@ -180,12 +232,27 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             #[cfg(feature = "linear")]
             (Operator::Linear(op), target_slice) => {
                 let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
-                let (matrix, bias) = (model.matrix(&op.weights), model.bias(op));
                 use trishift_format::bound::Accumulators::{Layer, PerRow};
                 use trishift_kernels::linear::{LinearI8, LinearI32};
+                let (bias, relu) = (model.bias(op), op.relu);
+                #[cfg(feature = "std")]
+                if let (Some(packed), Some(matrix)) = (kernels.packed, self.weights.model().matrix(index)) {
+                    let workspace = &mut self.workspace;
+                    match (model.accumulators(op), target_slice) {
+                        (PerRow { scale }, OutputSlice::I8(out)) => {
+                            (packed.linear_i8)(&PackedI8 { matrix, bias, scale, relu }, input, workspace, out);
+                        }
+                        (Layer { exponent }, OutputSlice::I32(out)) => {
+                            (packed.linear_i32)(&PackedI32 { matrix, bias, exponent }, input, workspace, out);
+                        }
+                        _ => return Err(unreachable),
+                    }
+                    return Ok(());
+                }
+                let matrix = model.matrix(&op.weights);
                 match (model.accumulators(op), target_slice) {
                     (PerRow { scale }, OutputSlice::I8(out)) => {
-                        (kernels.linear_i8)(&LinearI8 { matrix, bias, scale, relu: op.relu }, input, scratch, out);
+                        (kernels.linear_i8)(&LinearI8 { matrix, bias, scale, relu }, input, scratch, out);
                     }
                     (Layer { exponent }, OutputSlice::I32(out)) => {
                         (kernels.linear_i32)(&LinearI32 { matrix, bias, exponent }, input, scratch, out);
@@ -258,93 +325,6 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             _ => return Err(unreachable),
         }
         Ok(())
-    }
-
-    /// The memory that the operator writes, a reader for everything else, and scratch.
-    fn memory<'s>(
-        &'s mut self,
-        target: &Tensor,
-        samples: usize,
-        input: &'s [i8],
-        output: &'s mut OutputSlice<'_>,
-    ) -> Option<(OutputSlice<'s>, Sources<'s>, &'s mut [i32])> {
-        let (batch, scratch) = (self.batch, &mut *self.scratch);
-        if target.class == TensorClass::Output {
-            let target = match output {
-                OutputSlice::I8(slice) => OutputSlice::I8(slice),
-                OutputSlice::I32(slice) => OutputSlice::I32(slice),
-            };
-            // The output is written once and read only later, so nobody reads it here.
-            let sources =
-                Sources { input, output: Source::Missing, before: self.arena, hole: 0, after: &[], samples, batch };
-            return Some((target, sources, scratch));
-        }
-        let output = match output {
-            OutputSlice::I8(slice) => Source::I8(slice),
-            OutputSlice::I32(slice) => Source::I32(slice),
-        };
-        let start = target.offset as usize * batch;
-        let (before, rest) = self.arena.split_at_mut_checked(start)?;
-        let (bytes, after) = rest.split_at_mut_checked(target.bytes() * samples)?;
-        let hole = bytes.len();
-        let target = match target.data_type {
-            DataType::I8 => OutputSlice::I8(bytemuck::try_cast_slice_mut(bytes).ok()?),
-            DataType::I32 => OutputSlice::I32(bytemuck::try_cast_slice_mut(bytes).ok()?),
-        };
-        Some((target, Sources { input, output, before, hole, after, samples, batch }, scratch))
-    }
-}
-
-/// Everything an operator may read: the caller's input and output, and the arena around what it writes.
-struct Sources<'a> {
-    input: &'a [i8],
-    output: Source<'a>,
-    before: &'a [u8],
-    /// Bytes between `before` and `after`, being written.
-    hole: usize,
-    after: &'a [u8],
-    samples: usize,
-    batch: usize,
-}
-
-/// A tensor's values.
-#[derive(Clone, Copy)]
-#[allow(dead_code, reason = "which values are read depends on the operators in the build")]
-enum Source<'a> {
-    I8(&'a [i8]),
-    I32(&'a [i32]),
-    Missing,
-}
-
-#[cfg(any(feature = "embedding", feature = "softmax"))]
-impl<'a> Source<'a> {
-    /// The values for an operator that reads either type.
-    fn values(self) -> Option<trishift_kernels::Values<'a>> {
-        match self {
-            Self::I8(values) => Some(trishift_kernels::Values::I8(values)),
-            Self::I32(values) => Some(trishift_kernels::Values::I32(values)),
-            Self::Missing => None,
-        }
-    }
-}
-
-impl<'a> Sources<'a> {
-    fn read(&self, tensor: &Tensor) -> Source<'a> {
-        match tensor.class {
-            TensorClass::Input => return Source::I8(self.input),
-            TensorClass::Output => return self.output,
-            TensorClass::Arena | TensorClass::Persistent => {}
-        }
-        let start = tensor.offset as usize * self.batch;
-        let bytes = match start.checked_sub(self.before.len() + self.hole) {
-            Some(start) => self.after.get(start..start + tensor.bytes() * self.samples),
-            None => self.before.get(start..start + tensor.bytes() * self.samples),
-        };
-        match (bytes, tensor.data_type) {
-            (Some(bytes), DataType::I8) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I8),
-            (Some(bytes), DataType::I32) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I32),
-            (None, _) => Source::Missing,
-        }
     }
 }
 

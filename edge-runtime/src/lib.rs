@@ -34,7 +34,10 @@ mod batch;
 mod engine;
 mod error;
 mod logging;
+mod memory;
 mod output;
+#[cfg(feature = "std")]
+mod packed;
 mod profile;
 mod scratch;
 
@@ -46,6 +49,8 @@ pub use batch::{BatchError, run_threads};
 pub use engine::Engine;
 pub use error::{EngineError, RunError};
 pub use output::OutputSlice;
+#[cfg(feature = "std")]
+pub use packed::PackedModel;
 pub use profile::{Profiler, Step};
 pub use trishift_format as format;
 pub use trishift_format::{InputScale, Model, ParseError};

@@ -1,0 +1,103 @@
+//! The memory of an engine: where an operator reads, where it writes, and what it may use meanwhile.
+
+use crate::output::OutputSlice;
+use trishift_format::{DataType, Tensor, TensorClass};
+
+/// The arena, for runs of up to `batch` samples.
+#[derive(Debug)]
+pub(crate) struct Memory<'arena> {
+    /// Tensors, where the model's plan has them.
+    pub(crate) arena: &'arena mut [u8],
+    /// Behind the arena's tensors, for the kernels.
+    pub(crate) scratch: &'arena mut [i32],
+    pub(crate) batch: usize,
+}
+
+impl Memory<'_> {
+    /// The memory that the operator writes, a reader for everything else, and scratch.
+    pub(crate) fn split<'s>(
+        &'s mut self,
+        target: &Tensor,
+        samples: usize,
+        input: &'s [i8],
+        output: &'s mut OutputSlice<'_>,
+    ) -> Option<(OutputSlice<'s>, Sources<'s>, &'s mut [i32])> {
+        let (batch, scratch) = (self.batch, &mut *self.scratch);
+        if target.class == TensorClass::Output {
+            let target = match output {
+                OutputSlice::I8(slice) => OutputSlice::I8(slice),
+                OutputSlice::I32(slice) => OutputSlice::I32(slice),
+            };
+            // The output is written once and read only later, so nobody reads it here.
+            let sources =
+                Sources { input, output: Source::Missing, before: self.arena, hole: 0, after: &[], samples, batch };
+            return Some((target, sources, scratch));
+        }
+        let output = match output {
+            OutputSlice::I8(slice) => Source::I8(slice),
+            OutputSlice::I32(slice) => Source::I32(slice),
+        };
+        let start = target.offset as usize * batch;
+        let (before, rest) = self.arena.split_at_mut_checked(start)?;
+        let (bytes, after) = rest.split_at_mut_checked(target.bytes() * samples)?;
+        let hole = bytes.len();
+        let target = match target.data_type {
+            DataType::I8 => OutputSlice::I8(bytemuck::try_cast_slice_mut(bytes).ok()?),
+            DataType::I32 => OutputSlice::I32(bytemuck::try_cast_slice_mut(bytes).ok()?),
+        };
+        Some((target, Sources { input, output, before, hole, after, samples, batch }, scratch))
+    }
+}
+
+/// Everything an operator may read: the caller's input and output, and the arena around what it writes.
+pub(crate) struct Sources<'a> {
+    input: &'a [i8],
+    output: Source<'a>,
+    before: &'a [u8],
+    /// Bytes between `before` and `after`, being written.
+    hole: usize,
+    after: &'a [u8],
+    samples: usize,
+    batch: usize,
+}
+
+/// A tensor's values.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "which values are read depends on the operators in the build")]
+pub(crate) enum Source<'a> {
+    I8(&'a [i8]),
+    I32(&'a [i32]),
+    Missing,
+}
+
+#[cfg(any(feature = "embedding", feature = "softmax"))]
+impl<'a> Source<'a> {
+    /// The values for an operator that reads either type.
+    pub(crate) fn values(self) -> Option<trishift_kernels::Values<'a>> {
+        match self {
+            Self::I8(values) => Some(trishift_kernels::Values::I8(values)),
+            Self::I32(values) => Some(trishift_kernels::Values::I32(values)),
+            Self::Missing => None,
+        }
+    }
+}
+
+impl<'a> Sources<'a> {
+    pub(crate) fn read(&self, tensor: &Tensor) -> Source<'a> {
+        match tensor.class {
+            TensorClass::Input => return Source::I8(self.input),
+            TensorClass::Output => return self.output,
+            TensorClass::Arena | TensorClass::Persistent => {}
+        }
+        let start = tensor.offset as usize * self.batch;
+        let bytes = match start.checked_sub(self.before.len() + self.hole) {
+            Some(start) => self.after.get(start..start + tensor.bytes() * self.samples),
+            None => self.before.get(start..start + tensor.bytes() * self.samples),
+        };
+        match (bytes, tensor.data_type) {
+            (Some(bytes), DataType::I8) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I8),
+            (Some(bytes), DataType::I32) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I32),
+            (None, _) => Source::Missing,
+        }
+    }
+}

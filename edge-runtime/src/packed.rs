@@ -1,0 +1,107 @@
+//! A model whose linear layers are packed for the vector unit of the machine (feature `std`).
+//!
+//! The file's order, five trits to a byte, is made for flash. A vector unit wants two bits a trit, many rows side by side: a
+//! copy in memory, made once when a model is loaded, in less time than checking the file takes.
+
+use trishift_format::Model;
+use trishift_kernels::Kernels;
+#[cfg(feature = "linear")]
+use {std::vec::Vec, trishift_format::Operator, trishift_kernels::simd::linear::PackedMatrix};
+
+/// A model with its weights in the order of one instruction set. It is never changed: engines and threads share it by
+/// reference.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use trishift::{Engine, HeapArena, Model, PackedModel};
+///
+/// # let file = std::fs::read("../shared-format/tests/golden/model-0.2.tsm")?;
+/// let packed = PackedModel::new(&Model::parse(&file)?);
+/// let mut logits = [[0i32; 3]; 2];
+/// std::thread::scope(|scope| {
+///     for logits in &mut logits {
+///         scope.spawn(|| {
+///             let mut arena = HeapArena::new(packed.model(), 1).unwrap();
+///             Engine::shared(&packed, arena.bytes(), 1).unwrap().run(&[7; 12], logits).unwrap();
+///         });
+///     }
+/// });
+/// assert_eq!(logits[0], logits[1]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct PackedModel<'model> {
+    model: Model<'model>,
+    kernels: &'static Kernels,
+    /// For each operator its matrix, where it is a linear layer and the instruction set packs those.
+    #[cfg(feature = "linear")]
+    matrices: Vec<Option<PackedMatrix>>,
+}
+
+impl<'model> PackedModel<'model> {
+    /// Packs for the best kernels of this machine.
+    pub fn new(model: &Model<'model>) -> Self {
+        Self::with_kernels(model, trishift_kernels::best())
+    }
+
+    /// The same for kernels of the caller's choice. Kernels without vector unit take the weights as they lie in the file:
+    /// then nothing is copied.
+    pub fn with_kernels(model: &Model<'model>, kernels: &'static Kernels) -> Self {
+        #[cfg(feature = "linear")]
+        let pack = |operator: Operator| match (operator, kernels.packed) {
+            (Operator::Linear(op), Some(packed)) => Some((packed.pack)(&model.matrix(&op.weights))),
+            _ => None,
+        };
+        Self {
+            model: *model,
+            kernels,
+            #[cfg(feature = "linear")]
+            matrices: model.operators().map(pack).collect(),
+        }
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &Model<'model> {
+        &self.model
+    }
+
+    /// The kernels it is packed for.
+    pub const fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// Bytes of memory that the packed weights take.
+    pub fn bytes(&self) -> usize {
+        #[cfg(feature = "linear")]
+        return self.matrices.iter().flatten().map(PackedMatrix::bytes).sum();
+        #[cfg(not(feature = "linear"))]
+        0
+    }
+
+    /// The packed weights of an operator.
+    #[cfg(feature = "linear")]
+    pub(crate) fn matrix(&self, operator: usize) -> Option<&PackedMatrix> {
+        self.matrices.get(operator)?.as_ref()
+    }
+}
+
+/// Where an engine has its packed weights from.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "linear"), allow(dead_code, reason = "only linear layers have packed weights"))]
+pub(crate) enum Weights<'engine, 'model> {
+    /// Packed for this engine.
+    Own(PackedModel<'model>),
+    /// Others may use them too.
+    Shared(&'engine PackedModel<'model>),
+}
+
+#[cfg(feature = "linear")]
+impl<'model> Weights<'_, 'model> {
+    pub(crate) const fn model(&self) -> &PackedModel<'model> {
+        match self {
+            Self::Own(model) => model,
+            Self::Shared(model) => model,
+        }
+    }
+}

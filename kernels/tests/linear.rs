@@ -125,7 +125,9 @@ fn check(case: &Case) -> bool {
         compare(case, layer_unit, &logits, &output, kernels.name);
     }
     let of_tables = trishift_kernels::available().filter_map(|kernels| Some((kernels.name, kernels.packed.as_ref()?)));
-    for (name, packed) in of_tables.chain(PORTABLE_PACKED.iter().map(|packed| ("portable", packed))) {
+    // Long rows take plain Rust long.
+    let portable = PORTABLE_PACKED.iter().map(|packed| ("portable", packed)).filter(|_| case.columns < 1000);
+    for (name, packed) in of_tables.chain(portable) {
         check_packed(case, &narrow, &wide, layer_unit, packed, name);
     }
     true

@@ -10,8 +10,8 @@ use crate::Kernels;
 
 /// The tables of vector instruction sets that this processor can run, best first.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn tables() -> [Option<&'static Kernels>; 1] {
-    [avx512_vnni()]
+pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
+    [avx512_vnni(), avx_vnni(), avx2()]
 }
 
 /// None for this architecture.
@@ -35,15 +35,27 @@ macro_rules! has {
     }};
 }
 
+/// A function that gives the table, or nothing where the processor lacks a feature.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "the table is handed out only where the processor has what its functions need")]
-fn avx512_vnni() -> Option<&'static Kernels> {
-    static TABLE: Kernels = Kernels {
-        name: "avx512-vnni",
-        // SAFETY: the table is handed out below alone, where the processor has these instructions.
-        #[cfg(all(feature = "alloc", feature = "linear"))]
-        packed: Some(unsafe { linear::x86_avx512_vnni::packed_kernels() }),
-        ..crate::dispatch::DEFINITIONS
+macro_rules! table {
+    ($function:ident, $name:literal, $module:ident, $($feature:tt),+) => {
+        #[allow(unsafe_code, reason = "the table is handed out only where the processor has what its functions need")]
+        fn $function() -> Option<&'static Kernels> {
+            static TABLE: Kernels = Kernels {
+                name: $name,
+                // SAFETY: the table is handed out below alone, where the processor has these instructions.
+                #[cfg(all(feature = "alloc", feature = "linear"))]
+                packed: Some(unsafe { linear::$module::packed_kernels() }),
+                ..crate::dispatch::DEFINITIONS
+            };
+            has!($($feature),+).then_some(&TABLE)
+        }
     };
-    has!("avx512f", "avx512bw", "avx512vnni", "bmi2").then_some(&TABLE)
 }
+
+#[cfg(target_arch = "x86_64")]
+table!(avx512_vnni, "avx512-vnni", x86_avx512_vnni, "avx512f", "avx512bw", "avx512vl", "avx512vnni", "bmi2", "avx2");
+#[cfg(target_arch = "x86_64")]
+table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2", "avxvnni", "bmi2");
+#[cfg(target_arch = "x86_64")]
+table!(avx2, "avx2", x86_avx2, "avx2", "bmi2");

@@ -11,7 +11,7 @@ use super::transcode::Transcoder;
 use super::workspace::Workspace;
 
 /// Samples of a slab: their sums of one block, and their inputs of one piece, stay in the second cache.
-const SLAB: usize = 192;
+const SLAB: usize = 264;
 
 /// Quads of a piece: its panel stays in the first cache. A piece has whole groups.
 const PIECE_QUADS: usize = 128;
@@ -47,9 +47,9 @@ pub(super) trait Leaf<const L: usize>: Copy {
     /// (`digit` + 1)·(`PANEL_WINDOW` + 1) − 1 above their rows' smallest.
     fn unpack(self, piece: &Block<'_, L>, digit: u32, panel: &mut [u32]);
     /// Adds the panel's products with the samples of a tile, times 2^`shift`, to `sums`.
-    fn tile(self, piece: &Block<'_, L>, panel: &[u32], inputs: &[u32], shift: u32, sums: &mut [Sums<L>]);
+    fn tile(self, panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]);
     /// As [`super::finish::finish_i8`].
-    fn finish_i8(self, sums: &[u32], rows: &[RowFinish], relu: bool, output: &mut [i8]);
+    fn finish_i8(self, sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]);
     /// As [`Transcoder::block`].
     fn transcode(
         self,
@@ -61,7 +61,18 @@ pub(super) trait Leaf<const L: usize>: Copy {
         transcoder.block(block, vectors, constants)
     }
     /// As [`super::finish::finish_i32`].
-    fn finish_i32(self, sums: &[u32], rows: &[RowFinish], output: &mut [i32]);
+    fn finish_i32(self, sums: &[u32], rows: RowFinish<'_>, output: &mut [i32]);
+}
+
+/// An unpacked piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Panel<'a, const L: usize> {
+    /// What [`Leaf::unpack`] wrote.
+    pub(super) words: &'a [u32],
+    /// Quads of a group.
+    pub(super) group_quads: usize,
+    /// Packed vectors that will be read before long; kernels may fetch them.
+    pub(super) next: &'a [[u32; L]],
 }
 
 /// Panels that a block with this window takes.
@@ -144,15 +155,21 @@ fn slab_of<const L: usize, F: Leaf<L>>(
             let piece_vectors = piece_groups * (1 + shape.group_quads);
             for (number, vectors) in block.vectors.chunks(piece_vectors).enumerate() {
                 let piece = Block { vectors, ..block };
+                let next = matrix.vectors_from(index * shape.block_vectors() + (number + 1) * piece_vectors);
+                let next_share = piece_vectors.div_ceil(panel_tiles.count);
                 let first = number * piece_groups * shape.group_quads;
                 let quads = vectors.len() - vectors.len().div_ceil(1 + shape.group_quads);
                 for digit in 0..digits {
                     leaf.unpack(&piece, digit, panel);
+                    let mut next = next.chunks(next_share);
                     for tile in panel_tiles.iter() {
+                        let next = next.next().filter(|_| digit == 0).unwrap_or(&[]);
+                        let words = &*panel;
+                        let panel = Panel { words, group_quads: shape.group_quads, next };
                         let inputs = panel_inputs.get(tile.of(shape.quads)).unwrap_or(&[]);
                         let inputs = inputs.get(first * tile.samples..(first + quads) * tile.samples).unwrap_or(&[]);
                         let Some(sums) = sums.get_mut(tile.of(1)) else { continue };
-                        leaf.tile(&piece, panel, inputs, digit * (F::PANEL_WINDOW + 1), sums);
+                        leaf.tile(&panel, inputs, digit * (F::PANEL_WINDOW + 1), sums);
                     }
                 }
             }

@@ -4,28 +4,35 @@
 
 use crate::requantize::saturate;
 
-/// What the rows of a block need, in the order of the rows; as many as there are.
+/// What the rows need; as many of each as there are rows.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RowFinish {
+pub(super) struct RowFinish<'a> {
     /// b.
-    pub(super) bias: i32,
+    pub(super) bias: &'a [i32],
     /// int8 outputs: the requantising shift r. int32 outputs: the shift to the left that leads to the layer's unit.
-    pub(super) shift: i32,
+    pub(super) shift: &'a [i32],
+}
+
+impl RowFinish<'_> {
+    /// The rows from this one on.
+    pub(super) fn from(self, row: usize) -> Self {
+        Self { bias: self.bias.get(row..).unwrap_or(&[]), shift: self.shift.get(row..).unwrap_or(&[]) }
+    }
 }
 
 /// int8 outputs of one sample.
 #[inline(always)]
-pub(super) fn finish_i8(sums: &[u32], rows: &[RowFinish], relu: bool, output: &mut [i8]) {
-    for ((output, sum), row) in output.iter_mut().zip(sums).zip(rows) {
-        *output = requantize((*sum as i32).wrapping_add(row.bias), row.shift, relu);
+pub(super) fn finish_i8(sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]) {
+    for (((output, sum), bias), shift) in output.iter_mut().zip(sums).zip(rows.bias).zip(rows.shift) {
+        *output = requantize((*sum as i32).wrapping_add(*bias), *shift, relu);
     }
 }
 
 /// int32 outputs of one sample.
 #[inline(always)]
-pub(super) fn finish_i32(sums: &[u32], rows: &[RowFinish], output: &mut [i32]) {
-    for ((output, sum), row) in output.iter_mut().zip(sums).zip(rows) {
-        *output = ((*sum << (row.shift & 31)) as i32).wrapping_add(row.bias);
+pub(super) fn finish_i32(sums: &[u32], rows: RowFinish<'_>, output: &mut [i32]) {
+    for (((output, sum), bias), shift) in output.iter_mut().zip(sums).zip(rows.bias).zip(rows.shift) {
+        *output = ((*sum << (shift & 31)) as i32).wrapping_add(*bias);
     }
 }
 

@@ -6,47 +6,60 @@ use super::packed::Shape;
 /// Turns the bytes of a word from int8 to uint8 by adding 128.
 pub(super) const OFFSET_128: u32 = 0x8080_8080;
 
-/// Writes a tile: `samples` is [C, columns], `out` [quads, C]. Every byte is combined with `flip`'s by exclusive or; columns
-/// that are not there are inputs of 0.
+/// Writes a tile: `samples` is [count, columns], `out` [quads, count], `count` at most 8. Every byte is combined with
+/// `flip`'s by exclusive or; columns that are not there are inputs of 0.
 #[inline(always)]
 pub(super) fn pack_tile(shape: &Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
-    let (columns, group, group_quads) = (shape.columns, shape.group.get(), shape.group_quads);
-    for (index, sample) in samples.chunks_exact(columns.max(1)).take(count).enumerate() {
-        let Some(out) = out.get_mut(index..) else { return };
-        if group.is_multiple_of(4) {
-            pack_quads(sample, count, flip, out);
-        } else {
-            for (group, out) in sample.chunks(group).zip(out.chunks_mut(group_quads * count)) {
-                pack_quads(group, count, flip, out);
-            }
-        }
+    match count {
+        1 => pack_samples::<1>(shape, samples, flip, out),
+        2 => pack_samples::<2>(shape, samples, flip, out),
+        3 => pack_samples::<3>(shape, samples, flip, out),
+        4 => pack_samples::<4>(shape, samples, flip, out),
+        5 => pack_samples::<5>(shape, samples, flip, out),
+        6 => pack_samples::<6>(shape, samples, flip, out),
+        7 => pack_samples::<7>(shape, samples, flip, out),
+        _ => pack_samples::<8>(shape, samples, flip, out),
     }
 }
 
 #[inline(always)]
-fn pack_quads(values: &[i8], stride: usize, flip: u32, out: &mut [u32]) {
-    let word = |quad: [i8; 4]| u32::from_le_bytes(quad.map(|value| value as u8)) ^ flip;
-    let (quads, rest) = values.as_chunks::<4>();
-    let mut out = out.chunks_mut(stride);
-    if stride == 1 {
-        for (quad, out) in quads.iter().zip(out.by_ref()) {
-            if let [out] = out {
-                *out = word(*quad);
-            }
-        }
+fn pack_samples<const C: usize>(shape: &Shape, samples: &[i8], flip: u32, out: &mut [u32]) {
+    let columns = shape.columns;
+    let samples: [&[i8]; C] = core::array::from_fn(|c| samples.get(c * columns..(c + 1) * columns).unwrap_or(&[]));
+    let out = out.as_chunks_mut::<C>().0;
+    if shape.group.get().is_multiple_of(4) {
+        pack_quads(samples, flip, out);
     } else {
-        for (quad, out) in quads.iter().zip(out.by_ref()) {
-            if let Some(out) = out.first_mut() {
-                *out = word(*quad);
-            }
+        let mut first = 0;
+        for out in out.chunks_mut(shape.group_quads) {
+            let end = columns.min(first + shape.group.get());
+            pack_quads(samples.map(|sample| sample.get(first..end).unwrap_or(&[])), flip, out);
+            first = end;
         }
     }
-    if let (false, Some([out, ..])) = (rest.is_empty(), out.next()) {
-        let mut quad = [0; 4];
-        for (to, from) in quad.iter_mut().zip(rest) {
-            *to = *from;
+}
+
+/// Samples of equal length, ⌈length/4⌉ words of each.
+#[inline(always)]
+fn pack_quads<const C: usize>(samples: [&[i8]; C], flip: u32, out: &mut [[u32; C]]) {
+    let word = |quad: [i8; 4]| u32::from_le_bytes(quad.map(|value| value as u8)) ^ flip;
+    let whole = samples.iter().map(|sample| sample.len() / 4).min().unwrap_or(0).min(out.len());
+    let (out, last) = out.split_at_mut(whole);
+    let quads = samples.map(|sample| sample.as_chunks::<4>().0.get(..whole).unwrap_or(&[]));
+    for (index, out) in out.iter_mut().enumerate() {
+        for (out, quads) in out.iter_mut().zip(quads) {
+            // Every index has one: the slices were cut to the same length.
+            *out = quads.get(index).map_or(0, |quad| word(*quad));
         }
-        *out = word(quad);
+    }
+    if let Some(last) = last.first_mut() {
+        for (out, sample) in last.iter_mut().zip(samples) {
+            let mut quad = [0; 4];
+            for (to, from) in quad.iter_mut().zip(sample.get(4 * whole..).unwrap_or(&[])) {
+                *to = *from;
+            }
+            *out = word(quad);
+        }
     }
 }
 

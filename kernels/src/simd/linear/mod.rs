@@ -6,6 +6,58 @@
 //! `driver.rs` how a product goes over blocks, pieces and tiles; the other files are instruction sets, one each, with the
 //! few loops that time is spent in.
 
+/// Those functions of a leaf that are plain Rust, compiled for an instruction set.
+macro_rules! compiled_for {
+    ($features:literal) => {
+        fn pack_tile(self, shape: &super::packed::Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
+            #[target_feature(enable = $features)]
+            fn compiled(shape: &super::packed::Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
+                super::input::pack_tile(shape, samples, count, flip, out);
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(shape, samples, count, flip, out) }
+        }
+
+        fn transcode(
+            self,
+            transcoder: &mut super::transcode::Transcoder<'_>,
+            block: usize,
+            vectors: &mut [[u32; L]],
+            constants: &mut [super::packed::RowConstants],
+        ) -> super::packed::Window {
+            #[target_feature(enable = $features)]
+            fn compiled(
+                transcoder: &mut super::transcode::Transcoder<'_>,
+                block: usize,
+                vectors: &mut [[u32; L]],
+                constants: &mut [super::packed::RowConstants],
+            ) -> super::packed::Window {
+                transcoder.block(block, vectors, constants)
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(transcoder, block, vectors, constants) }
+        }
+
+        fn finish_i8(self, sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
+            #[target_feature(enable = $features)]
+            fn compiled(sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
+                super::finish::finish_i8(sums, rows, relu, output);
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(sums, rows, relu, output) }
+        }
+
+        fn finish_i32(self, sums: &[u32], rows: super::finish::RowFinish<'_>, output: &mut [i32]) {
+            #[target_feature(enable = $features)]
+            fn compiled(sums: &[u32], rows: super::finish::RowFinish<'_>, output: &mut [i32]) {
+                super::finish::finish_i32(sums, rows, output);
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(sums, rows, output) }
+        }
+    };
+}
+
 mod aligned;
 mod driver;
 mod finish;
@@ -15,7 +67,11 @@ mod portable;
 mod transcode;
 mod workspace;
 #[cfg(target_arch = "x86_64")]
+pub(super) mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod x86_avx512_vnni;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86_avx_vnni;
 
 pub use packed::PackedMatrix;
 pub use workspace::Workspace;
@@ -123,13 +179,14 @@ fn linear_i8<const L: usize, F: Leaf<L>>(
     if layer.matrix.format != F::FORMAT {
         return portable_i8(layer, input, workspace, output);
     }
-    let finish = finish_of(layer.matrix, layer.bias, workspace, |unit| layer.scale - unit);
+    let [bias, shift] = finish_of(layer.matrix, layer.bias, workspace, |unit| layer.scale - unit);
+    let finish = RowFinish { bias: &bias, shift: &shift };
     let rows = layer.matrix.rows();
     multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
         let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
-        leaf.finish_i8(sums, finish.get(row..).unwrap_or(&[]), layer.relu, output);
+        leaf.finish_i8(sums, finish.from(row), layer.relu, output);
     });
-    workspace.finish = finish;
+    workspace.finish = [bias, shift];
 }
 
 /// int32 outputs by a leaf.
@@ -145,13 +202,14 @@ fn linear_i32<const L: usize, F: Leaf<L>>(
     }
     // In 0..=31 by the int32 bound, but for rows of zeros.
     let shift = |unit: i32| (unit - layer.exponent).clamp(0, 31);
-    let finish = finish_of(layer.matrix, layer.bias, workspace, shift);
+    let [bias, shift] = finish_of(layer.matrix, layer.bias, workspace, shift);
+    let finish = RowFinish { bias: &bias, shift: &shift };
     let rows = layer.matrix.rows();
     multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
         let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
-        leaf.finish_i32(sums, finish.get(row..).unwrap_or(&[]), output);
+        leaf.finish_i32(sums, finish.from(row), output);
     });
-    workspace.finish = finish;
+    workspace.finish = [bias, shift];
 }
 
 /// int8 outputs in plain Rust, whatever the order of the matrix.
@@ -172,21 +230,18 @@ fn portable_i32(layer: &PackedI32<'_>, input: &[i8], workspace: &mut Workspace, 
     }
 }
 
-/// Bias and shift of each row, in the workspace's memory.
+/// Biases and shifts of the rows, in the workspace's memory.
 fn finish_of(
     matrix: &PackedMatrix,
     bias: Option<Bias<'_>>,
     workspace: &mut Workspace,
     shift: impl Fn(i32) -> i32,
-) -> Vec<RowFinish> {
-    let mut finish = core::mem::take(&mut workspace.finish);
-    finish.clear();
-    let constants = matrix.constants.iter().take(matrix.rows());
-    match bias {
-        None => finish.extend(constants.map(|row| RowFinish { bias: 0, shift: shift(row.unit) })),
-        Some(bias) => {
-            finish.extend(constants.zip(bias.iter()).map(|(row, bias)| RowFinish { bias, shift: shift(row.unit) }))
-        }
-    }
-    finish
+) -> [Vec<i32>; 2] {
+    let [mut biases, mut shifts] = core::mem::take(&mut workspace.finish);
+    biases.clear();
+    biases.extend(bias.iter().flat_map(Bias::iter));
+    biases.resize(matrix.rows(), 0);
+    shifts.clear();
+    shifts.extend(matrix.constants.iter().take(matrix.rows()).map(|row| shift(row.unit)));
+    [biases, shifts]
 }

@@ -129,6 +129,11 @@ impl PackedMatrix {
         }
     }
 
+    /// All vectors from this one on.
+    pub(super) fn vectors_from<const L: usize>(&self, vector: usize) -> &[[u32; L]] {
+        self.words.words().as_chunks::<L>().0.get(vector..).unwrap_or(&[])
+    }
+
     /// The constants of a block's rows.
     pub(super) fn block_constants(&self, block: usize) -> &[RowConstants] {
         let rows = self.shape.block_rows;

@@ -1,7 +1,7 @@
 //! Packed matrices in plain Rust: what every instruction set's kernels compute, for matrices that were packed for another
 //! one and for tests on any machine.
 
-use super::driver::{Leaf, Sums};
+use super::driver::{Leaf, Panel, Sums};
 use super::finish::{self, RowFinish};
 use super::input::pack_tile;
 use super::packed::{Block, Format, Shape};
@@ -85,9 +85,9 @@ impl<const L: usize, const ROTATED: bool> Leaf<L> for Portable<L, ROTATED> {
         }
     }
 
-    fn tile(self, _: &Block<'_, L>, panel: &[u32], inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
+    fn tile(self, panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
         let samples = sums.len();
-        for (panel, inputs) in panel.chunks(4 * L * 4).zip(inputs.chunks_exact(samples)) {
+        for (panel, inputs) in panel.words.chunks(4 * L * 4).zip(inputs.chunks_exact(samples)) {
             for (sums, input) in sums.iter_mut().zip(inputs) {
                 let input = input.to_le_bytes();
                 for (sum, weights) in sums.as_flattened_mut().iter_mut().zip(panel.chunks_exact(4)) {
@@ -101,11 +101,11 @@ impl<const L: usize, const ROTATED: bool> Leaf<L> for Portable<L, ROTATED> {
         }
     }
 
-    fn finish_i8(self, sums: &[u32], rows: &[RowFinish], relu: bool, output: &mut [i8]) {
+    fn finish_i8(self, sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]) {
         finish::finish_i8(sums, rows, relu, output);
     }
 
-    fn finish_i32(self, sums: &[u32], rows: &[RowFinish], output: &mut [i32]) {
+    fn finish_i32(self, sums: &[u32], rows: RowFinish<'_>, output: &mut [i32]) {
         finish::finish_i32(sums, rows, output);
     }
 }

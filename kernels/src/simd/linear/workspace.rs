@@ -1,6 +1,7 @@
 //! Memory that products need for a while.
 
 use super::aligned::Aligned;
+use alloc::vec::Vec;
 
 /// Memory for products with packed matrices. It grows with the largest product it has served and is kept from one to the
 /// next; a thread has one of its own.
@@ -16,8 +17,8 @@ pub struct Workspace {
     pub(super) panel: Aligned,
     /// Sums of a block, for each sample.
     pub(super) sums: Aligned,
-    /// Bias and shift of a block's rows.
-    pub(super) finish: alloc::vec::Vec<super::finish::RowFinish>,
+    /// Biases and shifts of all rows.
+    pub(super) finish: [Vec<i32>; 2],
 }
 
 impl Workspace {
@@ -28,6 +29,8 @@ impl Workspace {
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
-        [&self.signed, &self.starts, &self.unsigned, &self.panel, &self.sums].iter().map(|part| part.bytes()).sum()
+        let finish: usize = self.finish.iter().map(|part| part.capacity() * size_of::<i32>()).sum();
+        let parts = [&self.signed, &self.starts, &self.unsigned, &self.panel, &self.sums];
+        finish + parts.iter().map(|part| part.bytes()).sum::<usize>()
     }
 }

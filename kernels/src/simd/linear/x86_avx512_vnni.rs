@@ -5,11 +5,10 @@
 )]
 
 use super::PackedKernels;
-use super::driver::{Leaf, Sums};
-use super::finish::{self, RowFinish};
-use super::input::{for_each_group, pack_tile};
-use super::packed::{Block, Format, RowConstants, Shape, Window};
-use super::transcode::{Transcoder, offset_of_group};
+use super::driver::{Leaf, Panel, Sums};
+use super::input::for_each_group;
+use super::packed::{Block, Format, Shape};
+use super::transcode::offset_of_group;
 use core::arch::x86_64::*;
 
 const L: usize = 16;
@@ -28,6 +27,8 @@ impl Leaf<L> for Avx512Vnni {
     const PANEL_WINDOW: u32 = 6;
     const STARTS: usize = 4;
 
+    compiled_for!("avx512f,avx512bw,avx512vl,bmi2");
+
     fn panel_from(shape: &Shape, digits: u32) -> usize {
         match (digits, shape.group_quads) {
             (1, _) => 4,
@@ -40,15 +41,6 @@ impl Leaf<L> for Avx512Vnni {
 
     fn panel_words(quads: usize, _: usize) -> usize {
         quads * 4 * L
-    }
-
-    fn pack_tile(self, shape: &Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn with_features(shape: &Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
-            pack_tile(shape, samples, count, flip, out);
-        }
-        // SAFETY: `self` proves that the processor has the instructions.
-        unsafe { with_features(shape, samples, count, flip, out) }
     }
 
     fn prepare(self, shape: &Shape, inputs: &[u32], samples: usize, starts: &mut [u32]) {
@@ -85,7 +77,7 @@ impl Leaf<L> for Avx512Vnni {
         }
     }
 
-    fn tile(self, _: &Block<'_, L>, panel: &[u32], inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
+    fn tile(self, panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
         // SAFETY: `self` proves that the processor has the instructions.
         unsafe {
             match sums.len() {
@@ -98,44 +90,6 @@ impl Leaf<L> for Avx512Vnni {
                 _ => tile::<6>(panel, inputs, shift, sums),
             }
         }
-    }
-
-    fn transcode(
-        self,
-        transcoder: &mut Transcoder<'_>,
-        block: usize,
-        vectors: &mut [[u32; L]],
-        constants: &mut [RowConstants],
-    ) -> Window {
-        #[target_feature(enable = "avx512f,avx512bw,bmi2")]
-        fn with_features(
-            transcoder: &mut Transcoder<'_>,
-            block: usize,
-            vectors: &mut [[u32; L]],
-            constants: &mut [RowConstants],
-        ) -> Window {
-            transcoder.block(block, vectors, constants)
-        }
-        // SAFETY: `self` proves that the processor has the instructions.
-        unsafe { with_features(transcoder, block, vectors, constants) }
-    }
-
-    fn finish_i8(self, sums: &[u32], rows: &[RowFinish], relu: bool, output: &mut [i8]) {
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn with_features(sums: &[u32], rows: &[RowFinish], relu: bool, output: &mut [i8]) {
-            finish::finish_i8(sums, rows, relu, output);
-        }
-        // SAFETY: `self` proves that the processor has the instructions.
-        unsafe { with_features(sums, rows, relu, output) }
-    }
-
-    fn finish_i32(self, sums: &[u32], rows: &[RowFinish], output: &mut [i32]) {
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn with_features(sums: &[u32], rows: &[RowFinish], output: &mut [i32]) {
-            finish::finish_i32(sums, rows, output);
-        }
-        // SAFETY: `self` proves that the processor has the instructions.
-        unsafe { with_features(sums, rows, output) }
     }
 }
 
@@ -300,8 +254,11 @@ fn unpack<const ANY: bool>(piece: &Block<'_, L>, digit: u32, panel: &mut [u32]) 
 
 /// The panel kernel: inputs as uint8, weights as int8.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn tile<const C: usize>(panel: &[u32], inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
-    let panel = panel.as_chunks::<L>().0.as_chunks::<4>().0;
+fn tile<const C: usize>(panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
+    for vector in panel.next {
+        _mm_prefetch::<_MM_HINT_T1>(vector.as_ptr().cast());
+    }
+    let panel = panel.words.as_chunks::<L>().0.as_chunks::<4>().0;
     let mut products = [[_mm512_setzero_si512(); 4]; C];
     for (weights, inputs) in panel.iter().zip(inputs.as_chunks::<C>().0) {
         let weights = [load(&weights[0]), load(&weights[1]), load(&weights[2]), load(&weights[3])];

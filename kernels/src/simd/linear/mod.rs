@@ -155,7 +155,8 @@ fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> Pack
     let parts = blocks.zip(constants.chunks_exact_mut(shape.block_rows)).zip(&mut windows);
     for (index, ((vectors, constants), window)) in parts.enumerate() {
         *window = leaf.transcode(&mut transcoder, index, vectors, constants);
-        let block = packed::Block { vectors, group_quads: shape.group_quads, plain: window.plain || !format.rotated };
+        let plain = window.plain || !format.rotated;
+        let block = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
         let mut sums = [[[0; L]; 4]];
         for (sum, constants) in sums.as_flattened_mut().as_flattened_mut().iter_mut().zip(constants.iter()) {
             *sum = constants.offset;

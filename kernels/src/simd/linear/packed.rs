@@ -126,6 +126,7 @@ impl PackedMatrix {
             vectors: vectors.get(block * of_block..(block + 1) * of_block).unwrap_or(&[]),
             group_quads: self.shape.group_quads,
             plain: self.windows.get(block).is_none_or(|window| window.plain) || !self.format.rotated,
+            largest: self.windows.get(block).map_or(u8::MAX, |window| window.largest),
         }
     }
 
@@ -150,4 +151,6 @@ pub(super) struct Block<'a, const L: usize> {
     pub(super) group_quads: usize,
     /// Counts are distances of exponents, not rotations.
     pub(super) plain: bool,
+    /// The largest of those distances.
+    pub(super) largest: u8,
 }

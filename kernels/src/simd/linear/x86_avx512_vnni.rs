@@ -69,7 +69,8 @@ impl Leaf<L> for Avx512Vnni {
     fn unpack(self, piece: &Block<'_, L>, digit: u32, panel: &mut [u32]) {
         // SAFETY: `self` proves that the processor has the instructions.
         unsafe {
-            if digit == 0 && !piece.plain {
+            // Where one digit is all there is, every weight belongs to it.
+            if !piece.plain && u32::from(piece.largest) <= Self::PANEL_WINDOW {
                 unpack::<false>(piece, digit, panel);
             } else {
                 unpack::<true>(piece, digit, panel);

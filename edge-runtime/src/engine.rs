@@ -76,16 +76,31 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         arena: &'arena mut [u8],
         batch: usize,
     ) -> Result<Self, EngineError> {
-        let memory = Self::check(packed.model(), arena, batch)?;
-        let (model, kernels) = (*packed.model(), packed.kernels());
         Ok(Self {
-            model,
-            memory,
-            kernels,
+            model: *packed.model(),
+            memory: Self::check(packed.model(), arena, batch)?,
+            kernels: packed.kernels(),
             weights: Weights::Shared(packed),
             #[cfg(feature = "linear")]
             workspace: Workspace::new(),
         })
+    }
+
+    /// The same with a workspace that has grown elsewhere.
+    #[cfg(feature = "threads")]
+    pub(crate) fn with_workspace(
+        packed: &'arena PackedModel<'model>,
+        arena: &'arena mut [u8],
+        batch: usize,
+        workspace: Workspace,
+    ) -> Result<Self, EngineError> {
+        Ok(Self { workspace, ..Self::shared(packed, arena, batch)? })
+    }
+
+    /// The workspace, for another engine.
+    #[cfg(feature = "threads")]
+    pub(crate) fn into_workspace(self) -> Workspace {
+        self.workspace
     }
 
     /// Tensors and scratch in the arena, if model, arena and batch go together and the build has what the model needs.

@@ -29,8 +29,6 @@
 extern crate std;
 
 mod arena;
-#[cfg(feature = "std")]
-mod batch;
 mod engine;
 mod error;
 mod logging;
@@ -38,19 +36,21 @@ mod memory;
 mod output;
 #[cfg(feature = "std")]
 mod packed;
+#[cfg(feature = "threads")]
+mod pool;
 mod profile;
 mod scratch;
 
 #[cfg(feature = "std")]
 pub use arena::HeapArena;
 pub use arena::{Arena, arena_len_of_file};
-#[cfg(feature = "std")]
-pub use batch::{BatchError, run_threads};
 pub use engine::Engine;
 pub use error::{EngineError, RunError};
 pub use output::OutputSlice;
 #[cfg(feature = "std")]
 pub use packed::PackedModel;
+#[cfg(feature = "threads")]
+pub use pool::{BatchError, EnginePool, run_threads};
 pub use profile::{Profiler, Step};
 pub use trishift_format as format;
 pub use trishift_format::{InputScale, Model, ParseError};

@@ -4,16 +4,18 @@
 //! field of the product is a sum of products: with A = x0 + x1·2^11 + x2·2^22 and B = t2 + t1·2^11 + t0·2^22 the bits from
 //! 22 on of A·B are x0·t0 + x1·t1 + x2·t2, once the fields below are rounded away; the same with two trits from bit 16 on.
 
-use super::{Inputs, Sums};
+#[cfg(test)]
+use super::Sums;
 
-/// See the module.
-pub(crate) struct Lanes;
+/// See the module: what the assembly does, for tests.
+#[cfg(test)]
+pub(super) struct Lanes;
 
 /// Rounds the fields below the first word's sum away.
-const ROUND_THREE: i32 = 1 << 21;
+pub(super) const ROUND_THREE: i32 = 1 << 21;
 
 /// Rounds the field below the second word's sum away.
-const ROUND_TWO: i32 = 1 << 15;
+pub(super) const ROUND_TWO: i32 = 1 << 15;
 
 /// The two words of every code; bytes that are no code stand for zeros.
 pub(super) static TRITS: [[i32; 2]; 256] = {
@@ -28,12 +30,12 @@ pub(super) static TRITS: [[i32; 2]; 256] = {
     table
 };
 
+#[cfg(test)]
 impl Sums for Lanes {
     const WORDS: usize = 4;
     const NAME: &'static str = "lanes";
 
-    #[inline]
-    fn prepare(words: &mut [i32], inputs: &Inputs, _: bool) {
+    fn prepare(words: &mut [i32], inputs: &[i8; 10], _: bool) {
         for (words, inputs) in words.as_chunks_mut::<2>().0.iter_mut().zip(inputs.as_chunks::<5>().0) {
             let [x0, x1, x2, x3, x4] = inputs.map(i32::from);
             *words = [x0.wrapping_add(x1 << 11).wrapping_add(x2 << 22), x3.wrapping_add(x4 << 16)];

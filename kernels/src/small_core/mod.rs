@@ -2,15 +2,13 @@
 //!
 //! A byte of weights names five trits, so the product of a byte with its five inputs is one of 243 sums. Where there
 //! are many rows, all 243 are computed, by additions, and a byte is the index of its sum; where there are few, something
-//! smaller is prepared ([`Sums`] has the choices). Either way a row's part in a group is Σ of its bytes' sums, shifted
-//! once by the group's exponent. Nothing is prepared twice and nothing stored but for one group: scratch does not grow
-//! with the number of columns.
+//! smaller is prepared. Either way a row's part in a group is Σ of its bytes' sums, shifted once by the group's exponent.
+//! Nothing is prepared twice and nothing stored but for up to 40 columns: scratch does not grow with the matrix.
 //!
-//! [`Layout::Groups`] is this order of the weights; a matrix in [`Layout::Rows`] is brought into it a few rows at a time.
-//! With one int8 for each exponent (windows above 15) a matrix of rows goes to the scalar definition.
-//!
-//! What is here is plain Rust and runs everywhere. The files of instruction sets replace the two inner steps, preparing
-//! and adding, for groups of 32 and 40 columns.
+//! An [`Algorithm`] is two inner steps, preparing and adding, which every instruction set has in assembly and [`Portable`]
+//! in plain Rust. What is around them is here, once, and not generic: all matrices take one path through it.
+//! [`Layout::Groups`](trishift_format::Layout::Groups) is the order in which the weights are read; in [`Layout::Rows`] a row's bytes are found by their
+//! distance, and exponents become shifts a few rows at a time.
 
 #[cfg(any(test, small_core = "thumbv7m"))]
 mod lanes;
@@ -26,7 +24,7 @@ mod thumbv7m;
 use crate::Scratch;
 use crate::linear::{LinearI8, LinearI32};
 use crate::requantize::requantize_one;
-use trishift_format::{Bias, Layout, TernaryMatrix};
+use trishift_format::{Bias, ExponentEncoding, TernaryMatrix};
 
 #[cfg(small_core = "riscv32")]
 pub(crate) use riscv32::Core;
@@ -38,231 +36,59 @@ pub(crate) use thumbv7m::Core;
 use pair_table::PairTable;
 use split_table::SplitTable;
 
-/// Bytes of weights that are prepared for at a time, two of them together.
+/// Bytes of weights that are prepared for at a time.
 const BYTES: usize = 8;
 
 /// The columns of [`BYTES`].
 const COLUMNS: usize = 40;
 
-/// Inputs of two bytes.
-type Inputs = [i8; 10];
+/// Part of a group: up to [`BYTES`] bytes of trits from each row. Assembly reads it.
+#[repr(C)]
+pub(crate) struct Part {
+    /// The first row's bytes.
+    trits: *const u8,
+    /// What is prepared for them.
+    words: *const i32,
+    /// The first row's shift. In [`Layout::Groups`] it stands in front of the group's bytes.
+    shifts: *const u8,
+    /// From a row's bytes to the next row's.
+    stride: usize,
+    /// From a row's shift to the next row's.
+    shift_stride: usize,
+    /// How many bytes, at least one.
+    bytes: usize,
+}
+
+/// Writes words for so many bytes of weights, from five times as many inputs.
+///
+/// # Safety
+/// There are as many inputs, [`Algorithm::words`] words, and up to [`BYTES`] bytes but not none.
+type Prepare = unsafe extern "C" fn(words: *mut i32, inputs: *const i8, bytes: usize);
+
+/// Adds what each row has in a part, shifted, to the rows' accumulators from `sums` to `end`.
+///
+/// # Safety
+/// There is an accumulator, and for each of them the part has a row and its words were prepared for as many bytes.
+type Add = unsafe extern "C" fn(sums: *mut i32, end: *const i32, part: &Part);
 
 /// How the sums of weight bytes and inputs are found.
-pub(crate) trait Sums {
-    /// Words prepared for the inputs of two bytes.
-    const WORDS: usize;
-
-    /// The kernel's name in a profile.
-    const NAME: &'static str;
-
-    /// Prepares for two bytes, or for the first alone where `both` is false: then any inputs may stand behind its five.
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool);
-
-    /// What byte number `byte` adds to a group's sum, up to a constant that cancels out between the bytes prepared for
-    /// together.
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32;
-
-    /// Adds each record's sum, shifted by its first byte, to its accumulator.
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        add_one_by_one::<Self>(words, records, accumulators);
-    }
-}
-
-/// Part of a group's records: up to [`BYTES`] bytes of trits from each.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Records<'a> {
-    /// Record after record.
-    bytes: &'a [u8],
-    /// Bytes from one record to the next.
-    stride: usize,
-    /// Where in a record the trit bytes begin: 1, or later in a large group.
-    first: usize,
-    /// How many of them are taken.
-    count: usize,
-}
-
-/// [`Sums::add`] for any number of bytes.
-fn add_one_by_one<S: Sums + ?Sized>(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-    let mut rest = records.bytes;
-    for accumulator in accumulators {
-        let Some((record, behind)) = rest.split_at_checked(records.stride) else { return };
-        rest = behind;
-        let codes = record.get(records.first..).unwrap_or(&[]);
-        let mut sum = 0i32;
-        for (byte, code) in codes.iter().take(records.count).enumerate() {
-            sum += S::sum(words, byte, *code);
-        }
-        let shift = record.first().copied().unwrap_or(0);
-        *accumulator = accumulator.wrapping_add(sum.wrapping_shl(shift.into()));
-    }
-}
-
-/// The add function of an instruction set: adds to the accumulators from `sums` to `end` what as many records of one
-/// length behind each other say, by means of what is prepared.
-#[cfg(small_core)]
-type Add = unsafe extern "C" fn(sums: *mut i32, end: *const i32, records: *const u8, prepared: *const i32);
-
-/// [`Sums::add`] by `add`, which takes whole records, `at_a_time` of them and at least one time; the rest one by one.
-#[cfg(small_core)]
-#[allow(unsafe_code, reason = "calls assembly")]
-fn add_fast<S: Sums>(words: &[i32], records: &Records<'_>, sums: &mut [i32], at_a_time: usize, add: Add) {
-    let rows = sums.len() & !(at_a_time - 1);
-    // Records of a large group are longer than the part of them that is taken.
-    let whole = records.first == 1 && records.stride == records.count + 1;
-    let behind = length(rows, records.stride).and_then(|length| records.bytes.get(length..));
-    let prepared = words.len() >= 4 * S::WORDS;
-    let (Some(behind), true, true) = (behind, whole && rows > 0, prepared) else {
-        return add_one_by_one::<S>(words, records, sums);
-    };
-    let (fast, rest) = sums.split_at_mut(rows);
-    let ends = fast.as_mut_ptr_range();
-    // SAFETY: the accumulators from `start` to `end` are borrowed exclusively and are a multiple of `at_a_time`, not none;
-    // for each of them there is a record in `bytes` of the length that `add` was chosen for; and `words` holds what is
-    // prepared for `BYTES` bytes, whose tables have a place for every value that a byte can have.
-    unsafe { add(ends.start, ends.end, records.bytes.as_ptr(), words.as_ptr()) }
-    if !rest.is_empty() {
-        add_one_by_one::<S>(words, &Records { bytes: behind, ..*records }, rest);
-    }
-}
-
-/// Bytes of `rows` records of `stride` bytes, by shifts; `None` for longer records than [`BYTES`] make, which are none of
-/// the fast functions'.
-#[cfg(small_core)]
-fn length(rows: usize, stride: usize) -> Option<usize> {
-    // Accumulators of four bytes are in memory, so that sixteen times their number fits.
-    let bit = |bit: u32| if stride >> bit & 1 == 1 { rows << bit } else { 0 };
-    (stride < 16).then(|| bit(0).wrapping_add(bit(1)).wrapping_add(bit(2)).wrapping_add(bit(3)))
-}
-
-/// Bytes that hold the trits of so many columns: a table, because a division by five is a multiplication.
-static TRIT_BYTES: [u8; trishift_format::GroupSize::MAX + 1] = {
-    let mut table = [0; trishift_format::GroupSize::MAX + 1];
-    let mut columns = 0;
-    while columns < table.len() {
-        table[columns] = columns.div_ceil(trishift_format::trits::PER_BYTE) as u8;
-        columns += 1;
-    }
-    table
-};
-
-fn trit_bytes(columns: usize) -> usize {
-    TRIT_BYTES.get(columns).copied().unwrap_or(0).into()
-}
-
-/// Rows of a matrix in [`Layout::Rows`] that are brought into the other layout at a time.
-const TURNED: usize = 16;
-
-/// Adds every group of one sample to the rows' accumulators, each in units of its row's smallest exponent.
-fn accumulate<S: Sums>(matrix: &TernaryMatrix<'_>, sample: &[i8], scratch: &mut [i32], accumulators: &mut [i32]) {
-    match matrix.layout() {
-        Layout::Groups => {
-            let mut inputs = sample;
-            for block in matrix.blocks() {
-                let stride = 1 + trit_bytes(block.columns);
-                for_parts::<S>(block.columns, inputs, scratch, |words, first, count| {
-                    S::add(words, &Records { bytes: block.records, stride, first, count }, accumulators);
-                });
-                inputs = inputs.get(block.columns..).unwrap_or(&[]);
-            }
-        }
-        Layout::Rows => {
-            let mut inputs = sample;
-            let (mut byte, mut group) = (0, 0);
-            while !inputs.is_empty() {
-                let columns = inputs.len().min(matrix.group().get());
-                for_parts::<S>(columns, inputs, scratch, |words, first, count| {
-                    turn_and_add::<S>(matrix, group, byte + first - 1, count, words, accumulators);
-                });
-                inputs = inputs.get(columns..).unwrap_or(&[]);
-                byte += trit_bytes(columns);
-                group += 1;
-            }
-        }
-    }
-}
-
-/// Prepares for a group, [`COLUMNS`] columns at a time, and calls `f(words, first, count)` for each part: where in a
-/// record its trit bytes begin, and how many there are.
-fn for_parts<S: Sums>(columns: usize, inputs: &[i8], scratch: &mut [i32], mut f: impl FnMut(&[i32], usize, usize)) {
-    let (mut left, mut inputs, mut first) = (columns, inputs, 1);
-    while left > 0 {
-        let mut words = &mut *scratch;
-        let mut part = left.min(COLUMNS);
-        let count = trit_bytes(part);
-        left -= part;
-        if let Some(forty) = inputs.first_chunk::<COLUMNS>() {
-            let (tens, _) = forty.as_chunks::<10>();
-            for ten in tens {
-                let Some((pair, rest)) = core::mem::take(&mut words).split_at_mut_checked(S::WORDS) else { break };
-                S::prepare(pair, ten, part > 5);
-                if part <= 10 {
-                    break;
-                }
-                part -= 10;
-                words = rest;
-            }
-            inputs = inputs.get(COLUMNS..).unwrap_or(&[]);
-            f(scratch, first, count);
-            first += BYTES;
-            continue;
-        }
-        while let Some((pair, rest)) = core::mem::take(&mut words).split_at_mut_checked(S::WORDS) {
-            let both = part > 5;
-            match inputs.first_chunk() {
-                Some(inputs) => S::prepare(pair, inputs, both),
-                // Past the last column trits are padding, and what they meet does not matter.
-                None => {
-                    let mut padded = [0; 10];
-                    padded.iter_mut().zip(inputs).for_each(|(padded, input)| *padded = *input);
-                    S::prepare(pair, &padded, both);
-                }
-            }
-            if part <= 10 {
-                break;
-            }
-            part -= 10;
-            inputs = inputs.get(10..).unwrap_or(&[]);
-            words = rest;
-        }
-        inputs = inputs.get(10..).unwrap_or(&[]);
-        f(scratch, first, count);
-        first += BYTES;
-    }
-}
-
-/// Makes records of a group's bytes, `count` from `byte` of each row, and adds them.
-fn turn_and_add<S: Sums>(
-    matrix: &TernaryMatrix<'_>,
-    group: usize,
-    byte: usize,
-    count: usize,
-    words: &[i32],
-    accumulators: &mut [i32],
-) {
-    let mut rows = matrix.trit_bytes();
-    let mut offsets = matrix.exponent_bytes();
-    let (row_bytes, offset_bytes) = (matrix.row_bytes(), matrix.exponent_bytes_of_row());
-    let stride = 1 + count;
-    let mut accumulators = accumulators;
-    while !accumulators.is_empty() {
-        let mut records = [0; TURNED * (1 + BYTES)];
-        let (some, behind) = accumulators.split_at_mut(accumulators.len().min(TURNED));
-        let mut rest = &mut records[..];
-        for _ in 0..some.len() {
-            let Some((record, behind)) = rest.split_at_mut_checked(stride) else { break };
-            let (trits, pairs) = (rows.get(byte..byte + count), offsets.get(group >> 1));
-            if let (Some((offset, codes)), Some(trits), Some(pair)) = (record.split_first_mut(), trits, pairs) {
-                *offset = if group & 1 == 0 { pair & 15 } else { pair >> 4 };
-                // Of one length, which the compiler cannot see.
-                codes.iter_mut().zip(trits).for_each(|(code, trits)| *code = *trits);
-            }
-            rest = behind;
-            rows = rows.get(row_bytes..).unwrap_or(&[]);
-            offsets = offsets.get(offset_bytes..).unwrap_or(&[]);
-        }
-        S::add(words, &Records { bytes: &records, stride, first: 1, count }, some);
-        accumulators = behind;
-    }
+pub(crate) struct Algorithm {
+    /// In a profile.
+    name: &'static str,
+    /// Words of scratch.
+    words: usize,
+    /// Those for two bytes: a quarter.
+    pair: usize,
+    /// The first step.
+    prepare: Prepare,
+    /// The second one.
+    add: Add,
+    /// The same for records of eight bytes right behind each other, the shift in front of each.
+    add_eight: Add,
+    /// For records of seven.
+    add_seven: Add,
+    /// True where these two take an even number of rows.
+    even: bool,
 }
 
 /// What an instruction set chooses between.
@@ -270,106 +96,64 @@ pub(crate) trait Family {
     /// The instruction set's name.
     const NAME: &'static str;
     /// For many rows.
-    type Many: Sums;
+    const MANY: Algorithm;
     /// For few rows.
-    type Few: Sums;
+    const FEW: Algorithm;
     /// The least number of rows that are many, as measured.
-    const MANY: usize;
+    const FROM: usize;
 
     /// How much scratch a layer takes.
     const SCRATCH: Scratch = Scratch {
-        few: scratch_bytes::<Self::Few>(),
-        many: scratch_bytes::<Self::Many>(),
-        from: Self::MANY,
+        few: size_of::<i32>() * Self::FEW.words,
+        many: size_of::<i32>() * Self::MANY.words,
+        from: Self::FROM,
         row: size_of::<i32>(),
     };
 }
 
-/// Plain Rust.
-pub(crate) struct Portable;
-
-impl Family for Portable {
-    const NAME: &'static str = "portable";
-    type Many = PairTable;
-    type Few = SplitTable;
-    const MANY: usize = 28;
-}
-
-const fn scratch_bytes<S: Sums>() -> usize {
-    4 * S::WORDS * (BYTES / 2)
-}
-
-/// True where the matrix's exponents are offsets from a base, as the kernels here take them.
-fn has_offsets(matrix: &TernaryMatrix<'_>) -> bool {
-    matrix.encoding() != trishift_format::ExponentEncoding::Int8
+fn choose<F: Family>(rows: usize) -> &'static Algorithm {
+    if rows >= F::FROM { &F::MANY } else { &F::FEW }
 }
 
 /// The name of the kernel that runs a layer.
 pub(crate) fn name_of<F: Family>(matrix: &TernaryMatrix<'_>) -> &'static str {
-    match (has_offsets(matrix), matrix.rows() >= F::MANY) {
-        (false, _) => "scalar",
-        (true, true) => F::Many::NAME,
-        (true, false) => F::Few::NAME,
-    }
+    choose::<F>(matrix.rows()).name
 }
 
 /// A linear layer with int8 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
 pub(crate) fn linear_i8<F: Family>(layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-    let words = F::SCRATCH.tables(layer.matrix.rows()) / 4;
-    let split = scratch.split_at_mut_checked(words);
-    let Some((tables, accumulators)) = split.filter(|_| has_offsets(&layer.matrix)) else {
-        return crate::linear::linear_i8(layer, input, output);
-    };
-    let rows = layer.matrix.rows();
-    let Some(accumulators) = accumulators.get_mut(..rows) else {
-        return crate::linear::linear_i8(layer, input, output);
-    };
-    if rows >= F::MANY {
-        batch_i8::<F::Many>(layer, input, tables, accumulators, output);
-    } else {
-        batch_i8::<F::Few>(layer, input, tables, accumulators, output);
-    }
+    run_i8(choose::<F>(layer.matrix.rows()), layer, input, scratch, output);
 }
 
 /// A linear layer with int32 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
 pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
-    let rows = layer.matrix.rows();
-    let tables = scratch.get_mut(..F::SCRATCH.tables(rows) / 4);
-    let Some(tables) = tables.filter(|_| has_offsets(&layer.matrix)) else {
-        return crate::linear::linear_i32(layer, input, output);
-    };
-    if rows >= F::MANY {
-        batch_i32::<F::Many>(layer, input, tables, output);
-    } else {
-        batch_i32::<F::Few>(layer, input, tables, output);
-    }
+    run_i32(choose::<F>(layer.matrix.rows()), layer, input, scratch, output);
 }
 
-fn batch_i8<S: Sums>(layer: &LinearI8<'_>, input: &[i8], tables: &mut [i32], sums: &mut [i32], output: &mut [i8]) {
-    let LinearI8 { ref matrix, bias, scale, relu } = *layer;
-    for_each_sample(matrix, input, output, |sample, output| {
+#[inline(never)]
+fn run_i8(algorithm: &Algorithm, layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+    let LinearI8 { ref matrix, bias, .. } = *layer;
+    let Some((words, sums)) = scratch.split_at_mut_checked(algorithm.words) else { return };
+    let Some(sums) = sums.get_mut(..matrix.rows()) else { return };
+    for_each_sample(matrix, input, output, |input, output| {
         start(bias, sums);
-        accumulate::<S>(matrix, sample, tables, sums);
-        let lowest = if relu { 0 } else { i32::from(i8::MIN) };
-        for ((output, sum), base) in output.iter_mut().zip(&*sums).zip(matrix.bases()) {
-            let shift = scale - i32::from(*base as i8);
-            *output = match shift {
-                // The rounding constant is part of the int32 bound.
-                1..=31 => (sum.wrapping_add(1 << (shift - 1)) >> shift).clamp(lowest, 127) as i8,
-                _ => requantize_one(*sum, shift, relu),
-            };
+        if matrix.encoding() == ExponentEncoding::Int8 {
+            smallest_exponents(matrix, output);
         }
+        accumulate(algorithm, matrix, input, words, sums, Units::Rows(output));
+        requantize_rows(layer, sums, output);
     });
 }
 
-fn batch_i32<S: Sums>(layer: &LinearI32<'_>, input: &[i8], tables: &mut [i32], output: &mut [i32]) {
+#[inline(never)]
+fn run_i32(algorithm: &Algorithm, layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
     let LinearI32 { ref matrix, bias, exponent } = *layer;
-    for_each_sample(matrix, input, output, |sample, output| {
-        output.fill(0);
-        accumulate::<S>(matrix, sample, tables, output);
+    let Some(words) = scratch.get_mut(..algorithm.words) else { return };
+    for_each_sample(matrix, input, output, |input, output| {
+        start(None, output);
+        accumulate(algorithm, matrix, input, words, output, Units::Layer(exponent));
         for (output, base) in output.iter_mut().zip(matrix.bases()) {
-            // In 0..=31 by the int32 bound, but for rows of zeros, whose sum is 0 whatever the shift.
-            *output <<= (i32::from(*base as i8) - exponent).clamp(0, 31);
+            *output <<= shift_between(*base, exponent);
         }
         for (output, bias) in output.iter_mut().zip(bias.iter().flat_map(|bias| bias.iter())) {
             *output = output.wrapping_add(bias);
@@ -377,12 +161,61 @@ fn batch_i32<S: Sums>(layer: &LinearI32<'_>, input: &[i8], tables: &mut [i32], o
     });
 }
 
+/// Calls `f(inputs from the sample's first on, outputs)` for every sample.
+fn for_each_sample<T>(matrix: &TernaryMatrix<'_>, input: &[i8], output: &mut [T], mut f: impl FnMut(&[i8], &mut [T])) {
+    let (mut input, mut output) = (input, output);
+    while matrix.columns() > 0 && input.len() >= matrix.columns() {
+        let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(matrix.rows()) else { return };
+        f(input, result);
+        input = input.get(matrix.columns()..).unwrap_or(&[]);
+        output = results;
+    }
+}
+
+/// Accumulators to int8. Units of rows are the bases, and where there are none, what `output` holds.
+#[allow(unsafe_code, reason = "reads and writes one slice")]
+#[inline(never)]
+fn requantize_rows(layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
+    let (bases, scale) = (layer.matrix.bases(), layer.scale);
+    let lowest = if layer.relu { 0 } else { i32::from(i8::MIN) };
+    let mut to = output.as_mut_ptr();
+    let mut units = if bases.len() < output.len() { to.cast_const() } else { bases.as_ptr().cast() };
+    let Some(sums) = sums.get(..output.len()) else { return };
+    for sum in sums {
+        // SAFETY: there are as many units as outputs, and as many of them as of sums.
+        let shift = scale - i32::from(unsafe { *units });
+        let value = if (1..=31).contains(&shift) {
+            // The rounding constant is part of the int32 bound.
+            let rounded = (sum >> (shift - 1)).wrapping_add(1) >> 1;
+            rounded.clamp(i8::MIN.into(), i8::MAX.into()).max(lowest) as i8
+        } else {
+            requantize_far(*sum, shift, layer.relu)
+        };
+        // SAFETY: as above.
+        unsafe { *to = value };
+        (to, units) = (to.wrapping_add(1), units.wrapping_add(1));
+    }
+}
+
+/// [`requantize_one`] for the shifts that layers seldom have.
+#[cold]
+#[inline(never)]
+fn requantize_far(sum: i32, shift: i32, relu: bool) -> i8 {
+    requantize_one(sum, shift, relu)
+}
+
+/// From an exponent to a unit: in 0..=31 by the int32 bound, but where all is 0, whatever the shift.
+fn shift_between(exponent: u8, unit: i32) -> u8 {
+    (i32::from(exponent as i8) - unit).clamp(0, 31) as u8
+}
+
 /// Accumulators begin with the bias.
+#[inline(never)]
 fn start(bias: Option<Bias<'_>>, sums: &mut [i32]) {
     match bias {
         None => sums.fill(0),
         Some(bias) => match words(bias) {
-            Some(words) => sums.iter_mut().zip(words).for_each(|(sum, bias)| *sum = *bias),
+            Some(words) => copy_few(words, sums),
             None => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
         },
     }
@@ -397,18 +230,363 @@ fn words(bias: Bias<'_>) -> Option<&[i32]> {
     (cfg!(target_endian = "little") && before.is_empty()).then_some(words)
 }
 
-/// Calls `f(inputs, outputs)` for every sample.
-fn for_each_sample<T>(matrix: &TernaryMatrix<'_>, input: &[i8], output: &mut [T], mut f: impl FnMut(&[i8], &mut [T])) {
-    let (columns, rows) = (matrix.columns(), matrix.rows());
-    let (mut input, mut output) = (input, output);
-    while let (Some((sample, samples)), Some((result, results))) =
-        (input.split_at_checked(columns), core::mem::take(&mut output).split_at_mut_checked(rows))
-    {
-        if columns == 0 {
+/// What exponents stored one by one are counted from.
+#[derive(Clone, Copy)]
+enum Units<'a> {
+    /// A unit for each row.
+    Rows(&'a [i8]),
+    /// One for all.
+    Layer(i32),
+}
+
+/// The smallest exponent of each row, where they are stored one by one.
+#[cold]
+#[inline(never)]
+fn smallest_exponents(matrix: &TernaryMatrix<'_>, smallest: &mut [i8]) {
+    let mut exponents = matrix.exponent_bytes();
+    for smallest in smallest {
+        let Some((row, rows)) = exponents.split_at_checked(matrix.exponent_bytes_of_row()) else { return };
+        *smallest = row.iter().fold(i8::MAX, |smallest, exponent| smallest.min(*exponent as i8));
+        exponents = rows;
+    }
+}
+
+/// Bytes that hold the trits of so many columns: a table, because a division by five is a multiplication.
+static TRIT_BYTES: [u8; trishift_format::GroupSize::MAX + 1] = {
+    let mut table = [0; trishift_format::GroupSize::MAX + 1];
+    let mut columns = 0;
+    while columns < table.len() {
+        table[columns] = columns.div_ceil(trishift_format::trits::PER_BYTE) as u8;
+        columns += 1;
+    }
+    table
+};
+
+fn trit_bytes(columns: usize) -> usize {
+    // No group is larger.
+    TRIT_BYTES.get(columns).copied().unwrap_or(0).into()
+}
+
+/// Adds every group of one sample, which `inputs` begin with, to the rows' accumulators. They count in the units of the
+/// rows' bases, and where there are none in `units`. There are `matrix.rows()` accumulators and [`Algorithm::words`] words.
+#[inline(never)]
+fn accumulate(
+    algorithm: &Algorithm,
+    matrix: &TernaryMatrix<'_>,
+    inputs: &[i8],
+    words: &mut [i32],
+    sums: &mut [i32],
+    units: Units<'_>,
+) {
+    let group = matrix.group().get();
+    match matrix.blocks().next() {
+        // All full groups' records take as many bytes as the first one's.
+        Some(block) if group <= COLUMNS => {
+            accumulate_records(algorithm, matrix, inputs, block.records.len(), words, sums);
+        }
+        block => accumulate_parts(algorithm, matrix, inputs, block.map(|block| block.records.len()), words, sums, units),
+    }
+}
+
+/// Groups that are one part, in [`Layout::Groups`](trishift_format::Layout::Groups); from one to the next it is `block`
+/// bytes. Here every instruction counts.
+#[allow(unsafe_code, reason = "calls assembly")]
+fn accumulate_records(
+    algorithm: &Algorithm,
+    matrix: &TernaryMatrix<'_>,
+    inputs: &[i8],
+    block: usize,
+    words: &mut [i32],
+    sums: &mut [i32],
+) {
+    let mut left = matrix.columns();
+    let (mut first, mut available) = (inputs.as_ptr(), inputs.len());
+    let mut part = Part::new(matrix.trit_bytes().as_ptr(), words);
+    let range = sums.as_mut_ptr_range();
+    let odd = algorithm.even && sums.len() & 1 == 1;
+    loop {
+        let columns = left.min(matrix.group().get());
+        part.begin_records(columns);
+        if available < inputs_of(part.bytes) {
+            // SAFETY: so many inputs are left of the slice.
+            let inputs = unsafe { core::slice::from_raw_parts(first, available) };
+            prepare_padded(algorithm, words, inputs, part.bytes);
+        } else {
+            // SAFETY: there are as many inputs, and a group of up to `COLUMNS` columns has up to `BYTES` bytes.
+            unsafe { (algorithm.prepare)(words.as_mut_ptr(), first, part.bytes) };
+        }
+        if odd {
+            add_odd_records(algorithm, sums, &part);
+        } else {
+            let add = match part.bytes {
+                BYTES => algorithm.add_eight,
+                7 => algorithm.add_seven,
+                _ => algorithm.add,
+            };
+            // SAFETY: a matrix has a row. `sums` is an accumulator for each row, and by what `TernaryMatrix` stands for
+            // a block has a record for each row, of `stride` bytes: a shift, and the bytes of the group. The functions
+            // for eight and seven get whole records, and an even number of them where they want one.
+            unsafe { add(range.start, range.end, &part) };
+        }
+        left -= columns;
+        if left == 0 {
             return;
         }
-        f(sample, result);
-        (input, output) = (samples, results);
+        // A sample has as many inputs as the matrix has columns, so that some are left.
+        first = first.wrapping_add(columns);
+        available = available.wrapping_sub(columns);
+        part.shifts = part.shifts.wrapping_add(block);
+    }
+}
+
+/// Whatever matrix; groups of more than [`COLUMNS`] columns in parts.
+#[inline(never)]
+fn accumulate_parts(
+    algorithm: &Algorithm,
+    matrix: &TernaryMatrix<'_>,
+    inputs: &[i8],
+    block: Option<usize>,
+    words: &mut [i32],
+    sums: &mut [i32],
+    units: Units<'_>,
+) {
+    let (mut inputs, mut left, mut group) = (inputs, matrix.columns(), 0);
+    let mut next = matrix.trit_bytes().as_ptr();
+    while left > 0 {
+        let mut columns = left.min(matrix.group().get());
+        left -= columns;
+        let mut part = Part::new(next, words);
+        part.begin_records(columns);
+        let mut bytes = part.bytes;
+        if block.is_none() {
+            part.trits = next;
+            part.stride = matrix.row_bytes();
+        }
+        next = next.wrapping_add(block.unwrap_or(bytes));
+        loop {
+            part.bytes = bytes.min(BYTES);
+            if inputs.len() < inputs_of(part.bytes) {
+                prepare_padded(algorithm, words, inputs, part.bytes);
+            } else {
+                prepare(algorithm, words, inputs, part.bytes);
+            }
+            match block {
+                Some(_) => add_part(algorithm, sums, &part),
+                None => add_rows(algorithm, sums, &part, matrix, group, units),
+            }
+            if columns <= COLUMNS {
+                break;
+            }
+            inputs = inputs.get(COLUMNS..).unwrap_or(&[]);
+            columns -= COLUMNS;
+            bytes -= BYTES;
+            part.trits = part.trits.wrapping_add(BYTES);
+        }
+        inputs = inputs.get(columns..).unwrap_or(&[]);
+        group += 1;
+    }
+}
+
+impl Part {
+    fn new(shifts: *const u8, words: &[i32]) -> Self {
+        Self { trits: shifts, words: words.as_ptr(), shifts, stride: 0, shift_stride: 0, bytes: 0 }
+    }
+
+    /// All of a group of so many columns in [`Layout::Groups`](trishift_format::Layout::Groups).
+    #[inline(always)]
+    fn begin_records(&mut self, columns: usize) {
+        self.bytes = trit_bytes(columns);
+        self.trits = self.shifts.wrapping_add(1);
+        self.stride = 1 + self.bytes;
+        self.shift_stride = self.stride;
+    }
+}
+
+/// Inputs that so many bytes of weights meet.
+fn inputs_of(bytes: usize) -> usize {
+    bytes + (bytes << 2)
+}
+
+/// Prepares for so many bytes from the first input on, of which there are five times as many.
+#[allow(unsafe_code, reason = "calls assembly")]
+#[inline(always)]
+fn prepare(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize) {
+    // SAFETY: callers have split off the algorithm's words, no part has more bytes than `BYTES`, and for each of them
+    // there are five inputs.
+    unsafe { (algorithm.prepare)(words.as_mut_ptr(), inputs.as_ptr(), bytes) }
+}
+
+/// The same where inputs are missing for the last byte. Past a row's last column trits are 0, and what they meet does not
+/// matter, but there must be something to meet.
+#[cold]
+#[inline(never)]
+fn prepare_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize) {
+    let pairs = (bytes - 1) >> 1;
+    let (mut words, mut inputs) = (words, inputs);
+    if pairs > 0 {
+        prepare(algorithm, words, inputs, pairs << 1);
+        let done = algorithm.pair << (pairs >> 1);
+        let done = if pairs == 3 { done + algorithm.pair } else { done };
+        words = words.get_mut(done..).unwrap_or(&mut []);
+        inputs = inputs.get((pairs << 3) + (pairs << 1)..).unwrap_or(&[]);
+    }
+    let mut padded = [0; 10];
+    copy_few(inputs, &mut padded);
+    prepare(algorithm, words, &padded, bytes - (pairs << 1));
+}
+
+/// Copies what there is, and is quicker at it than `memcpy` as long as it is not much.
+#[allow(unsafe_code, reason = "volatile")]
+fn copy_few<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        // SAFETY: a reference's own target. Volatile, or the compiler would call `memcpy` after all.
+        *to = unsafe { core::ptr::read_volatile(from) };
+    }
+}
+
+/// Adds a part of a group in [`Layout::Groups`](trishift_format::Layout::Groups).
+#[allow(unsafe_code, reason = "calls assembly")]
+fn add_part(algorithm: &Algorithm, sums: &mut [i32], part: &Part) {
+    let range = sums.as_mut_ptr_range();
+    // SAFETY: a matrix has a row. `sums` is an accumulator for each row, and by what `TernaryMatrix` stands for a block
+    // has a record for each row, of `stride` bytes: a shift, and the bytes of the group, of which these are a part.
+    unsafe { (algorithm.add)(range.start, range.end, part) }
+}
+
+/// Adds whole records for an odd number of rows, where fast functions want an even one: the first by itself.
+#[allow(unsafe_code, reason = "calls assembly")]
+#[cold]
+#[inline(never)]
+fn add_odd_records(algorithm: &Algorithm, sums: &mut [i32], part: &Part) {
+    let Some((first, rest)) = sums.split_at_mut_checked(1) else { return };
+    add_part(algorithm, first, part);
+    let (trits, shifts) = (part.trits.wrapping_add(part.stride), part.shifts.wrapping_add(part.stride));
+    let part = Part { trits, shifts, ..*part };
+    let add = match part.bytes {
+        BYTES => algorithm.add_eight,
+        7 => algorithm.add_seven,
+        _ => algorithm.add,
+    };
+    let range = rest.as_mut_ptr_range();
+    if !rest.is_empty() {
+        // SAFETY: as above for the rows behind the first, whose records begin here; an even number.
+        unsafe { add(range.start, range.end, &part) }
+    }
+}
+
+/// Shifts that are on the stack at a time.
+const SHIFTS: usize = 32;
+
+/// Adds a part of group number `group` in [`Layout::Rows`].
+#[allow(unsafe_code, reason = "calls assembly")]
+#[inline(never)]
+fn add_rows(
+    algorithm: &Algorithm,
+    sums: &mut [i32],
+    part: &Part,
+    matrix: &TernaryMatrix<'_>,
+    group: usize,
+    units: Units<'_>,
+) {
+    let (by_one, step) = (matrix.encoding() == ExponentEncoding::Int8, matrix.exponent_bytes_of_row());
+    let mut exponents = matrix.exponent_bytes().get(if by_one { group } else { group >> 1 }..).unwrap_or(&[]);
+    let mut units_of_rows = match units {
+        Units::Rows(units) => units.iter(),
+        Units::Layer(_) => [].iter(),
+    };
+    let mut trits = part.trits;
+    for sums in sums.chunks_mut(SHIFTS) {
+        let first = trits;
+        let mut shifts = [0; SHIFTS];
+        for shift in shifts.iter_mut().take(sums.len()) {
+            let exponent = exponents.first().copied().unwrap_or(0);
+            *shift = match (by_one, units) {
+                (true, Units::Layer(unit)) => shift_between(exponent, unit),
+                (true, Units::Rows(_)) => {
+                    shift_between(exponent, units_of_rows.next().copied().map_or(0, i32::from))
+                }
+                (false, _) if group & 1 == 0 => exponent & 15,
+                (false, _) => exponent >> 4,
+            };
+            exponents = exponents.get(step..).unwrap_or(&[]);
+            trits = trits.wrapping_add(part.stride);
+        }
+        let part = Part { trits: first, shifts: shifts.as_ptr(), shift_stride: 1, ..*part };
+        let range = sums.as_mut_ptr_range();
+        // SAFETY: `sums` are accumulators of rows from `first` on, not none, and by what `TernaryMatrix` stands for every
+        // row has as many bytes as the stride, among them these of the group; there are as many shifts as rows.
+        unsafe { (algorithm.add)(range.start, range.end, &part) }
+    }
+}
+
+/// An algorithm in plain Rust.
+trait Sums {
+    /// Words prepared for the inputs of two bytes.
+    const WORDS: usize;
+
+    /// In a profile.
+    const NAME: &'static str;
+
+    /// Both steps.
+    const ALGORITHM: Algorithm = Algorithm {
+        name: Self::NAME,
+        words: Self::WORDS * (BYTES / 2),
+        pair: Self::WORDS,
+        prepare: prepare_portable::<Self>,
+        add: add_portable::<Self>,
+        add_eight: add_portable::<Self>,
+        add_seven: add_portable::<Self>,
+        even: false,
+    };
+
+    /// Prepares for two bytes, or for the first alone where `both` is false: then any inputs may stand behind its five.
+    fn prepare(words: &mut [i32], inputs: &[i8; 10], both: bool);
+
+    /// What byte number `byte` adds to a group's sum.
+    fn sum(words: &[i32], byte: usize, code: u8) -> i32;
+}
+
+/// Plain Rust.
+pub(crate) struct Portable;
+
+impl Family for Portable {
+    const NAME: &'static str = "portable";
+    // As assembly wants it, so that tests on any machine come through there.
+    const MANY: Algorithm = Algorithm { even: true, ..PairTable::ALGORITHM };
+    const FEW: Algorithm = SplitTable::ALGORITHM;
+    const FROM: usize = 28;
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn prepare_portable<S: Sums + ?Sized>(words: *mut i32, inputs: *const i8, bytes: usize) {
+    // SAFETY: so many of both are what a caller of `Prepare` promises.
+    let (words, inputs) = unsafe {
+        let words = core::slice::from_raw_parts_mut(words, S::WORDS * (BYTES / 2));
+        (words, core::slice::from_raw_parts(inputs, 5 * bytes))
+    };
+    for (words, inputs) in words.chunks_mut(S::WORDS).zip(inputs.chunks(10)) {
+        let mut ten = [0; 10];
+        ten.iter_mut().zip(inputs).for_each(|(ten, input)| *ten = *input);
+        S::prepare(words, &ten, inputs.len() == 10);
+    }
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn add_portable<S: Sums + ?Sized>(sums: *mut i32, end: *const i32, part: &Part) {
+    // SAFETY: both are of one slice, as a caller of `Add` promises, and it is borrowed exclusively; so many words are
+    // prepared.
+    let (sums, words) = unsafe {
+        let rows = end.offset_from_unsigned(sums);
+        (core::slice::from_raw_parts_mut(sums, rows), core::slice::from_raw_parts(part.words, S::WORDS * (BYTES / 2)))
+    };
+    let (mut trits, mut shift) = (part.trits, part.shifts);
+    for accumulator in sums {
+        // SAFETY: the part has a row for every accumulator.
+        let (codes, by) = unsafe { (core::slice::from_raw_parts(trits, part.bytes), *shift) };
+        let sum: i32 = codes.iter().enumerate().map(|(byte, code)| S::sum(words, byte, *code)).sum();
+        *accumulator = accumulator.wrapping_add(sum.wrapping_shl(by.into()));
+        trits = trits.wrapping_add(part.stride);
+        shift = shift.wrapping_add(part.shift_stride);
     }
 }
 
@@ -421,12 +599,8 @@ mod tests {
     /// The sum of `codes` and the inputs they meet, as the kernels find it.
     fn found<S: Sums>(codes: &[u8], inputs: &[i8; COLUMNS]) -> i32 {
         let mut words = [0x5A5A_5A5A; 1024];
-        let mut sum = 0;
-        for_parts::<S>(5 * codes.len(), inputs, &mut words, |words, _, count| {
-            assert_eq!(count, codes.len());
-            sum = codes.iter().enumerate().map(|(byte, code)| S::sum(words, byte, *code)).sum();
-        });
-        sum
+        prepare(&S::ALGORITHM, &mut words, &inputs[..5 * codes.len()], codes.len());
+        codes.iter().enumerate().map(|(byte, code)| S::sum(&words, byte, *code)).sum()
     }
 
     proptest! {

@@ -5,49 +5,30 @@
 //! raised by 640 = 5·128 and the upper one lowered by as much: over both bytes that cancels out, and a group's sum needs
 //! no correction. A first byte without a second is not raised: its lower half is read as a signed number.
 
-use super::{Inputs, Sums};
+use super::Sums;
 
 /// See the module.
-pub(crate) struct PairTable;
+pub(super) struct PairTable;
 
 /// 640 up in the lower half, 640 down in the upper one.
 pub(super) const BIAS: i32 = 640 - (640 << 16);
 
 /// Words written: one for each code.
-pub(super) const CODES: usize = 243;
-
-/// From which a table is filled by additions alone. Codes count in base 3, so most steps are those of the lowest digits.
-#[repr(C)]
-pub(super) struct Steps {
-    /// The sum of code 0: every trit −1.
-    pub(super) first: i32,
-    /// One more of the first trit, of the second, of the third.
-    pub(super) trits: [i32; 3],
-    /// From the last code before a carry into the fourth trit to the next one.
-    pub(super) fourth: i32,
-    /// The same for the fifth.
-    pub(super) fifth: i32,
-}
-
-impl Steps {
-    pub(super) fn new(inputs: &Inputs, both: bool) -> Self {
-        let [x0, x1, x2, x3, x4, y0, y1, y2, y3, y4] = inputs.map(i32::from);
-        let pair = |x: i32, y: i32| x.wrapping_add(y << 16);
-        let [a, b, c, d, e] = [pair(x0, y0), pair(x1, y1), pair(x2, y2), pair(x3, y3), pair(x4, y4)];
-        let bias = if both { BIAS } else { 0 };
-        let all = a.wrapping_add(b).wrapping_add(c).wrapping_add(d).wrapping_add(e);
-        let fourth = d.wrapping_sub(c << 1);
-        let fifth = e.wrapping_sub(d << 1).wrapping_sub(c << 1);
-        Self { first: bias.wrapping_sub(all), trits: [a, b, c], fourth, fifth }
-    }
-}
+const CODES: usize = 243;
 
 impl Sums for PairTable {
     const WORDS: usize = 256;
     const NAME: &'static str = "pair-table";
 
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        let Steps { first, trits: [a, b, c], fourth, fifth } = Steps::new(inputs, both);
+    fn prepare(words: &mut [i32], inputs: &[i8; 10], both: bool) {
+        let [a, b, c, d, e] = pairs(inputs);
+        let bias = if both { BIAS } else { 0 };
+        // The sum of code 0: every trit −1.
+        let first = [a, b, c, d, e].iter().fold(bias, |sum, pair| sum.wrapping_sub(*pair));
+        // Codes count in base 3, so most steps are those of the lowest digits. From the last code before a carry into the
+        // fourth trit to the next one, and into the fifth:
+        let fourth = d.wrapping_sub(c << 1);
+        let fifth = e.wrapping_sub(d << 1).wrapping_sub(c << 1);
         // The nine sums of the first two trits, which the others move together.
         let mut nine = [first; 9];
         let mut next = first;
@@ -71,6 +52,13 @@ impl Sums for PairTable {
         let word = words.get((byte >> 1 << 8) + usize::from(code)).copied().unwrap_or(0);
         half(word, byte)
     }
+}
+
+/// Both bytes' inputs of each trit as the halves of a word.
+pub(super) fn pairs(inputs: &[i8; 10]) -> [i32; 5] {
+    let [x0, x1, x2, x3, x4, y0, y1, y2, y3, y4] = inputs.map(i32::from);
+    let pair = |x: i32, y: i32| x.wrapping_add(y << 16);
+    [pair(x0, y0), pair(x1, y1), pair(x2, y2), pair(x3, y3), pair(x4, y4)]
 }
 
 /// The first byte's half of a word, or the second's.

@@ -1,12 +1,12 @@
 //! RV32, with or without multiplication, compressed instructions or not.
 //!
 //! No instruction multiplies here. There is no load from the sum of two registers, so an address takes an addition of its
-//! own; in return a load has an offset, and reads either half of a word.
+//! own; in return a load has an offset, and reads either half of a word. Functions for any number of bytes hold the code of
+//! eight, the last byte's first and uncompressed, and jump into it.
 #![allow(unsafe_code, reason = "assembly")]
 
-use super::pair_table::{BIAS, PairTable};
-use super::split_table::{PLACES, SplitTable, bias};
-use super::{Add, BYTES, Family, Inputs, Records, Sums, add_fast, add_one_by_one};
+use super::split_table::{self, PLACES};
+use super::{Algorithm, Family, Part, pair_table};
 use core::arch::naked_asm;
 
 /// This family.
@@ -14,40 +14,27 @@ pub(crate) struct Core;
 
 impl Family for Core {
     const NAME: &'static str = "riscv32";
-    type Many = AssembledPairTable;
-    type Few = AssembledSplitTable;
-    const MANY: usize = 28;
-}
-
-/// [`PairTable`].
-pub(crate) struct AssembledPairTable;
-
-impl Sums for AssembledPairTable {
-    const WORDS: usize = PairTable::WORDS;
-    const NAME: &'static str = PairTable::NAME;
-
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        if let Some(words) = words.first_chunk_mut() {
-            // SAFETY: the function writes the first 243 words of the 256 and reads these ten inputs.
-            unsafe { fill(words, inputs, if both { BIAS } else { 0 }) }
-        }
-    }
-
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
-        PairTable::sum(words, byte, code)
-    }
-
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        let add: Add = match records.count {
-            BYTES => add8,
-            7 => add7,
-            5 => return add_fast::<Self>(words, records, accumulators, 1, add5),
-            4 => return add_fast::<Self>(words, records, accumulators, 1, add4),
-            2 => return add_fast::<Self>(words, records, accumulators, 1, add2),
-            _ => return add_one_by_one::<Self>(words, records, accumulators),
-        };
-        add_fast::<Self>(words, records, accumulators, 2, add);
-    }
+    const MANY: Algorithm = Algorithm {
+        name: "pair-table",
+        words: 1024,
+        pair: 256,
+        prepare: fill,
+        add: add_sums,
+        add_eight: add_eight_sums,
+        add_seven: add_seven_sums,
+        even: true,
+    };
+    const FEW: Algorithm = Algorithm {
+        name: "split-table",
+        words: 144,
+        pair: 36,
+        prepare: fill_split,
+        add: add_split,
+        add_eight: add_eight_split,
+        add_seven: add_seven_split,
+        even: true,
+    };
+    const FROM: usize = 28;
 }
 
 /// Nine words of a table, and the step to the next nine.
@@ -99,17 +86,17 @@ macro_rules! nine {
     };
 }
 
-/// Both bytes' inputs of one trit as the halves of a word.
+/// Both bytes' inputs of one trit, `$place` behind a1 and a3, as the halves of a word.
 macro_rules! pair {
-    ($to:literal, $low:literal, $high:literal) => {
+    ($to:literal, $place:literal) => {
         concat!(
             "lb ",
             $to,
             ", ",
-            $low,
+            $place,
             "(a1)\n lb t0, ",
-            $high,
-            "(a1)\n slli t0, t0, 16\n add ",
+            $place,
+            "(a3)\n slli t0, t0, 16\n add ",
             $to,
             ", ",
             $to,
@@ -118,19 +105,33 @@ macro_rules! pair {
     };
 }
 
-/// Writes the 243 sums, nine registers at a time.
+/// The next two bytes of a2, whose inputs are at a1 and a3; where there is no second one any inputs will do, and the bias in
+/// s2 goes.
+macro_rules! next_two {
+    () => {
+        "addi a2, a2, -2\n addi a3, a1, 5\n bgez a2, 3f\n mv a3, a1\n li s2, 0\n 3:"
+    };
+}
+
+/// Writes the 243 sums of each two bytes, nine registers at a time.
 #[unsafe(naked)]
-unsafe extern "C" fn fill(words: &mut [i32; 256], inputs: &Inputs, bias: i32) {
+unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
     naked_asm!(
-        "addi sp, sp, -16",
+        "addi sp, sp, -32",
         "sw s0, 0(sp)",
         "sw s1, 4(sp)",
-        pair!("a5", "0", "5"),
-        pair!("a4", "1", "6"),
-        pair!("a6", "2", "7"),
-        pair!("a7", "3", "8"),
-        pair!("s0", "4", "9"),
-        "sub t0, a2, a5",
+        "sw s2, 8(sp)",
+        "li s2, {bias}",
+        "2:",
+        next_two!(),
+        pair!("a5", "0"),
+        pair!("a4", "1"),
+        pair!("a6", "2"),
+        pair!("a7", "3"),
+        pair!("s0", "4"),
+        "sw a1, 12(sp)",
+        "sw a2, 16(sp)",
+        "sub t0, s2, a5",
         "sub t0, t0, a4",
         "sub t0, t0, a6",
         "sub t0, t0, a7",
@@ -149,7 +150,7 @@ unsafe extern "C" fn fill(words: &mut [i32; 256], inputs: &Inputs, bias: i32) {
         "add t6, t3, a4",
         "add a2, t4, a4",
         "add a3, t5, a4",
-        "2:",
+        "4:",
         nine!("0", "a6"),
         nine!("36", "a6"),
         nine!("72", "a7"),
@@ -160,11 +161,18 @@ unsafe extern "C" fn fill(words: &mut [i32; 256], inputs: &Inputs, bias: i32) {
         nine!("252", "a6"),
         nine!("288", "s0"),
         "addi a0, a0, 324",
-        "bne a0, s1, 2b",
+        "bne a0, s1, 4b",
+        "lw a1, 12(sp)",
+        "lw a2, 16(sp)",
+        "addi a0, a0, 52",
+        "addi a1, a1, 10",
+        "bgtz a2, 2b",
         "lw s0, 0(sp)",
         "lw s1, 4(sp)",
-        "addi sp, sp, 16",
+        "lw s2, 8(sp)",
+        "addi sp, sp, 32",
         "ret",
+        bias = const pair_table::BIAS,
     )
 }
 
@@ -200,13 +208,13 @@ macro_rules! six_bytes {
     };
 }
 
-/// The sum's way into the accumulator at `$sum`.
-macro_rules! finish_record {
-    ($shift:literal, $sum:literal) => {
+/// The sum's way into the accumulator at `$sum`, with the shift at `$shift`.
+macro_rules! accumulate {
+    ($shift:expr, $sum:literal) => {
         concat!(
             "lbu t3, ",
             $shift,
-            "(a2)\n lw t4, ",
+            "\n lw t4, ",
             $sum,
             "(a0)\n sll t2, t2, t3\n add t4, t4, t2\n sw t4, ",
             $sum,
@@ -215,74 +223,85 @@ macro_rules! finish_record {
     };
 }
 
-/// Records of eight bytes of trits, an even number of them and not none.
+/// Where parts of any kind begin: trits to a2, words to a3, shifts to a4, the strides to a5 and a6, bytes to t0.
+macro_rules! load_part {
+    () => {
+        "lw t0, 20(a2)\n lw a6, 16(a2)\n lw a5, 12(a2)\n lw a4, 8(a2)\n lw a3, 4(a2)\n lw a2, 0(a2)"
+    };
+}
+
+/// The end of such a part's row.
+macro_rules! next_row {
+    () => {
+        "add a4, a4, a6\n add a2, a2, a5\n addi a0, a0, 4\n bne a0, a1, 2b\n ret"
+    };
+}
+
+/// Byte `$byte` of any part, from the half of a word `$place` behind a3: 20 bytes of code.
+macro_rules! table_byte {
+    ($byte:literal, $place:literal) => {
+        concat!(
+            "lbu t0, ",
+            $byte,
+            "(a2)\n slli t0, t0, 2\n add t0, t0, a3\n lh t0, ",
+            $place,
+            "(t0)\n add t2, t2, t0"
+        )
+    };
+}
+
+/// Parts of any kind.
 #[unsafe(naked)]
-unsafe extern "C" fn add8(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+unsafe extern "C" fn add_sums(sums: *mut i32, end: *const i32, part: &Part) {
     naked_asm!(
-        "li t0, 2048",
-        "add a3, a3, t0",
+        load_part!(),
+        "li t1, 2048",
+        "add a3, a3, t1",
+        "slli t1, t0, 4",
+        "slli t0, t0, 2",
+        "add t0, t0, t1",
+        "la a7, 3f",
+        "sub a7, a7, t0",
         "2:",
-        six_bytes!("1", "2", "3", "4", "5", "6"),
-        two_bytes!("7", "8", "1024"),
-        "add t2, t2, t0",
-        "add t2, t2, t1",
-        finish_record!("0", "0"),
-        six_bytes!("10", "11", "12", "13", "14", "15"),
-        two_bytes!("16", "17", "1024"),
-        "add t2, t2, t0",
-        "add t2, t2, t1",
-        finish_record!("9", "4"),
-        "addi a2, a2, 18",
-        "addi a0, a0, 8",
-        "bne a0, a1, 2b",
-        "ret",
+        "li t2, 0",
+        "jr a7",
+        ".option push",
+        ".option norvc",
+        table_byte!("7", "1026"),
+        table_byte!("6", "1024"),
+        table_byte!("5", "2"),
+        table_byte!("4", "0"),
+        table_byte!("3", "-1022"),
+        table_byte!("2", "-1024"),
+        table_byte!("1", "-2046"),
+        table_byte!("0", "-2048"),
+        ".option pop",
+        "3:",
+        accumulate!("0(a4)", "0"),
+        next_row!(),
     )
 }
 
-/// The same with seven.
-#[unsafe(naked)]
-unsafe extern "C" fn add7(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
-    naked_asm!(
-        "li t0, 2048",
-        "add a3, a3, t0",
-        "2:",
-        six_bytes!("1", "2", "3", "4", "5", "6"),
-        "lbu t0, 7(a2)",
-        "slli t0, t0, 2",
-        "add t0, t0, a3",
-        "lh t0, 1024(t0)",
-        "add t2, t2, t0",
-        finish_record!("0", "0"),
-        six_bytes!("9", "10", "11", "12", "13", "14"),
-        "lbu t0, 15(a2)",
-        "slli t0, t0, 2",
-        "add t0, t0, a3",
-        "lh t0, 1024(t0)",
-        "add t2, t2, t0",
-        finish_record!("8", "4"),
-        "addi a2, a2, 16",
-        "addi a0, a0, 8",
-        "bne a0, a1, 2b",
-        "ret",
-    )
-}
-
-/// A record a turn: `$bytes` are those behind the first two.
-macro_rules! short_add_function {
-    ($name:ident, $stride:literal, $($bytes:expr),*) => {
-        /// Records of so many bytes, not none of them.
+/// Two records a turn: `$both` is their length, the rest the second one's bytes and what follows six bytes of each.
+macro_rules! two_records {
+    ($(#[$doc:meta])* $name:ident, $both:literal, $second:expr, $sixes:expr, $rest:expr, $rest_of_second:expr) => {
+        $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
             naked_asm!(
+                "lw a3, 4(a2)",
+                "lw a2, 8(a2)",
                 "li t0, 2048",
                 "add a3, a3, t0",
                 "2:",
-                two_bytes!("1", "2", "-2048"),
-                "add t2, t0, t1",
-                $($bytes,)*
-                finish_record!("0", "0"),
-                concat!("addi a2, a2, ", $stride),
-                "addi a0, a0, 4",
+                six_bytes!("1", "2", "3", "4", "5", "6"),
+                $rest,
+                accumulate!("0(a2)", "0"),
+                $sixes,
+                $rest_of_second,
+                accumulate!($second, "4"),
+                concat!("addi a2, a2, ", $both),
+                "addi a0, a0, 8",
                 "bne a0, a1, 2b",
                 "ret",
             )
@@ -290,49 +309,17 @@ macro_rules! short_add_function {
     };
 }
 
-short_add_function!(add2, "3", "");
-short_add_function!(add4, "5", two_bytes!("3", "4", "-1024"), "add t2, t2, t0", "add t2, t2, t1");
-short_add_function!(
-    add5,
-    "6",
-    two_bytes!("3", "4", "-1024"),
-    "add t2, t2, t0",
-    "add t2, t2, t1",
-    "lbu t0, 5(a2)",
-    "slli t0, t0, 2",
-    "add t0, t0, a3",
-    "lh t0, 0(t0)",
-    "add t2, t2, t0"
-);
-
-/// [`SplitTable`].
-pub(crate) struct AssembledSplitTable;
-
-impl Sums for AssembledSplitTable {
-    const WORDS: usize = SplitTable::WORDS;
-    const NAME: &'static str = SplitTable::NAME;
-
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        if let Some(words) = words.first_chunk_mut() {
-            // SAFETY: the function writes these 36 words and reads these ten inputs.
-            unsafe { fill_split(words, inputs, bias(3, both), bias(2, both)) }
-        }
-    }
-
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
-        SplitTable::sum(words, byte, code)
-    }
-
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        let add: Add = match records.count {
-            BYTES => split8,
-            7 => split7,
-            4 => split4,
-            2 => split2,
-            _ => return add_one_by_one::<Self>(words, records, accumulators),
-        };
-        add_fast::<Self>(words, records, accumulators, 1, add);
-    }
+two_records! {
+    /// Records of eight bytes of trits.
+    add_eight_sums, "18", "9(a2)", six_bytes!("10", "11", "12", "13", "14", "15"),
+    concat!(two_bytes!("7", "8", "1024"), "\n add t2, t2, t0\n add t2, t2, t1"),
+    concat!(two_bytes!("16", "17", "1024"), "\n add t2, t2, t0\n add t2, t2, t1")
+}
+two_records! {
+    /// Records of seven.
+    add_seven_sums, "16", "8(a2)", six_bytes!("9", "10", "11", "12", "13", "14"),
+    table_byte!("7", "1024"),
+    table_byte!("15", "1024")
 }
 
 /// The nine sums of two trits from t0 on, `$low` and `$high` the steps; all nine stay in registers.
@@ -388,84 +375,136 @@ macro_rules! store_nine {
     };
 }
 
-/// Moves them one trit on, by a1.
+/// Moves them one trit on, by a3.
 macro_rules! move_nine {
     () => {
-        "add t0, t0, a1\n add t1, t1, a1\n add t2, t2, a1\n add t3, t3, a1\n add t4, t4, a1
-         add t5, t5, a1\n add t6, t6, a1\n add a6, a6, a1\n add a7, a7, a1"
+        "add t0, t0, a3\n add t1, t1, a3\n add t2, t2, a3\n add t3, t3, a3\n add t4, t4, a3
+         add t5, t5, a3\n add t6, t6, a3\n add a6, a6, a3\n add a7, a7, a3"
     };
 }
 
-/// Writes the 27 and the 9 sums.
+/// Writes the 27 and the 9 sums of each two bytes.
 #[unsafe(naked)]
-unsafe extern "C" fn fill_split(words: &mut [i32; 36], inputs: &Inputs, bias_of_three: i32, bias_of_two: i32) {
+unsafe extern "C" fn fill_split(words: *mut i32, inputs: *const i8, bytes: usize) {
     naked_asm!(
-        pair!("a4", "3", "8"),
-        pair!("a5", "4", "9"),
-        "sub t0, a3, a4",
+        "addi sp, sp, -16",
+        "sw s2, 0(sp)",
+        "li s2, {bias}",
+        "2:",
+        next_two!(),
+        pair!("a4", "3"),
+        pair!("a5", "4"),
+        "sub t0, s2, a4",
         "sub t0, t0, a5",
         nine_sums!("a4", "a5"),
         store_nine!("108"),
-        pair!("a4", "0", "5"),
-        pair!("a5", "1", "6"),
-        pair!("a3", "2", "7"),
-        "mv a1, a3",
-        "sub t0, a2, a4",
+        pair!("a4", "0"),
+        pair!("a5", "1"),
+        pair!("a6", "2"),
+        "mv a3, a6",
+        "sub t0, s2, a4",
         "sub t0, t0, a5",
-        "sub t0, t0, a1",
+        "sub t0, t0, a3",
         nine_sums!("a4", "a5"),
         store_nine!("0"),
         move_nine!(),
         store_nine!("36"),
         move_nine!(),
         store_nine!("72"),
+        "addi a0, a0, 144",
+        "addi a1, a1, 10",
+        "bgtz a2, 2b",
+        "lw s2, 0(sp)",
+        "addi sp, sp, 16",
         "ret",
+        bias = const split_table::BIAS,
     )
 }
 
-/// Looks byte `$byte` up twice, in the half of the words that begins `$half` bytes behind a3.
+/// Looks byte `$byte` up twice, in the half of the words that begins `$half` bytes behind a3, with the places from a7 on:
+/// 40 bytes of code.
 macro_rules! split_byte {
-    ($byte:literal, $half:literal) => {
+    ($byte:expr, $half:literal) => {
+        concat!(first_split_byte!($byte, $half, "t1"), "\n add t2, t2, t1\n add t2, t2, t0")
+    };
+}
+macro_rules! first_split_byte {
+    ($byte:expr, $half:literal, $to:literal) => {
         concat!(
             "lbu t0, ",
             $byte,
-            "(a2)\n add t0, t0, a4\n lbu t1, 0(t0)\n lbu t0, 256(t0)\n",
-            "add t1, t1, a3\n add t0, t0, a3\n lh t1, ",
+            "(a2)\n add t0, t0, a7\n lbu t1, 0(t0)\n lbu t0, 256(t0)\n",
+            "add t1, t1, a3\n add t0, t0, a3\n lh ",
+            $to,
+            ", ",
             $half,
             "(t1)\n lh t0, ",
             $half,
-            "(t0)\n",
-            "add t2, t2, t1\n add t2, t2, t0",
+            "(t0)",
         )
     };
 }
 
-macro_rules! split_function {
-    ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:expr),*) => {
+/// Parts of any kind.
+#[unsafe(naked)]
+unsafe extern "C" fn add_split(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        load_part!(),
+        "la a7, {places}",
+        "slli t1, t0, 5",
+        "slli t0, t0, 3",
+        "add t0, t0, t1",
+        "la t5, 3f",
+        "sub t5, t5, t0",
+        "2:",
+        "li t2, 0",
+        "jr t5",
+        ".option push",
+        ".option norvc",
+        split_byte!("7", "434"),
+        split_byte!("6", "432"),
+        split_byte!("5", "290"),
+        split_byte!("4", "288"),
+        split_byte!("3", "146"),
+        split_byte!("2", "144"),
+        split_byte!("1", "2"),
+        split_byte!("0", "0"),
+        ".option pop",
+        "3:",
+        accumulate!("0(a4)", "0"),
+        next_row!(),
+        places = sym PLACES,
+    )
+}
+
+/// A record `$record` behind a2, of which the first byte comes first.
+macro_rules! split_record {
+    ($record:literal, $($byte:literal $half:literal)*) => {
+        concat!(
+            first_split_byte!(concat!("1+", $record), "0", "t2"),
+            "\n add t2, t2, t0",
+            $("\n", split_byte!(concat!($byte, "+", $record), $half),)*
+        )
+    };
+}
+
+/// Two records a turn of `$stride` bytes.
+macro_rules! two_split_records {
+    ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:literal)*) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
             naked_asm!(
-                "la a4, {places}",
+                "lw a3, 4(a2)",
+                "lw a2, 8(a2)",
+                "la a7, {places}",
                 "2:",
-                "lbu t0, 1(a2)",
-                "add t0, t0, a4",
-                "lbu t1, 0(t0)",
-                "lbu t0, 256(t0)",
-                "add t1, t1, a3",
-                "add t0, t0, a3",
-                "lh t1, 0(t1)",
-                "lh t0, 0(t0)",
-                "add t2, t1, t0",
-                split_byte!("2", "2"),
-                $($bytes,)*
-                "lbu t3, 0(a2)",
-                "lw t4, 0(a0)",
-                "sll t2, t2, t3",
-                "add t4, t4, t2",
-                "sw t4, 0(a0)",
-                concat!("addi a2, a2, ", $stride),
-                "addi a0, a0, 4",
+                split_record!("0", $($bytes)*),
+                accumulate!("0(a2)", "0"),
+                split_record!($stride, $($bytes)*),
+                accumulate!(concat!($stride, "(a2)"), "4"),
+                concat!("addi a2, a2, 2*", $stride),
+                "addi a0, a0, 8",
                 "bne a0, a1, 2b",
                 "ret",
                 places = sym PLACES,
@@ -474,23 +513,11 @@ macro_rules! split_function {
     };
 }
 
-split_function! {
-    /// Records of eight bytes of trits, not none of them.
-    split8, "9",
-    split_byte!("3", "144"), split_byte!("4", "146"), split_byte!("5", "288"), split_byte!("6", "290"),
-    split_byte!("7", "432"), split_byte!("8", "434")
+two_split_records! {
+    /// Records of eight bytes of trits.
+    add_eight_split, "9", "2" "2" "3" "144" "4" "146" "5" "288" "6" "290" "7" "432" "8" "434"
 }
-split_function! {
-    /// The same with seven.
-    split7, "8",
-    split_byte!("3", "144"), split_byte!("4", "146"), split_byte!("5", "288"), split_byte!("6", "290"),
-    split_byte!("7", "432")
-}
-split_function! {
-    /// The same with four.
-    split4, "5", split_byte!("3", "144"), split_byte!("4", "146")
-}
-split_function! {
-    /// The same with two.
-    split2, "3", ""
+two_split_records! {
+    /// Records of seven.
+    add_seven_split, "8", "2" "2" "3" "144" "4" "146" "5" "288" "6" "290" "7" "432"
 }

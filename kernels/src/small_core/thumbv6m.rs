@@ -2,12 +2,12 @@
 //!
 //! No instruction multiplies here. Whole words of a table are added up, all first bytes' in one register and all second
 //! bytes' in another: only at the end is one half taken of each. Eight registers are within every instruction's reach, the
-//! others serve to keep things.
+//! others serve to keep things. Functions for any number of bytes hold the code of eight, the last byte's first, and jump
+//! into it.
 #![allow(unsafe_code, reason = "assembly")]
 
-use super::pair_table::{PairTable, Steps};
-use super::split_table::{self, PLACES, SplitTable};
-use super::{Add, BYTES, Family, Inputs, Records, Sums, add_fast, add_one_by_one};
+use super::split_table::{self, PLACES};
+use super::{Algorithm, Family, Part, pair_table};
 use core::arch::naked_asm;
 
 /// This family.
@@ -15,77 +15,115 @@ pub(crate) struct Core;
 
 impl Family for Core {
     const NAME: &'static str = "thumbv6m";
-    type Many = AssembledPairTable;
-    type Few = AssembledSplitTable;
-    const MANY: usize = 28;
+    const MANY: Algorithm = Algorithm {
+        name: "pair-table",
+        words: 1024,
+        pair: 256,
+        prepare: fill,
+        add: add_sums,
+        add_eight: add_eight_sums,
+        add_seven: add_seven_sums,
+        even: false,
+    };
+    const FEW: Algorithm = Algorithm {
+        name: "split-table",
+        words: 144,
+        pair: 36,
+        prepare: fill_split,
+        add: add_split,
+        add_eight: add_eight_split,
+        add_seven: add_seven_split,
+        even: false,
+    };
+    const FROM: usize = 28;
 }
 
-/// [`PairTable`].
-pub(crate) struct AssembledPairTable;
-
-impl Sums for AssembledPairTable {
-    const WORDS: usize = PairTable::WORDS;
-    const NAME: &'static str = PairTable::NAME;
-
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        if let Some(words) = words.first_chunk_mut() {
-            // SAFETY: the function writes the first 243 words of the 256 and reads the six of `Steps`, laid out as in C.
-            unsafe { fill(words, &Steps::new(inputs, both)) }
-        }
-    }
-
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
-        PairTable::sum(words, byte, code)
-    }
-
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        let add: Add = match records.count {
-            BYTES => add8,
-            7 => add7,
-            5 => add5,
-            4 => add4,
-            2 => add2,
-            _ => return add_one_by_one::<Self>(words, records, accumulators),
-        };
-        add_fast::<Self>(words, records, accumulators, 1, add);
-    }
+/// Saves all registers that calls must leave alone; the end of a function.
+macro_rules! begin {
+    () => {
+        "push {{r4-r7, lr}}\n mov r4, r8\n mov r5, r9\n mov r6, r10\n mov r7, r11\n push {{r4-r7}}"
+    };
+}
+macro_rules! end {
+    () => {
+        "pop {{r4-r7}}\n mov r8, r4\n mov r9, r5\n mov r10, r6\n mov r11, r7\n pop {{r4-r7, pc}}"
+    };
 }
 
-/// Writes the 243 sums, three registers at a time.
+/// Brings the inputs of two bytes together, trit by trit as the halves of a word, to r3, r2, r4, r5, r6. The first byte's
+/// are at r1, which ends 4 behind them, the second's r7 further on. Uses r0 and r7.
+macro_rules! pairs {
+    () => {
+        "movs r6, #0
+         ldrsb r3, [r1, r6]\n ldrsb r2, [r1, r7]\n lsls r2, r2, #16\n adds r3, r3, r2\n adds r1, r1, #1
+         ldrsb r2, [r1, r6]\n ldrsb r4, [r1, r7]\n lsls r4, r4, #16\n adds r2, r2, r4\n adds r1, r1, #1
+         ldrsb r4, [r1, r6]\n ldrsb r5, [r1, r7]\n lsls r5, r5, #16\n adds r4, r4, r5\n adds r1, r1, #1
+         ldrsb r5, [r1, r6]\n ldrsb r0, [r1, r7]\n lsls r0, r0, #16\n adds r5, r5, r0\n adds r1, r1, #1
+         ldrsb r6, [r1, r6]\n ldrsb r7, [r1, r7]\n lsls r7, r7, #16\n adds r6, r6, r7"
+    };
+}
+
+/// Stores the nine sums whose first three are in r1–r3 and whose step is in r7.
+macro_rules! store_nine {
+    () => {
+        "adds r4, r1, r7\n adds r5, r2, r7\n adds r6, r3, r7\n stm r0!, {{r1-r6}}
+         adds r4, r4, r7\n adds r5, r5, r7\n adds r6, r6, r7\n stm r0!, {{r4-r6}}"
+    };
+}
+
+/// Moves the first three sums on.
+macro_rules! step {
+    ($step:literal) => {
+        concat!("add r1, ", $step, "\n add r2, ", $step, "\n add r3, ", $step)
+    };
+}
+
+/// Writes the 243 sums of each two bytes, three registers at a time.
 #[unsafe(naked)]
-unsafe extern "C" fn fill(words: &mut [i32; 256], steps: &Steps) {
+unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
-        "ldm r1!, {{r2-r7}}", // first, trits, fourth, fifth
-        "mov r8, r5",
-        "mov r9, r6",
-        "mov r10, r7",
-        "mov r7, r4",
-        "mov r1, r2",
+        begin!(),
+        "ldr r4, ={bias}",
+        "mov r11, r4",
+        "2:",
+        "movs r7, #5",
+        "subs r2, r2, #2",
+        "bpl 3f",
+        "movs r7, #0", // where there is no second byte, any inputs will do
+        "mov r11, r7",
+        "3:",
+        "push {{r2}}",
+        "mov r12, r0",
+        pairs!(),
+        "adds r1, r1, #6",
+        "push {{r1}}",
+        "mov r1, r11",
+        "subs r1, r1, r3",
+        "subs r1, r1, r2",
+        "subs r1, r1, r4",
+        "subs r1, r1, r5",
+        "subs r1, r1, r6",
+        "mov r8, r4",     // the step of the third trit,
+        "adds r4, r4, r4",
+        "subs r6, r6, r5",
+        "subs r6, r6, r5",
+        "subs r6, r6, r4",
+        "mov r10, r6",    // into the fifth,
+        "subs r5, r5, r4",
+        "mov r9, r5",     // into the fourth
+        "mov r7, r2",
         "adds r2, r1, r3",
         "adds r3, r2, r3",
-        "ldr r4, =972", // behind the last word
-        "adds r4, r4, r0",
-        "mov r12, r4",
-        ".macro NINE step",
-        "adds r4, r1, r7",
-        "adds r5, r2, r7",
-        "adds r6, r3, r7",
-        "stm r0!, {{r1-r6}}",
-        "adds r4, r4, r7",
-        "adds r5, r5, r7",
-        "adds r6, r6, r7",
-        "stm r0!, {{r4-r6}}",
-        "add r1, \\step",
-        "add r2, \\step",
-        "add r3, \\step",
+        "mov r0, r12",
+        "ldr r4, =972",
+        "add r12, r4", // behind the last word
+        ".macro NINE to",
+        store_nine!(),
+        "add r1, \\to",
+        "add r2, \\to",
+        "add r3, \\to",
         ".endm",
-        "2:",
+        "4:",
         "NINE r8",
         "NINE r8",
         "NINE r9",
@@ -96,19 +134,21 @@ unsafe extern "C" fn fill(words: &mut [i32; 256], steps: &Steps) {
         "NINE r8",
         "NINE r10",
         "cmp r0, r12",
-        "bne 2b",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r4-r7, pc}}",
+        "bne 4b",
+        "adds r0, r0, #52",
+        "pop {{r1, r2}}",
+        "cmp r2, #0",
+        "ble 5f",
+        "b 2b",
+        "5:",
+        end!(),
         ".purgem NINE",
         ".ltorg",
+        bias = const pair_table::BIAS,
     )
 }
 
-/// Looks byte `$byte` up in the table at `$table` and adds the word to `$sum`.
+/// Looks byte `$byte` up in the table at `$table` and adds the word to `$sum`: 8 bytes of code.
 macro_rules! table_byte {
     ($byte:literal, $table:literal, $sum:literal) => {
         concat!(
@@ -148,22 +188,77 @@ macro_rules! first_table_byte {
     };
 }
 
-/// The end of a record: half of each sum, the shift, the accumulator at r8.
-macro_rules! finish_record {
-    ($stride:literal) => {
-        concat!(
-            "sxth r1, r1\n asrs r2, r2, #16\n adds r1, r1, r2\n ldrb r3, [r0]\n lsls r1, r3\n",
-            "mov r3, r8\n ldr r2, [r3]\n adds r2, r2, r1\n stm r3!, {{r2}}\n mov r8, r3\n adds r0, #",
-            $stride,
-        )
+/// The four tables to r4–r7.
+macro_rules! tables {
+    () => {
+        "movs r3, #1\n lsls r3, r3, #10\n adds r5, r4, r3\n adds r6, r5, r3\n adds r7, r6, r3"
     };
+}
+
+/// Half of each sum, to r1; then its way, shifted by r3, into the accumulator at r8.
+macro_rules! halves {
+    () => {
+        "sxth r1, r1\n asrs r2, r2, #16\n adds r1, r1, r2"
+    };
+}
+macro_rules! accumulate {
+    () => {
+        "lsls r1, r3\n mov r3, r8\n ldr r2, [r3]\n adds r2, r2, r1\n stm r3!, {{r2}}\n mov r8, r3"
+    };
+}
+
+/// Where parts of any kind begin: the part's trits to r0, its words to r4, its shifts to r11, their stride to r12, that of
+/// the trits to r10, and its bytes to r3.
+macro_rules! load_part {
+    () => {
+        "mov r8, r0\n mov r9, r1\n ldm r2!, {{r0, r4, r5, r6, r7}}\n ldr r3, [r2]
+         mov r11, r5\n mov r10, r6\n mov r12, r7"
+    };
+}
+
+/// Parts of any kind.
+#[unsafe(naked)]
+unsafe extern "C" fn add_sums(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        begin!(),
+        load_part!(),
+        "lsls r3, r3, #3",
+        "adr r5, 3f",
+        "subs r5, r5, r3",
+        "mov lr, r5",
+        tables!(),
+        ".p2align 2",
+        "2:",
+        "movs r1, #0",
+        "movs r2, #0",
+        "mov pc, lr",
+        "nop", // so that the address below is a multiple of four
+        table_byte!("7", "r7", "r2"),
+        table_byte!("6", "r7", "r1"),
+        table_byte!("5", "r6", "r2"),
+        table_byte!("4", "r6", "r1"),
+        table_byte!("3", "r5", "r2"),
+        table_byte!("2", "r5", "r1"),
+        table_byte!("1", "r4", "r2"),
+        table_byte!("0", "r4", "r1"),
+        "3:",
+        halves!(),
+        "mov r3, r11",
+        "ldrb r3, [r3]",
+        accumulate!(),
+        "add r11, r12",
+        "add r0, r10",
+        "cmp r3, r9",
+        "bne 2b",
+        end!(),
+    )
 }
 
 macro_rules! add_function {
     ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:expr),*) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
             naked_asm!(
                 "push {{r4-r7, lr}}",
                 "mov r4, r8",
@@ -171,18 +266,17 @@ macro_rules! add_function {
                 "push {{r4, r5}}",
                 "mov r8, r0",
                 "mov r9, r1",
-                "mov r0, r2",
-                "mov r4, r3",
-                "movs r3, #1",
-                "lsls r3, r3, #10",
-                "adds r5, r4, r3",
-                "adds r6, r5, r3",
-                "adds r7, r6, r3",
+                "ldr r4, [r2, #4]",
+                "ldr r0, [r2, #8]",
+                tables!(),
                 "2:",
                 first_table_byte!("1", "r4", "r1"),
                 first_table_byte!("2", "r4", "r2"),
                 $($bytes,)*
-                finish_record!($stride),
+                halves!(),
+                "ldrb r3, [r0]",
+                accumulate!(),
+                concat!("adds r0, #", $stride),
                 "cmp r3, r9",
                 "bne 2b",
                 "pop {{r4, r5}}",
@@ -195,98 +289,77 @@ macro_rules! add_function {
 }
 
 add_function! {
-    /// Records of eight bytes of trits, not none of them.
-    add8, "9",
+    /// Records of eight bytes of trits.
+    add_eight_sums, "9",
     table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2"),
     table_byte!("5", "r6", "r1"), table_byte!("6", "r6", "r2"),
     table_byte!("7", "r7", "r1"), table_byte!("8", "r7", "r2")
 }
 add_function! {
-    /// The same with seven.
-    add7, "8",
+    /// Records of seven.
+    add_seven_sums, "8",
     table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2"),
     table_byte!("5", "r6", "r1"), table_byte!("6", "r6", "r2"),
     table_byte!("7", "r7", "r1")
 }
-add_function! {
-    /// The same with five.
-    add5, "6", table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2"), table_byte!("5", "r6", "r1")
-}
-add_function! {
-    /// The same with four.
-    add4, "5", table_byte!("3", "r5", "r1"), table_byte!("4", "r5", "r2")
-}
-add_function! {
-    /// The same with two.
-    add2, "3", ""
-}
 
-/// [`SplitTable`].
-pub(crate) struct AssembledSplitTable;
-
-impl Sums for AssembledSplitTable {
-    const WORDS: usize = SplitTable::WORDS;
-    const NAME: &'static str = SplitTable::NAME;
-
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        if let Some(words) = words.first_chunk_mut() {
-            // SAFETY: the function writes these 36 words and reads the seven of `Steps`, laid out as in C.
-            unsafe { fill_split(words, &split_table::Steps::new(inputs, both)) }
-        }
-    }
-
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
-        SplitTable::sum(words, byte, code)
-    }
-
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        let add: Add = match records.count {
-            BYTES => split8,
-            7 => split7,
-            4 => split4,
-            2 => split2,
-            _ => return add_one_by_one::<Self>(words, records, accumulators),
-        };
-        add_fast::<Self>(words, records, accumulators, 1, add);
-    }
-}
-
-/// Stores the nine sums whose first three are in r1–r3 and whose step is in r7.
-macro_rules! store_nine {
-    () => {
-        "adds r4, r1, r7\n adds r5, r2, r7\n adds r6, r3, r7\n stm r0!, {{r1-r6}}
-         adds r4, r4, r7\n adds r5, r5, r7\n adds r6, r6, r7\n stm r0!, {{r4-r6}}"
-    };
-}
-
-/// Writes the 27 and the 9 sums.
+/// Writes the 27 and the 9 sums of each two bytes.
 #[unsafe(naked)]
-unsafe extern "C" fn fill_split(words: &mut [i32; 36], steps: &split_table::Steps) {
+unsafe extern "C" fn fill_split(words: *mut i32, inputs: *const i8, bytes: usize) {
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "ldm r1!, {{r2, r3, r7}}",
-        "ldm r1!, {{r4}}",
+        begin!(),
+        "mov r8, r2",
+        "ldr r4, ={bias}",
+        "mov r9, r4",
+        "2:",
+        "movs r7, #5",
+        "mov r4, r8",
+        "subs r4, r4, #2",
+        "mov r8, r4",
+        "bpl 3f",
+        "movs r7, #0", // where there is no second byte, any inputs will do
+        "mov r9, r7",
+        "3:",
+        "mov r12, r0",
+        pairs!(),
+        "adds r1, r1, #6",
+        "mov r10, r1",
+        "mov r0, r12",
         "mov r12, r4",
-        "mov lr, r1",
-        "mov r1, r2",
+        "mov r11, r5",
+        "mov lr, r6",
+        "mov r1, r9",
+        "subs r1, r1, r3",
+        "subs r1, r1, r2",
+        "subs r1, r1, r4",
+        "mov r7, r2",
         "adds r2, r1, r3",
         "adds r3, r2, r3",
         store_nine!(),
-        "add r1, r12\n add r2, r12\n add r3, r12",
+        step!("r12"),
         store_nine!(),
-        "add r1, r12\n add r2, r12\n add r3, r12",
+        step!("r12"),
         store_nine!(),
-        "mov r1, lr",
-        "ldm r1!, {{r2, r3, r7}}",
-        "mov r1, r2",
+        "mov r1, r9",
+        "mov r3, r11",
+        "mov r7, lr",
+        "subs r1, r1, r3",
+        "subs r1, r1, r7",
         "adds r2, r1, r3",
         "adds r3, r2, r3",
         store_nine!(),
-        "pop {{r4-r7, pc}}",
+        "mov r1, r10",
+        "mov r4, r8",
+        "cmp r4, #0",
+        "bgt 2b",
+        end!(),
+        ".ltorg",
+        bias = const split_table::BIAS,
     )
 }
 
-/// Looks byte `$byte` up twice in the table at r7 and adds the words to `$sum`; r5 and r6 have the places.
+/// Looks byte `$byte` up twice in the table at r7 and adds the words to `$sum`: 14 bytes of code. r5 and r6 have the
+/// places.
 macro_rules! split_byte {
     ($byte:literal, $sum:literal) => {
         concat!(
@@ -324,11 +397,74 @@ macro_rules! first_split_byte {
     };
 }
 
+/// The places of the two words to r5 and r6.
+macro_rules! places {
+    () => {
+        "ldr r5, =({places})\n movs r6, #255\n adds r6, #1\n adds r6, r6, r5"
+    };
+}
+
+/// Parts of any kind.
+#[unsafe(naked)]
+unsafe extern "C" fn add_split(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        begin!(),
+        load_part!(),
+        "adr r5, 3f",
+        "lsls r1, r3, #4",
+        "lsls r2, r3, #1",
+        "subs r1, r1, r2", // 14 bytes of code for each byte,
+        "subs r3, r3, #1",
+        "lsrs r3, r3, #1",
+        "lsls r2, r3, #1",
+        "adds r1, r1, r2", // 2 for each byte between two tables,
+        "subs r5, r5, r1",
+        "mov lr, r5",
+        "lsls r2, r3, #4", // and 144 of tables, the last of which come first
+        "adds r4, r4, r2",
+        "lsls r2, r3, #7",
+        "adds r4, r4, r2",
+        "push {{r4}}",
+        places!(),
+        ".p2align 2",
+        "2:",
+        "ldr r7, [sp]",
+        "movs r1, #0",
+        "movs r2, #0",
+        "mov pc, lr",
+        "nop", // so that the address below is a multiple of four
+        split_byte!("7", "r2"),
+        split_byte!("6", "r1"),
+        "subs r7, #144",
+        split_byte!("5", "r2"),
+        split_byte!("4", "r1"),
+        "subs r7, #144",
+        split_byte!("3", "r2"),
+        split_byte!("2", "r1"),
+        "subs r7, #144",
+        split_byte!("1", "r2"),
+        split_byte!("0", "r1"),
+        "3:",
+        halves!(),
+        "mov r3, r11",
+        "ldrb r3, [r3]",
+        accumulate!(),
+        "add r11, r12",
+        "add r0, r10",
+        "cmp r3, r9",
+        "bne 2b",
+        "add sp, #4",
+        end!(),
+        ".ltorg",
+        places = sym PLACES,
+    )
+}
+
 macro_rules! split_function {
     ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:expr),*) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
             naked_asm!(
                 "push {{r4-r7, lr}}",
                 "mov r4, r8",
@@ -337,18 +473,19 @@ macro_rules! split_function {
                 "push {{r4-r6}}",
                 "mov r8, r0",
                 "mov r9, r1",
-                "mov r10, r3",
-                "mov r0, r2",
-                "ldr r5, =({places})",
-                "movs r6, #255",
-                "adds r6, #1",
-                "adds r6, r6, r5",
+                "ldr r4, [r2, #4]",
+                "mov r10, r4",
+                "ldr r0, [r2, #8]",
+                places!(),
                 "2:",
                 "mov r7, r10",
                 first_split_byte!("1", "r1"),
                 first_split_byte!("2", "r2"),
                 $($bytes,)*
-                finish_record!($stride),
+                halves!(),
+                "ldrb r3, [r0]",
+                accumulate!(),
+                concat!("adds r0, #", $stride),
                 "cmp r3, r9",
                 "bne 2b",
                 "pop {{r4-r6}}",
@@ -364,24 +501,16 @@ macro_rules! split_function {
 }
 
 split_function! {
-    /// Records of eight bytes of trits, not none of them.
-    split8, "9",
+    /// Records of eight bytes of trits.
+    add_eight_split, "9",
     "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2"),
     "adds r7, #144", split_byte!("5", "r1"), split_byte!("6", "r2"),
     "adds r7, #144", split_byte!("7", "r1"), split_byte!("8", "r2")
 }
 split_function! {
-    /// The same with seven.
-    split7, "8",
+    /// Records of seven.
+    add_seven_split, "8",
     "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2"),
     "adds r7, #144", split_byte!("5", "r1"), split_byte!("6", "r2"),
     "adds r7, #144", split_byte!("7", "r1")
-}
-split_function! {
-    /// The same with four.
-    split4, "5", "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2")
-}
-split_function! {
-    /// The same with two.
-    split2, "3", ""
 }

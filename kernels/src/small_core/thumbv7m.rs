@@ -5,12 +5,13 @@
 //! instructions (load the code, load the sum, add it), lanes take six.
 //!
 //! Functions are naked because inline assembly may not have r6 and r7. They keep to the calling convention: what they
-//! use beyond r0–r3 and r12 they save.
+//! use beyond r0–r3 and r12 they save. Those for any number of bytes hold the code of eight, the last byte's first, and
+//! jump into it.
 #![allow(unsafe_code, reason = "assembly")]
 
-use super::lanes::{Lanes, TRITS};
-use super::pair_table::{PairTable, Steps};
-use super::{Add, BYTES, Family, Inputs, Records, Sums, add_fast, add_one_by_one};
+use super::lanes::{ROUND_THREE, ROUND_TWO, TRITS};
+use super::pair_table::BIAS;
+use super::{Algorithm, Family, Part};
 use core::arch::naked_asm;
 
 /// This family.
@@ -18,64 +19,78 @@ pub(crate) struct Core;
 
 impl Family for Core {
     const NAME: &'static str = "thumbv7m";
-    type Many = AssembledPairTable;
-    type Few = AssembledLanes;
-    const MANY: usize = 36;
+    const MANY: Algorithm = Algorithm {
+        name: "pair-table",
+        words: 1024,
+        pair: 256,
+        prepare: fill,
+        add: add_sums,
+        add_eight: add_eight_sums,
+        add_seven: add_seven_sums,
+        even: true,
+    };
+    const FEW: Algorithm = Algorithm {
+        name: "lanes",
+        words: 16,
+        pair: 4,
+        prepare: widen,
+        add: add_products,
+        add_eight: add_eight_products,
+        add_seven: add_seven_products,
+        even: true,
+    };
+    const FROM: usize = 36;
 }
 
-/// [`PairTable`].
-pub(crate) struct AssembledPairTable;
-
-impl Sums for AssembledPairTable {
-    const WORDS: usize = PairTable::WORDS;
-    const NAME: &'static str = PairTable::NAME;
-
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        if let Some(words) = words.first_chunk_mut() {
-            // SAFETY: the function writes the first 243 words of the 256 and reads the six of `Steps`, laid out as in C.
-            unsafe { fill(words, &Steps::new(inputs, both)) }
-        }
-    }
-
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
-        PairTable::sum(words, byte, code)
-    }
-
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        let add: Add = match records.count {
-            BYTES => add8,
-            7 => add7,
-            count => {
-                let Some(add) = SHORT_SUMS.get(count) else { return };
-                return add_fast::<Self>(words, records, accumulators, 1, *add);
-            }
-        };
-        add_fast::<Self>(words, records, accumulators, 2, add);
-    }
-}
-
-/// Writes the 243 sums, nine registers at a time.
+/// Writes the 243 sums of each two bytes, nine registers at a time.
 #[unsafe(naked)]
-unsafe extern "C" fn fill(words: &mut [i32; 256], steps: &Steps) {
+unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
     naked_asm!(
         "push {{r4-r11, lr}}",
-        "add.w lr, r0, #972",                    // behind the last word
-        "ldm r1, {{r1, r2, r3, r10, r11, r12}}", // first, trits, fourth, fifth
-        "add r4, r3, r1",                        // the nine sums of the first two trits to r1–r9
-        "add r7, r4, r3",
-        "add r5, r4, r2",
-        "add r6, r5, r2",
-        "add r8, r7, r2",
-        "add r9, r8, r2",
-        "add r2, r1",
-        "rsb r3, r1, r2, lsl #1",
-        ".macro NINE step",
-        "stm r0!, {{r1-r9}}",
+        "2:",
+        "subs r2, r2, #2",
+        "itete pl",
+        "addpl r3, r1, #5", // the second byte's inputs; where there is none, any
+        "movmi r3, r1",
+        "ldrpl r9, ={bias}",
+        "movmi r9, #0",
+        ".macro PAIR to, place",
+        "ldrsb \\to, [r1, #\\place]",
+        "ldrsb r10, [r3, #\\place]",
+        "add \\to, \\to, r10, lsl #16",
+        "sub r9, r9, \\to",
+        ".endm",
+        "PAIR r4, 0",
+        "PAIR r5, 1",
+        "PAIR r6, 2",
+        "PAIR r7, 3",
+        "PAIR r8, 4",
+        "adds r1, r1, #10",
+        "push {{r1, r2}}",
+        "mov r10, r6",                 // the step of the third trit,
+        "sub r11, r7, r6, lsl #1",     // into the fourth,
+        "sub r12, r8, r7, lsl #1",     // into the fifth
+        "sub r12, r12, r6, lsl #1",
+        "mov r1, r9",                  // the nine sums of the first two trits to r1–r9
+        "add r2, r1, r4",
+        "add r3, r2, r4",
+        "add r4, r1, r5",
+        "add r6, r3, r5",
+        "add r7, r4, r5",
+        "add r8, r2, r5, lsl #1",
+        "add r9, r6, r5",
+        "add r5, r2, r5",
+        "add lr, r0, #972", // behind the last word
+        ".macro MOVE step",
         ".irp sum, r1, r2, r3, r4, r5, r6, r7, r8, r9",
         "add \\sum, \\step",
         ".endr",
         ".endm",
-        "2:",
+        ".macro NINE step",
+        "stm r0!, {{r1-r9}}",
+        "MOVE \\step",
+        ".endm",
+        "3:",
         "NINE r10",
         "NINE r10",
         "NINE r11",
@@ -86,14 +101,69 @@ unsafe extern "C" fn fill(words: &mut [i32; 256], steps: &Steps) {
         "NINE r10",
         "stm r0!, {{r1-r9}}",
         "cmp r0, lr",
-        "beq 3f",
-        ".irp sum, r1, r2, r3, r4, r5, r6, r7, r8, r9",
-        "add \\sum, r12",
-        ".endr",
-        "b 2b",
-        "3:",
+        "beq 4f",
+        "MOVE r12",
+        "b 3b",
+        "4:",
+        "pop {{r1, r2}}",
+        "adds r0, r0, #52",
+        "cmp r2, #0",
+        "bgt 2b",
         "pop {{r4-r11, pc}}",
+        ".ltorg",
         ".purgem NINE",
+        ".purgem MOVE",
+        ".purgem PAIR",
+        bias = const BIAS,
+    )
+}
+
+/// Adds an odd byte's sum, `$byte` behind the pointer, from the table at `$table` to r9; then an even byte's.
+macro_rules! odd_byte {
+    ($byte:literal, $table:literal) => {
+        concat!("ldrb r7, [r2, #", $byte, "]\n ldrsh r7, [", $table, ", r7, lsl #2]\n add.w r9, r9, r7\n")
+    };
+}
+macro_rules! even_byte {
+    ($byte:literal, $table:literal) => {
+        concat!("ldrb r7, [r2, #", $byte, "]\n ldr.w r7, [", $table, ", r7, lsl #2]\n add.w r9, r9, r7, asr #16\n")
+    };
+}
+
+/// Parts of any kind.
+#[unsafe(naked)]
+unsafe extern "C" fn add_sums(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldm.w r2, {{r2, r3, r10, r11, r12, lr}}",
+        "add.w r4, r3, #1024",
+        "add.w r5, r3, #2048",
+        "add.w r6, r3, #3072",
+        "adr.w r7, 3f",
+        "add.w lr, lr, lr, lsl #2", // ten bytes of code for each
+        "sub.w lr, r7, lr, lsl #1",
+        "2:",
+        "mov.w r9, #0",
+        "mov pc, lr",
+        even_byte!("7", "r6"),
+        odd_byte!("6", "r6"),
+        even_byte!("5", "r5"),
+        odd_byte!("4", "r5"),
+        even_byte!("3", "r4"),
+        odd_byte!("2", "r4"),
+        even_byte!("1", "r3"),
+        odd_byte!("0", "r3"),
+        "3:",
+        "ldrb.w r7, [r10]",
+        "ldr r8, [r0]",
+        "lsl r9, r9, r7",
+        "add r8, r9",
+        "str r8, [r0], #4",
+        "add r2, r11",
+        "add r10, r12",
+        "cmp r0, r1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
     )
 }
 
@@ -138,14 +208,15 @@ macro_rules! eighth_byte {
     };
 }
 
-/// Two records a turn: `$second` is the second one's place, `$both` the bytes of both, `$eighth` what follows seven bytes.
-macro_rules! add_function {
+/// Two records a turn: `$second` is the second one's place, `$both` the bytes of both, then what follows seven bytes.
+macro_rules! two_records {
     ($(#[$doc:meta])* $name:ident, $second:literal, $both:literal, $eighth_of_second:expr, $eighth_of_first:expr) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
             naked_asm!(
-                "push {{r4-r12, lr}}",
+                "push {{r4-r11, lr}}",
+                "ldrd r3, r2, [r2, #4]", // words, shifts
                 "add.w r4, r3, #1024",
                 "add.w r5, r3, #2048",
                 "add.w r6, r3, #3072",
@@ -164,194 +235,178 @@ macro_rules! add_function {
                 "strd r10, r11, [r0], #8",
                 "cmp r0, r1",
                 "bne 2b",
-                "pop {{r4-r12, pc}}",
+                "pop {{r4-r11, pc}}",
             )
         }
     };
 }
 
-add_function! {
-    /// Records of eight bytes of trits, an even number of them and not none.
-    add8, "9", "18", eighth_byte!("9"), eighth_byte!("0")
+two_records! {
+    /// Records of eight bytes of trits.
+    add_eight_sums, "9", "18", eighth_byte!("9"), eighth_byte!("0")
 }
-add_function! {
-    /// The same with seven.
-    add7, "8", "16", "", ""
+two_records! {
+    /// Records of seven.
+    add_seven_sums, "8", "16", "", ""
 }
 
-/// For records of up to six bytes, by their number; none have no bytes.
-static SHORT_SUMS: [Add; 7] = [add1, add1, add2, add3, add4, add5, add6];
+/// Brings each byte's inputs into two words.
+#[unsafe(naked)]
+unsafe extern "C" fn widen(words: *mut i32, inputs: *const i8, bytes: usize) {
+    naked_asm!(
+        "push {{r4-r7}}",
+        "2:",
+        "ldrsb r4, [r1, #1]",
+        "ldrsb r5, [r1, #2]",
+        "ldrsb r6, [r1, #3]",
+        "ldrsb r7, [r1, #4]",
+        "ldrsb r3, [r1], #5",
+        "add r6, r6, r7, lsl #16",
+        "add r3, r3, r4, lsl #11",
+        "add r3, r3, r5, lsl #22",
+        "strd r3, r6, [r0], #8",
+        "subs r2, r2, #1",
+        "bne 2b",
+        "pop {{r4-r7}}",
+        "bx lr",
+    )
+}
 
-/// An odd byte's sum from the table at `$table` to r9.
-macro_rules! odd_byte {
-    ($byte:literal, $table:literal) => {
-        concat!("ldrb r7, [r2, #", $byte, "]\n ldrsh r7, [", $table, ", r7, lsl #2]\n add r9, r9, r7\n")
+/// Adds what the byte at `$byte` and its inputs in r8 and r9 make: the sum of three products to `$three`, that of two to
+/// the upper half of `$two`.
+macro_rules! products {
+    ($byte:expr, $three:literal, $two:literal) => {
+        concat!(products!($byte, $two), "add.w ", $three, ", ", $three, ", r6, asr #22\n")
     };
-}
-
-/// An even byte's.
-macro_rules! even_byte {
-    ($byte:literal, $table:literal) => {
-        concat!("ldrb r7, [r2, #", $byte, "]\n ldr r7, [", $table, ", r7, lsl #2]\n add r9, r9, r7, asr #16\n")
-    };
-}
-
-/// A record a turn: `$bytes` are those behind the first one.
-macro_rules! short_add_function {
-    ($name:ident, $stride:literal, $($bytes:expr),*) => {
-        /// Records of so many bytes, not none of them.
-        #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, tables: *const i32) {
-            naked_asm!(
-                "push {{r4-r9}}",
-                "add.w r4, r3, #1024",
-                "add.w r5, r3, #2048",
-                "2:",
-                "ldrb r9, [r2, #1]",
-                "ldrsh r9, [r3, r9, lsl #2]",
-                $($bytes,)*
-                concat!("ldrb r7, [r2], #", $stride),
-                "ldr r8, [r0]",
-                "lsl r9, r9, r7",
-                "add r8, r8, r9",
-                "str r8, [r0], #4",
-                "cmp r0, r1",
-                "bne 2b",
-                "pop {{r4-r9}}",
-                "bx lr",
-            )
-        }
-    };
-}
-
-short_add_function!(add1, "2", "");
-short_add_function!(add2, "3", even_byte!("2", "r3"));
-short_add_function!(add3, "4", even_byte!("2", "r3"), odd_byte!("3", "r4"));
-short_add_function!(add4, "5", even_byte!("2", "r3"), odd_byte!("3", "r4"), even_byte!("4", "r4"));
-short_add_function!(
-    add5,
-    "6",
-    even_byte!("2", "r3"),
-    odd_byte!("3", "r4"),
-    even_byte!("4", "r4"),
-    odd_byte!("5", "r5")
-);
-short_add_function!(
-    add6,
-    "7",
-    even_byte!("2", "r3"),
-    odd_byte!("3", "r4"),
-    even_byte!("4", "r4"),
-    odd_byte!("5", "r5"),
-    even_byte!("6", "r5")
-);
-
-/// [`Lanes`].
-pub(crate) struct AssembledLanes;
-
-impl Sums for AssembledLanes {
-    const WORDS: usize = Lanes::WORDS;
-    const NAME: &'static str = Lanes::NAME;
-
-    #[inline]
-    fn prepare(words: &mut [i32], inputs: &Inputs, both: bool) {
-        Lanes::prepare(words, inputs, both);
-    }
-
-    fn sum(words: &[i32], byte: usize, code: u8) -> i32 {
-        Lanes::sum(words, byte, code)
-    }
-
-    fn add(words: &[i32], records: &Records<'_>, accumulators: &mut [i32]) {
-        let add: Add = match records.count {
-            BYTES => lanes8,
-            7 => lanes7,
-            4 => lanes4,
-            2 => lanes2,
-            _ => return add_one_by_one::<Self>(words, records, accumulators),
-        };
-        add_fast::<Self>(words, records, accumulators, 1, add);
-    }
-}
-
-/// A byte's part: its inputs in `$three` and `$two`, the sums of three in r5, those of two in lr.
-macro_rules! lanes_byte {
-    ($byte:literal, $three:literal, $two:literal) => {
+    ($byte:expr, $two:literal) => {
         concat!(
-            "ldrb r6, [r2, #",
+            "ldrb r6, ",
             $byte,
-            "]\n add r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]\n",
-            "mla r6, r6, ",
-            $three,
-            ", r12\n mla lr, r7, ",
+            "\n add.w r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]\n",
+            "mla r6, r6, r8, r12\n mla ",
             $two,
-            ", lr\n add r5, r5, r6, asr #22\n",
+            ", r7, r9, ",
+            $two,
+            "\n",
         )
     };
 }
 
-/// The first byte's.
-macro_rules! lanes_first_byte {
-    () => {
-        "ldrb r6, [r2, #1]\n add r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]
-         mla r6, r6, r8, r12\n mla lr, r7, r9, lr\n asr r5, r6, #22"
+/// The same for byte `$byte` of any part, with its inputs from r3: 26 bytes of code.
+macro_rules! loaded_products {
+    ($byte:literal) => {
+        concat!("ldrd r8, r9, [r3, #8 * ", $byte, "]\n", products!(concat!("[r2, #", $byte, "]"), "r5", "lr"))
     };
 }
 
-/// A record a turn: `$bytes` reads the bytes behind the first two, `$stride` is the record's length, `$used` that of the
-/// inputs.
-macro_rules! lanes_function {
-    ($(#[$doc:meta])* $name:ident, $stride:literal, $used:literal, $($bytes:expr),*) => {
+/// Parts of any kind.
+#[unsafe(naked)]
+unsafe extern "C" fn add_products(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldrd r6, r7, [r2, #16]", // the shifts' stride, bytes
+        "ldm.w r2, {{r2, r3, r10, r11}}",
+        "movw r4, #:lower16:{trits}",
+        "movt r4, #:upper16:{trits}",
+        "mov.w r12, #{round_three}",
+        "adr.w r5, 3f",
+        "add.w r8, r7, r7, lsl #1", // 26 bytes of code for each
+        "add.w r7, r7, r8, lsl #2",
+        "sub.w r7, r5, r7, lsl #1",
+        "adds r7, r7, #1", // as Thumb code
+        "push {{r6, r7}}",
+        "2:",
+        "mov.w lr, #{round_two}",
+        "movs r5, #0",
+        "ldr pc, [sp, #4]",
+        loaded_products!("7"),
+        loaded_products!("6"),
+        loaded_products!("5"),
+        loaded_products!("4"),
+        loaded_products!("3"),
+        loaded_products!("2"),
+        loaded_products!("1"),
+        loaded_products!("0"),
+        "3:",
+        "ldr r8, [sp]",
+        "ldrb.w r6, [r10]",
+        "ldr r7, [r0]",
+        "add.w r5, r5, lr, asr #16",
+        "lsls r5, r6",
+        "adds r7, r7, r5",
+        "str r7, [r0], #4",
+        "add r2, r11",
+        "add r10, r8",
+        "cmp r0, r1",
+        "bne 2b",
+        "pop {{r6, r7}}",
+        "pop {{r4-r11, pc}}",
+        trits = sym TRITS,
+        round_three = const ROUND_THREE,
+        round_two = const ROUND_TWO,
+    )
+}
+
+/// Byte `$byte` of two records, the second of them `$stride` bytes behind the first.
+macro_rules! products_of_two {
+    ($byte:literal, $stride:literal) => {
+        concat!(
+            "ldrd r8, r9, [r3, #8 * ",
+            $byte,
+            "]\n",
+            products!(concat!("[r2, #1 + ", $byte, "]"), "r5", "lr"),
+            products!(concat!("[r2, #1 + ", $byte, " + ", $stride, "]"), "r10", "r11"),
+        )
+    };
+}
+
+/// Two records a turn of `$stride` bytes; the first byte of trits comes first, then the `$byte`s.
+macro_rules! two_records_of_products {
+    ($(#[$doc:meta])* $name:ident, $stride:literal, $($byte:literal)*) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, records: *const u8, inputs: *const i32) {
+        unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
             naked_asm!(
                 "push {{r4-r11, lr}}",
+                "ldrd r3, r2, [r2, #4]", // words, shifts
                 "movw r4, #:lower16:{trits}",
                 "movt r4, #:upper16:{trits}",
-                "mov.w r12, #0x200000",
+                "mov.w r12, #{round_three}",
                 "2:",
-                "mov.w lr, #0x8000",
-                "ldm r3!, {{r8-r11}}",
-                lanes_first_byte!(),
-                lanes_byte!("2", "r10", "r11"),
-                $($bytes,)*
-                concat!("ldrb r6, [r2], #", $stride),
-                "ldr r7, [r0]",
+                "mov.w lr, #{round_two}",
+                "mov.w r11, #{round_two}",
+                "ldrd r8, r9, [r3]",
+                products!("[r2, #1]", "lr"),
+                "asr r5, r6, #22",
+                products!(concat!("[r2, #1 + ", $stride, "]"), "r11"),
+                "asr r10, r6, #22",
+                $(products_of_two!($byte, $stride),)*
+                "add r10, r10, r11, asr #16",
+                concat!("ldrb r11, [r2, #", $stride, "]"),
                 "add r5, r5, lr, asr #16",
-                "lsl r5, r5, r6",
-                "add r7, r7, r5",
-                "str r7, [r0], #4",
-                concat!("sub r3, r3, #", $used),
+                concat!("ldrb r6, [r2], #2 * ", $stride),
+                "lsl r10, r10, r11",
+                "ldrd r8, r9, [r0]",
+                "lsls r5, r6",
+                "add r9, r10",
+                "add r8, r5",
+                "strd r8, r9, [r0], #8",
                 "cmp r0, r1",
                 "bne 2b",
                 "pop {{r4-r11, pc}}",
                 trits = sym TRITS,
+                round_three = const ROUND_THREE,
+                round_two = const ROUND_TWO,
             )
         }
     };
 }
 
-lanes_function! {
-    /// Records of eight bytes of trits, not none of them.
-    lanes8, "9", "64",
-    "ldm r3!, {{r8-r11}}", lanes_byte!("3", "r8", "r9"), lanes_byte!("4", "r10", "r11"),
-    "ldm r3!, {{r8-r11}}", lanes_byte!("5", "r8", "r9"), lanes_byte!("6", "r10", "r11"),
-    "ldm r3!, {{r8-r11}}", lanes_byte!("7", "r8", "r9"), lanes_byte!("8", "r10", "r11")
+two_records_of_products! {
+    /// Records of eight bytes of trits.
+    add_eight_products, "9", "1" "2" "3" "4" "5" "6" "7"
 }
-lanes_function! {
-    /// The same with seven.
-    lanes7, "8", "56",
-    "ldm r3!, {{r8-r11}}", lanes_byte!("3", "r8", "r9"), lanes_byte!("4", "r10", "r11"),
-    "ldm r3!, {{r8-r11}}", lanes_byte!("5", "r8", "r9"), lanes_byte!("6", "r10", "r11"),
-    "ldrd r8, r9, [r3], #8", lanes_byte!("7", "r8", "r9")
-}
-lanes_function! {
-    /// The same with four.
-    lanes4, "5", "32",
-    "ldm r3!, {{r8-r11}}", lanes_byte!("3", "r8", "r9"), lanes_byte!("4", "r10", "r11")
-}
-lanes_function! {
-    /// The same with two.
-    lanes2, "3", "16", ""
+two_records_of_products! {
+    /// Records of seven.
+    add_seven_products, "8", "1" "2" "3" "4" "5" "6"
 }

@@ -7,7 +7,7 @@
 use super::finish::RowFinish;
 use super::input::OFFSET_128;
 use super::packed::{Block, Format, PackedMatrix, RowConstants, Shape, Window};
-use super::transcode::Transcoder;
+use super::transcode::{LookUp, Transcoder};
 use super::workspace::Workspace;
 
 /// Samples of a slab: their sums of one block, and their inputs of one piece, stay in the second cache.
@@ -58,7 +58,7 @@ pub(super) trait Leaf<const L: usize>: Copy {
         vectors: &mut [[u32; L]],
         constants: &mut [RowConstants],
     ) -> Window {
-        transcoder.block(block, vectors, constants)
+        transcoder.block(block, vectors, constants, LookUp)
     }
     /// As [`super::finish::finish_i32`].
     fn finish_i32(self, sums: &[u32], rows: RowFinish<'_>, output: &mut [i32]);

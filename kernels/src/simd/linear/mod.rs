@@ -32,7 +32,7 @@ macro_rules! compiled_for {
                 vectors: &mut [[u32; L]],
                 constants: &mut [super::packed::RowConstants],
             ) -> super::packed::Window {
-                transcoder.block(block, vectors, constants)
+                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
             }
             // SAFETY: `self` proves that the processor has the instructions.
             unsafe { compiled(transcoder, block, vectors, constants) }
@@ -72,6 +72,8 @@ pub(super) mod x86_avx2;
 pub(super) mod x86_avx512_vnni;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_avx_vnni;
+#[cfg(target_arch = "x86_64")]
+mod x86_transcode;
 
 pub use packed::PackedMatrix;
 pub use workspace::Workspace;

@@ -1,8 +1,8 @@
 //! From the file's five trits a byte to the packed order: once, when a model is loaded.
 //!
-//! A table turns a byte into five codes, a byte each. The four rows that share the bytes of a lane are decoded together,
-//! each shifted into its field, so that one store writes five columns of four rows; words then go to the vectors they belong
-//! to. Work is done in pieces of a few hundred columns, whose part of a block stays in the first cache.
+//! The four rows that share the bytes of a lane are decoded together, each shifted into its field, so that one pass gives
+//! the bytes of four rows; words then go to the vectors they belong to. Work is done in pieces of about a thousand columns,
+//! which stay in the first caches. An instruction set may bring both steps ([`Steps`]); those of plain Rust look bytes up.
 
 use super::packed::{Format, RowConstants, Shape, Window};
 use alloc::vec;
@@ -13,11 +13,51 @@ use trishift_format::{ExponentEncoding, Group, Layout, TernaryMatrix};
 /// Largest distance of exponents: by the int32 bound those of groups with a non-zero trit stay below it.
 const LARGEST: u8 = 31;
 
-/// Columns that are decoded at a time; a whole number of groups of at most that many.
-const PIECE: usize = 512;
+/// Bytes of a row that are decoded at a time; a whole number of groups of at most that many.
+const PIECE: usize = 224;
+
+/// The two steps from bytes of trits to words of codes.
+pub(super) trait Steps<const L: usize>: Copy {
+    /// Decodes bytes of four rows, equally many of each: `codes` has five for each byte, in the order of the columns, each
+    /// row's in its field; eight more may be overwritten.
+    fn decode(self, rows: [&[u8]; 4], codes: &mut [u8]);
+    /// Word `index` of lane l, wherever it begins: `vectors[index][l]` from `codes[l·stride + 4·index]` on.
+    fn interleave(self, codes: &[u8], stride: usize, vectors: &mut [[u32; L]]);
+}
 
 /// Codes that a store writes: five, and three that the next store replaces.
 const STORED: usize = size_of::<u64>();
+
+/// The steps in plain Rust.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LookUp;
+
+impl<const L: usize> Steps<L> for LookUp {
+    #[inline(always)]
+    fn decode(self, [first, second, third, fourth]: [&[u8]; 4], codes: &mut [u8]) {
+        let bytes = first.iter().zip(second).zip(third.iter().zip(fourth));
+        let mut at = 0;
+        for ((a, b), (c, d)) in bytes {
+            let code = |byte: &u8, field: u32| CODES[usize::from(*byte)] << (2 * field);
+            let word = code(a, 0) | code(b, 1) | code(c, 2) | code(d, 3);
+            if let Some(out) = codes.get_mut(at..at + STORED) {
+                out.copy_from_slice(&word.to_le_bytes());
+            }
+            at += PER_BYTE;
+        }
+    }
+
+    #[inline(always)]
+    fn interleave(self, codes: &[u8], stride: usize, vectors: &mut [[u32; L]]) {
+        for (lane, codes) in codes.chunks(stride).enumerate().take(L) {
+            for (vector, quad) in vectors.iter_mut().zip(codes.as_chunks::<4>().0) {
+                if let Some(word) = vector.get_mut(lane) {
+                    *word = u32::from_le_bytes(*quad);
+                }
+            }
+        }
+    }
+}
 
 /// The codes 0, 1, 2 of a byte's five trits, the first one in the lowest byte; above them the code of trit 0.
 static CODES: [u64; 256] = {
@@ -44,25 +84,40 @@ pub(super) struct Transcoder<'a> {
     format: Format,
     /// Bytes of a row's trits.
     row_bytes: usize,
-    /// Trit bytes of four rows, where they do not lie together in the file; otherwise of one row of zeros.
+    /// Trit bytes of a block's rows, where they do not lie together in the file.
     gathered: Vec<u8>,
-    /// Distances of the exponents of four rows.
+    /// Distances of the exponents of one row.
+    row_distances: Vec<u8>,
+    /// Those of a block, lane after lane, for each group a word with the bytes of four rows.
     distances: Vec<u8>,
-    /// Codes of a piece of four rows.
+    /// Bytes from lane to lane.
+    distance_stride: usize,
+    /// Counts of a block, group after group.
+    counts: Vec<u32>,
+    /// Codes of a piece, lane after lane.
     codes: Vec<u8>,
+    /// Codes from lane to lane.
+    stride: usize,
 }
 
 impl<'a> Transcoder<'a> {
     pub(super) fn new(matrix: &TernaryMatrix<'a>, shape: Shape, format: Format) -> Self {
         let row_bytes = shape.group.row_bytes(shape.columns);
+        // Not a multiple of a large power of two: lanes would meet in the same sets of the cache.
+        let distance_stride = 4 * shape.groups + 48;
+        let stride = PIECE.max(shape.group.bytes()) * PER_BYTE + 48;
         Self {
             matrix: *matrix,
             shape,
             format,
             row_bytes,
-            gathered: vec![ZERO_BYTE; 4 * row_bytes],
-            distances: vec![0; 4 * shape.groups],
-            codes: vec![0; PIECE.max(4 * shape.group_quads) + 2 * STORED],
+            gathered: Vec::new(),
+            row_distances: vec![0; shape.groups],
+            distances: vec![0; format.lanes * distance_stride],
+            distance_stride,
+            counts: vec![0; format.lanes * shape.groups],
+            codes: vec![0; format.lanes * stride],
+            stride,
         }
     }
 
@@ -73,105 +128,97 @@ impl<'a> Transcoder<'a> {
         block: usize,
         vectors: &mut [[u32; L]],
         constants: &mut [RowConstants],
+        steps: impl Steps<L>,
     ) -> Window {
-        let mut largest = 0;
-        for lane in 0..L {
-            let rows: [usize; 4] = core::array::from_fn(|field| block * self.shape.block_rows + field * L + lane);
-            self.trits(&rows, lane, vectors);
-            largest = largest.max(self.exponents(&rows, lane, vectors, constants));
-        }
+        let first = block * self.shape.block_rows;
+        self.trits(first, vectors, steps);
+        let largest = self.exponents::<L>(first, constants);
         // A sum and its offset are below 256·G together.
         let bits = (256 * self.shape.group.get()).ilog2() + 1 + u32::from(largest);
         let plain = bits > 32;
+        let counts = self.counts.as_chunks_mut::<L>().0;
+        steps.interleave(&self.distances, self.distance_stride, counts);
         if self.format.rotated && !plain {
-            self.rotate(vectors);
-        }
-        Window { largest, plain }
-    }
-
-    /// The trits of four rows, one of each field.
-    #[inline(always)]
-    fn trits<const L: usize>(&mut self, rows: &[usize; 4], lane: usize, vectors: &mut [[u32; L]]) {
-        let Self { matrix, shape, row_bytes, gathered, codes, .. } = self;
-        let direct = matrix.layout() == Layout::Rows && rows[3] < shape.rows;
-        let fields: [&[u8]; 4] = if direct {
-            rows.map(|row| matrix.trit_bytes().get(row * *row_bytes..(row + 1) * *row_bytes).unwrap_or(&[]))
-        } else {
-            gathered.fill(ZERO_BYTE);
-            for (row, out) in rows.iter().zip(gathered.chunks_exact_mut((*row_bytes).max(1))) {
-                let mut out = out.iter_mut();
-                for Group { bytes, .. } in matrix.row(*row).iter().flat_map(|row| row.groups()) {
-                    bytes.iter().zip(out.by_ref()).for_each(|(byte, out)| *out = *byte);
-                }
-            }
-            let mut rows = gathered.chunks_exact((*row_bytes).max(1));
-            [(); 4].map(|()| rows.next().unwrap_or(&[]))
-        };
-        let (group_bytes, group_quads) = (shape.group.bytes(), shape.group_quads);
-        let groups = (PIECE / (4 * group_quads)).max(1);
-        let piece_bytes = groups * group_bytes;
-        let mut pieces = fields.map(|field| field.chunks(piece_bytes));
-        for vectors in vectors.chunks_mut(groups * (1 + group_quads)) {
-            let piece = [(); 4];
-            let mut at = 0;
-            let piece: [&[u8]; 4] = piece.map(|()| {
-                at += 1;
-                pieces.get_mut(at - 1).and_then(Iterator::next).unwrap_or(&[])
-            });
-            decode(piece, group_bytes, 4 * group_quads, codes);
-            for (vectors, codes) in vectors.chunks_mut(1 + group_quads).zip(codes.chunks(4 * group_quads)) {
-                let quads = vectors.get_mut(1..).unwrap_or(&mut []);
-                for (vector, quad) in quads.iter_mut().zip(codes.as_chunks::<4>().0) {
-                    if let Some(word) = vector.get_mut(lane) {
-                        *word = u32::from_le_bytes(*quad);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The exponents of four rows, one of each field, as distances; gives the largest.
-    #[inline(always)]
-    fn exponents<const L: usize>(
-        &mut self,
-        rows: &[usize; 4],
-        lane: usize,
-        vectors: &mut [[u32; L]],
-        constants: &mut [RowConstants],
-    ) -> u8 {
-        let groups = self.shape.groups;
-        let offset = if self.format.rotated { offset_of_group(&self.shape) as u32 } else { 0 };
-        let mut largest = 0;
-        for ((field, row), out) in rows.iter().enumerate().zip(self.distances.chunks_exact_mut(groups)) {
-            out.fill(0);
-            let unit = if *row < self.shape.rows { distances(&self.matrix, *row, out) } else { 0 };
-            largest = out.iter().fold(largest, |largest, distance| largest.max(*distance));
-            let sum = out.iter().fold(0u32, |sum, distance| sum.wrapping_add(1 << (*distance & LARGEST)));
-            if let Some(constants) = constants.get_mut(field * L + lane) {
-                *constants = RowConstants { unit, offset: sum.wrapping_mul(offset).wrapping_neg(), panel_offset: 0 };
-            }
-        }
-        let (first, rest) = self.distances.split_at(groups);
-        let (second, rest) = rest.split_at(groups);
-        let (third, fourth) = rest.split_at(groups);
-        let distances = first.iter().zip(second).zip(third.iter().zip(fourth));
-        for (vectors, ((a, b), (c, d))) in vectors.chunks_mut(1 + self.shape.group_quads).zip(distances) {
-            if let Some(word) = vectors.first_mut().and_then(|counts| counts.get_mut(lane)) {
-                *word = u32::from_le_bytes([*a, *b, *c, *d]);
-            }
-        }
-        largest
-    }
-
-    /// Turns distances into rotations.
-    #[inline(always)]
-    fn rotate<const L: usize>(&self, vectors: &mut [[u32; L]]) {
-        for vectors in vectors.chunks_mut(1 + self.shape.group_quads) {
-            for word in vectors.first_mut().into_iter().flatten() {
+            for word in counts.as_flattened_mut() {
                 // Each byte plus 32 − 2f: no carry, as distances are below 32.
                 *word = word.wrapping_add(0x1A1C_1E20) & 0x1F1F_1F1F;
             }
         }
+        for (vectors, counts) in vectors.chunks_mut(1 + self.shape.group_quads).zip(counts) {
+            if let Some(out) = vectors.first_mut() {
+                *out = *counts;
+            }
+        }
+        Window { largest, plain }
+    }
+
+    /// The trits of the block that begins with this row.
+    #[inline(always)]
+    fn trits<const L: usize>(&mut self, first: usize, vectors: &mut [[u32; L]], steps: impl Steps<L>) {
+        let Self { matrix, shape, row_bytes, gathered, codes, stride, .. } = self;
+        let (row_bytes, stride, block_bytes) = (*row_bytes, *stride, shape.block_rows * *row_bytes);
+        let direct = matrix.layout() == Layout::Rows && first + shape.block_rows <= shape.rows;
+        let rows = if direct {
+            matrix.trit_bytes().get(first * row_bytes..).unwrap_or(&[])
+        } else {
+            gathered.clear();
+            gathered.resize(block_bytes, ZERO_BYTE);
+            for (index, out) in gathered.chunks_exact_mut(row_bytes.max(1)).enumerate() {
+                let mut out = out.iter_mut();
+                for Group { bytes, .. } in matrix.row(first + index).iter().flat_map(|row| row.groups()) {
+                    bytes.iter().zip(out.by_ref()).for_each(|(byte, out)| *out = *byte);
+                }
+            }
+            gathered
+        };
+        let (group_bytes, group_quads) = (shape.group.bytes(), shape.group_quads);
+        let groups = (PIECE / group_bytes).max(1);
+        for (piece, vectors) in vectors.chunks_mut(groups * (1 + group_quads)).enumerate() {
+            let start = piece * groups * group_bytes;
+            let end = row_bytes.min(start + groups * group_bytes);
+            for (lane, codes) in codes.chunks_exact_mut(stride).enumerate() {
+                let rows = [0, 1, 2, 3].map(|field| {
+                    let row = (field * L + lane) * row_bytes;
+                    rows.get(row + start..row + end).unwrap_or(&[])
+                });
+                steps.decode(rows, codes);
+            }
+            for (group, vectors) in vectors.chunks_mut(1 + group_quads).enumerate() {
+                let codes = codes.get(group * group_bytes * PER_BYTE..).unwrap_or(&[]);
+                steps.interleave(codes, stride, vectors.get_mut(1..).unwrap_or(&mut []));
+            }
+        }
+    }
+
+    /// The exponents of the block that begins with this row, as distances; gives the largest.
+    #[inline(always)]
+    fn exponents<const L: usize>(&mut self, first: usize, constants: &mut [RowConstants]) -> u8 {
+        let Self { matrix, shape, format, row_distances, distances: words, distance_stride, .. } = self;
+        let offset = if format.rotated { offset_of_group(shape) as u32 } else { 0 };
+        let mut largest = 0;
+        for (lane, words) in words.chunks_exact_mut(*distance_stride).enumerate() {
+            let words = words.as_chunks_mut::<4>().0;
+            for field in 0..4 {
+                let row = field * L + lane;
+                let distances = row_distances.as_mut_slice();
+                let unit = if first + row < shape.rows {
+                    distances_of_row(matrix, first + row, distances)
+                } else {
+                    distances.fill(0);
+                    0
+                };
+                largest = distances.iter().fold(largest, |largest, distance| largest.max(*distance));
+                let sum = distances.iter().fold(0u32, |sum, distance| sum.wrapping_add(1 << (*distance & LARGEST)));
+                if let Some(constants) = constants.get_mut(row) {
+                    *constants =
+                        RowConstants { unit, offset: sum.wrapping_mul(offset).wrapping_neg(), panel_offset: 0 };
+                }
+                for (word, distance) in words.iter_mut().zip(distances) {
+                    word[field] = *distance;
+                }
+            }
+        }
+        largest
     }
 }
 
@@ -180,29 +227,9 @@ pub(super) const fn offset_of_group(shape: &Shape) -> i32 {
     128 * shape.group.get() as i32
 }
 
-/// Codes of a piece of four rows, each row's in its field; every group begins at a multiple of `group_codes`.
-#[inline(always)]
-fn decode(rows: [&[u8]; 4], group_bytes: usize, group_codes: usize, codes: &mut [u8]) {
-    let [first, second, third, fourth] = rows.map(|row| row.chunks(group_bytes));
-    let groups = first.zip(second).zip(third.zip(fourth));
-    for (index, ((first, second), (third, fourth))) in groups.enumerate() {
-        let Some(codes) = codes.get_mut(index * group_codes..) else { return };
-        let bytes = first.iter().zip(second).zip(third.iter().zip(fourth));
-        let mut at = 0;
-        for ((a, b), (c, d)) in bytes {
-            let code = |byte: &u8, field: u32| CODES[usize::from(*byte)] << (2 * field);
-            let word = code(a, 0) | code(b, 1) | code(c, 2) | code(d, 3);
-            if let Some(out) = codes.get_mut(at..at + STORED) {
-                out.copy_from_slice(&word.to_le_bytes());
-            }
-            at += PER_BYTE;
-        }
-    }
-}
-
 /// Distances of a row's exponents from its smallest one, which is returned.
 #[inline(always)]
-fn distances(matrix: &TernaryMatrix<'_>, row: usize, out: &mut [u8]) -> i32 {
+fn distances_of_row(matrix: &TernaryMatrix<'_>, row: usize, out: &mut [u8]) -> i32 {
     let of_row = matrix.exponent_bytes_of_row();
     let bytes = matrix.exponent_bytes().get(row * of_row..(row + 1) * of_row).unwrap_or(&[]);
     let base = matrix.bases().get(row).map_or(0, |base| i32::from(*base as i8));

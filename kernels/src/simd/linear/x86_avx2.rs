@@ -11,6 +11,7 @@
 use super::PackedKernels;
 use super::driver::{Leaf, Panel, Sums};
 use super::packed::{Block, Format, Shape};
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 const L: usize = 8;
@@ -93,6 +94,16 @@ fn load(words: &[u32; L]) -> __m256i {
 fn store(words: &mut [u32; L], vector: __m256i) {
     // SAFETY: the array is 32 bytes, and the store asks for no alignment.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) }
+}
+
+/// The vector, of which the compiler knows no longer that it is a sum: it would take the additions of a group in another
+/// order, for which there are not enough registers.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn pinned(mut vector: __m256i) -> __m256i {
+    // SAFETY: there is no instruction in it.
+    unsafe { asm!("/* {0} */", inout(ymm_reg) vector, options(pure, nomem, nostack, preserves_flags)) };
+    vector
 }
 
 /// Sums of a nibble's lower field start with less the inputs of the group, in the halves of a word in which their products
@@ -185,7 +196,7 @@ fn one_group<const C: usize>(
         for c in 0..C {
             let input = _mm256_set1_epi32(inputs[c] as i32);
             for f in 0..4 {
-                sums[c][f] = _mm256_add_epi16(sums[c][f], _mm256_maddubs_epi16(fields[f], input));
+                sums[c][f] = pinned(_mm256_add_epi16(sums[c][f], _mm256_maddubs_epi16(fields[f], input)));
             }
         }
     }
@@ -274,14 +285,13 @@ fn tile_of_groups<const C: usize, const Q: usize>(
     let shift = _mm_cvtsi32_si128(shift as i32);
     for pair in [0, 2] {
         let mut totals = [[_mm256_setzero_si256(); 2]; C];
-        let (groups, full) = (words.chunks(1 + quads), inputs.chunks_exact(quads));
-        let last_inputs = full.remainder();
-        let mut groups = groups;
-        for (vectors, inputs) in full.zip(&mut groups).map(|(inputs, vectors)| (vectors, inputs)) {
+        let full = inputs.chunks_exact(quads);
+        let (last_inputs, last) = (full.remainder(), words.get(full.len() * (1 + quads)..).unwrap_or(&[]));
+        for (vectors, inputs) in words.chunks_exact(1 + quads).zip(full) {
             tile_of_group::<C>(vectors, inputs, pair, &mut totals);
         }
-        if let (false, Some(vectors)) = (last_inputs.is_empty(), groups.next()) {
-            tile_of_group::<C>(vectors, last_inputs, pair, &mut totals);
+        if !last_inputs.is_empty() {
+            tile_of_group::<C>(last, last_inputs, pair, &mut totals);
         }
         for c in 0..C {
             for f in 0..2 {
@@ -307,7 +317,7 @@ fn tile_of_group<const C: usize>(
         for c in 0..C {
             let input = _mm256_set1_epi32(inputs[c] as i32);
             for f in 0..2 {
-                sums[c][f] = _mm256_add_epi16(sums[c][f], _mm256_maddubs_epi16(input, weights[f]));
+                sums[c][f] = pinned(_mm256_add_epi16(sums[c][f], _mm256_maddubs_epi16(input, weights[f])));
             }
         }
     }

@@ -33,9 +33,9 @@ impl ExponentEncoding {
         }
     }
 
-    /// Bytes of a matrix's exponents, without what stands among the trits: `rows` rows of `groups` groups; `None` where
-    /// u64 overflows.
-    pub const fn bytes(self, rows: u64, groups: u64) -> Option<u64> {
+    /// Bytes of a matrix's exponents, without what stands among the trits: `rows` rows of `groups` groups; `None` for more
+    /// than this machine can address.
+    pub const fn bytes(self, rows: usize, groups: usize) -> Option<usize> {
         match self {
             Self::Int8 => rows.checked_mul(groups),
             Self::Offset4 => rows.checked_mul(1 + groups.div_ceil(2)),

@@ -77,12 +77,9 @@ impl MatrixRecord {
         }
         let (rows, columns) = (self.rows as usize, self.columns as usize);
         let groups = group.count(columns);
-        // Both factors are below 2^32, and a group has at least as many columns as its record has bytes: the products
-        // fit u64.
-        let row_bytes = group.row_bytes(columns) as u64 + (layout.prefix() * groups) as u64;
-        let trits = section(weights, self.trits, u64::from(self.rows) * row_bytes)?;
-        let exponent_bytes = encoding.bytes(u64::from(self.rows), groups as u64).ok_or(MatrixFault::OutsideSection)?;
-        let exponents = section(weights, self.exponents, exponent_bytes)?;
+        let row_bytes = group.row_bytes(columns).checked_add(layout.prefix() * groups);
+        let trits = section(weights, self.trits, row_bytes.and_then(|bytes| bytes.checked_mul(rows)))?;
+        let exponents = section(weights, self.exponents, encoding.bytes(rows, groups))?;
         let bases = match encoding {
             ExponentEncoding::Int8 => 0,
             ExponentEncoding::Offset4 | ExponentEncoding::Offset8 => rows,
@@ -113,9 +110,9 @@ impl MatrixRecord {
     }
 }
 
-/// `bytes` bytes from `offset` of the weight section.
-pub(crate) fn section(weights: &[u8], offset: u32, bytes: u64) -> Result<&[u8], MatrixFault> {
-    let end = u64::from(offset).checked_add(bytes).and_then(|end| usize::try_from(end).ok());
+/// `bytes` bytes from `offset` of the weight section; `None` are more than this machine can address.
+pub(crate) fn section(weights: &[u8], offset: u32, bytes: Option<usize>) -> Result<&[u8], MatrixFault> {
+    let end = bytes.and_then(|bytes| (offset as usize).checked_add(bytes));
     end.and_then(|end| weights.get(offset as usize..end)).ok_or(MatrixFault::OutsideSection)
 }
 

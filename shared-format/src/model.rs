@@ -13,7 +13,8 @@ use crate::{ParseError, operands, plan};
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize))]
 pub(crate) struct GraphRecord<'a> {
-    pub(crate) name: &'a str,
+    /// A text.
+    pub(crate) name: &'a [u8],
     pub(crate) input: u16,
     pub(crate) output: u16,
     /// Tensor records of [`Tensor::RECORD_BYTES`] each.
@@ -33,7 +34,7 @@ impl<'a> GraphRecord<'a> {
     fn read(section: &'a [u8]) -> Option<Self> {
         let mut fields = Fields::new(section);
         let graph = Self {
-            name: fields.text(),
+            name: fields.bytes(),
             input: fields.short(),
             output: fields.short(),
             tensors: fields.bytes(),
@@ -125,6 +126,9 @@ impl<'a> Model<'a> {
 
     /// Input scaling, labels and properties.
     fn check_metadata(&self) -> Result<(), ParseError> {
+        if core::str::from_utf8(self.graph.name).is_err() {
+            return Err(ParseError::Malformed { what: "graph" });
+        }
         let (records, rest) = self.graph.scales.as_chunks::<{ InputScale::BYTES }>();
         let count_fits = records.len() == 1 || records.len() == self.input().len();
         if !rest.is_empty() || !count_fits || !self.input_scales().all(|scale| scale.is_valid()) {
@@ -143,7 +147,10 @@ impl<'a> Model<'a> {
 
     /// The model's name.
     pub const fn name(&self) -> &'a str {
-        self.graph.name
+        match core::str::from_utf8(self.graph.name) {
+            Ok(name) => name,
+            Err(_) => "",
+        }
     }
 
     /// Bytes of the file.
@@ -216,7 +223,7 @@ impl<'a> Model<'a> {
 
     /// The biases of a linear operator of this model.
     pub fn bias(&self, op: &Linear) -> Option<Bias<'a>> {
-        matrix::section(self.weights, op.bias?, u64::from(op.weights.rows) * 4).ok().map(Bias)
+        matrix::section(self.weights, op.bias?, (op.weights.rows as usize).checked_mul(4)).ok().map(Bias)
     }
 
     /// The unit of a linear operator's accumulators: exponents of its tensors decide.

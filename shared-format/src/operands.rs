@@ -97,7 +97,10 @@ fn check_linear(model: &Model<'_>, op: &Linear) -> Result<(), MatrixFault> {
     let matrix = op.weights.view(model.weights)?;
     let bias = match op.bias {
         None => None,
-        Some(offset) => Some(Bias(matrix::section(model.weights, offset, u64::from(op.weights.rows) * 4)?)),
+        Some(offset) => {
+            let bytes = (op.weights.rows as usize).checked_mul(4);
+            Some(Bias(matrix::section(model.weights, offset, bytes)?))
+        }
     };
     bound::check(&matrix, bias, model.accumulators(op))
 }

@@ -284,7 +284,9 @@ fn accumulate(
         Some(block) if group <= COLUMNS => {
             accumulate_records(algorithm, matrix, inputs, block.records.len(), words, sums);
         }
-        block => accumulate_parts(algorithm, matrix, inputs, block.map(|block| block.records.len()), words, sums, units),
+        block => {
+            accumulate_parts(algorithm, matrix, inputs, block.map(|block| block.records.len()), words, sums, units)
+        }
     }
 }
 
@@ -502,9 +504,7 @@ fn add_rows(
             let exponent = exponents.first().copied().unwrap_or(0);
             *shift = match (by_one, units) {
                 (true, Units::Layer(unit)) => shift_between(exponent, unit),
-                (true, Units::Rows(_)) => {
-                    shift_between(exponent, units_of_rows.next().copied().map_or(0, i32::from))
-                }
+                (true, Units::Rows(_)) => shift_between(exponent, units_of_rows.next().copied().map_or(0, i32::from)),
                 (false, _) if group & 1 == 0 => exponent & 15,
                 (false, _) => exponent >> 4,
             };

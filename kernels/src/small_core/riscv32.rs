@@ -240,13 +240,7 @@ macro_rules! next_row {
 /// Byte `$byte` of any part, from the half of a word `$place` behind a3: 20 bytes of code.
 macro_rules! table_byte {
     ($byte:literal, $place:literal) => {
-        concat!(
-            "lbu t0, ",
-            $byte,
-            "(a2)\n slli t0, t0, 2\n add t0, t0, a3\n lh t0, ",
-            $place,
-            "(t0)\n add t2, t2, t0"
-        )
+        concat!("lbu t0, ", $byte, "(a2)\n slli t0, t0, 2\n add t0, t0, a3\n lh t0, ", $place, "(t0)\n add t2, t2, t0")
     };
 }
 

@@ -200,7 +200,7 @@ impl ModelWriter {
     pub fn finish(&self, region: &Region<'_>) -> Result<Vec<u8>, WriteError> {
         let tensors: Vec<u8> = region.tensors.iter().flat_map(|tensor| tensor.to_bytes()).collect();
         let graph = postcard::to_allocvec(&GraphRecord {
-            name: &self.name,
+            name: self.name.as_bytes(),
             input: region.input,
             output: region.output,
             tensors: &tensors,

@@ -171,7 +171,7 @@ impl<'a> Container<'a> {
 /// Little-endian u32 at an offset; 0 beyond the end, which no caller asks for. Never inlined: cores that cannot read a word
 /// at any place put it together from bytes.
 #[inline(never)]
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     bytes.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 

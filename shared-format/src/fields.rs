@@ -47,23 +47,18 @@ impl<'a> Fields<'a> {
     /// A u32: seven bits a byte, the lowest first, the uppermost bit set in all bytes but the last.
     #[inline(never)]
     pub(crate) fn number(&mut self) -> u32 {
-        let (mut value, mut shift) = (0u64, 0);
-        loop {
+        let mut value = 0;
+        for shift in [0, 7, 14, 21, 28] {
             let byte = self.byte();
-            value |= u64::from(byte & 127) << shift;
-            shift += 7;
+            value |= u32::from(byte & 127) << shift;
             if byte < 128 {
-                break;
-            }
-            if shift >= 35 {
-                self.broken = true;
-                return 0;
+                // Of the fifth byte only four bits have room.
+                self.broken |= shift == 28 && byte > 15;
+                return value;
             }
         }
-        u32::try_from(value).unwrap_or_else(|_| {
-            self.broken = true;
-            0
-        })
+        self.broken = true;
+        0
     }
 
     /// A u16, written as a u32 is.

@@ -1,5 +1,7 @@
 //! Tensors: the activations that flow between operators, and where each lies in memory.
 
+use crate::container::u32_at;
+
 /// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -122,8 +124,7 @@ impl Tensor {
     /// Never inlined: the parser asks for tensors in twenty places.
     #[inline(never)]
     pub(crate) fn from_bytes(bytes: &[u8; Self::RECORD_BYTES]) -> Option<Self> {
-        let (words, _) = bytes.as_chunks::<4>();
-        let word = |index: usize| words.get(index).map_or(0, |word| u32::from_le_bytes(*word));
+        let word = |index: usize| u32_at(bytes, 4 * index);
         let (tags, lifetime) = (word(0), word(5));
         Some(Self {
             data_type: match tags as u8 {

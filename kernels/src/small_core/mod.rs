@@ -65,6 +65,12 @@ pub(crate) struct Part {
 /// There are as many inputs, [`Algorithm::words`] words, and up to [`BYTES`] bytes but not none.
 type Prepare = unsafe extern "C" fn(words: *mut i32, inputs: *const i8, bytes: usize);
 
+/// Writes words for a byte that is the first of two and has two trits, from two inputs.
+///
+/// # Safety
+/// There are both, and a quarter of [`Algorithm::words`] words.
+type PrepareTwo = unsafe extern "C" fn(words: *mut i32, inputs: *const i8);
+
 /// Adds what each row has in a part, shifted, to the rows' accumulators from `sums` to `end`.
 ///
 /// # Safety
@@ -81,11 +87,13 @@ pub(crate) struct Algorithm {
     pair: usize,
     /// The first step.
     prepare: Prepare,
+    /// The same for the seventh byte of 32 columns, which has little to prepare for.
+    prepare_two: PrepareTwo,
     /// The second one.
     add: Add,
     /// The same for records of eight bytes right behind each other, the shift in front of each.
     add_eight: Add,
-    /// For records of seven.
+    /// For records of seven, which are 32 columns.
     add_seven: Add,
     /// True where these two take an even number of rows.
     even: bool,
@@ -147,21 +155,17 @@ fn run_i8(algorithm: &Algorithm, layer: &LinearI8<'_>, input: &[i8], scratch: &m
 
 #[inline(never)]
 fn run_i32(algorithm: &Algorithm, layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
-    let LinearI32 { ref matrix, bias, exponent } = *layer;
+    let LinearI32 { ref matrix, exponent, .. } = *layer;
     let Some(words) = scratch.get_mut(..algorithm.words) else { return };
     for_each_sample(matrix, input, output, |input, output| {
         start(None, output);
         accumulate(algorithm, matrix, input, words, output, Units::Layer(exponent));
-        for (output, base) in output.iter_mut().zip(matrix.bases()) {
-            *output <<= shift_between(*base, exponent);
-        }
-        for (output, bias) in output.iter_mut().zip(bias.iter().flat_map(|bias| bias.iter())) {
-            *output = output.wrapping_add(bias);
-        }
+        finish_rows(layer, output);
     });
 }
 
 /// Calls `f(inputs from the sample's first on, outputs)` for every sample.
+#[inline(always)]
 fn for_each_sample<T>(matrix: &TernaryMatrix<'_>, input: &[i8], output: &mut [T], mut f: impl FnMut(&[i8], &mut [T])) {
     let (mut input, mut output) = (input, output);
     while matrix.columns() > 0 && input.len() >= matrix.columns() {
@@ -169,6 +173,17 @@ fn for_each_sample<T>(matrix: &TernaryMatrix<'_>, input: &[i8], output: &mut [T]
         f(input, result);
         input = input.get(matrix.columns()..).unwrap_or(&[]);
         output = results;
+    }
+}
+
+/// Accumulators, each in its row's unit, to the layer's; then the bias.
+#[inline(never)]
+fn finish_rows(layer: &LinearI32<'_>, output: &mut [i32]) {
+    for (output, base) in output.iter_mut().zip(layer.matrix.bases()) {
+        *output <<= shift_between(*base, layer.exponent);
+    }
+    for (output, bias) in output.iter_mut().zip(layer.bias.iter().flat_map(|bias| bias.iter())) {
+        *output = output.wrapping_add(bias);
     }
 }
 
@@ -187,7 +202,12 @@ fn requantize_rows(layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
         let value = if (1..=31).contains(&shift) {
             // The rounding constant is part of the int32 bound.
             let rounded = (sum >> (shift - 1)).wrapping_add(1) >> 1;
-            rounded.clamp(i8::MIN.into(), i8::MAX.into()).max(lowest) as i8
+            if cfg!(small_core = "thumbv7m") {
+                // Which has an instruction for the former.
+                rounded.clamp(i8::MIN.into(), i8::MAX.into()).max(lowest) as i8
+            } else {
+                rounded.clamp(lowest, i8::MAX.into()) as i8
+            }
         } else {
             requantize_far(*sum, shift, layer.relu)
         };
@@ -304,38 +324,46 @@ fn accumulate_records(
     let mut part = Part::new(matrix.trit_bytes().as_ptr(), words);
     let range = sums.as_mut_ptr_range();
     let odd = algorithm.even && sums.len() & 1 == 1;
-    loop {
+    // All full groups, then the last one.
+    while left > 0 {
         let columns = left.min(matrix.group().get());
         part.begin_records(columns);
-        if available < inputs_of(part.bytes) {
-            // SAFETY: so many inputs are left of the slice.
-            let inputs = unsafe { core::slice::from_raw_parts(first, available) };
-            prepare_padded(algorithm, words, inputs, part.bytes);
-        } else {
-            // SAFETY: there are as many inputs, and a group of up to `COLUMNS` columns has up to `BYTES` bytes.
-            unsafe { (algorithm.prepare)(words.as_mut_ptr(), first, part.bytes) };
+        let add = algorithm.add_for(columns);
+        // Whole bytes, and two trits.
+        let thirty_two = columns == 32;
+        loop {
+            if thirty_two {
+                // SAFETY: there are as many inputs, and words.
+                unsafe {
+                    (algorithm.prepare)(words.as_mut_ptr(), first, 6);
+                    (algorithm.prepare_two)(words.as_mut_ptr().wrapping_add(algorithm.seventh()), first.wrapping_add(30));
+                }
+            } else if available < inputs_of(part.bytes) {
+                // SAFETY: so many inputs are left of the slice.
+                let inputs = unsafe { core::slice::from_raw_parts(first, available) };
+                prepare_padded(algorithm, words, inputs, part.bytes);
+            } else {
+                // SAFETY: there are as many inputs, and a group of up to `COLUMNS` columns has up to `BYTES` bytes.
+                unsafe { (algorithm.prepare)(words.as_mut_ptr(), first, part.bytes) };
+            }
+            if odd {
+                add_odd_records(algorithm, add, sums, &part);
+            } else {
+                // SAFETY: a matrix has a row. `sums` is an accumulator for each row, and by what `TernaryMatrix` stands
+                // for a block has a record for each row, of `stride` bytes: a shift, and the bytes of the group. The
+                // functions for eight and seven get whole records, and an even number of them where they want one.
+                unsafe { add(range.start, range.end, &part) };
+            }
+            left -= columns;
+            // A sample has as many inputs as the matrix has columns.
+            first = first.wrapping_add(columns);
+            available = available.wrapping_sub(columns);
+            part.shifts = part.shifts.wrapping_add(block);
+            part.trits = part.trits.wrapping_add(block);
+            if left < columns {
+                break;
+            }
         }
-        if odd {
-            add_odd_records(algorithm, sums, &part);
-        } else {
-            let add = match part.bytes {
-                BYTES => algorithm.add_eight,
-                7 => algorithm.add_seven,
-                _ => algorithm.add,
-            };
-            // SAFETY: a matrix has a row. `sums` is an accumulator for each row, and by what `TernaryMatrix` stands for
-            // a block has a record for each row, of `stride` bytes: a shift, and the bytes of the group. The functions
-            // for eight and seven get whole records, and an even number of them where they want one.
-            unsafe { add(range.start, range.end, &part) };
-        }
-        left -= columns;
-        if left == 0 {
-            return;
-        }
-        // A sample has as many inputs as the matrix has columns, so that some are left.
-        first = first.wrapping_add(columns);
-        available = available.wrapping_sub(columns);
-        part.shifts = part.shifts.wrapping_add(block);
     }
 }
 
@@ -457,20 +485,32 @@ fn add_part(algorithm: &Algorithm, sums: &mut [i32], part: &Part) {
 #[allow(unsafe_code, reason = "calls assembly")]
 #[cold]
 #[inline(never)]
-fn add_odd_records(algorithm: &Algorithm, sums: &mut [i32], part: &Part) {
+fn add_odd_records(algorithm: &Algorithm, add: Add, sums: &mut [i32], part: &Part) {
     let Some((first, rest)) = sums.split_at_mut_checked(1) else { return };
     add_part(algorithm, first, part);
     let (trits, shifts) = (part.trits.wrapping_add(part.stride), part.shifts.wrapping_add(part.stride));
     let part = Part { trits, shifts, ..*part };
-    let add = match part.bytes {
-        BYTES => algorithm.add_eight,
-        7 => algorithm.add_seven,
-        _ => algorithm.add,
-    };
     let range = rest.as_mut_ptr_range();
     if !rest.is_empty() {
         // SAFETY: as above for the rows behind the first, whose records begin here; an even number.
         unsafe { add(range.start, range.end, &part) }
+    }
+}
+
+impl Algorithm {
+    /// What adds the records of a group of so many columns.
+    #[inline(always)]
+    fn add_for(&self, columns: usize) -> Add {
+        match columns {
+            36..=COLUMNS => self.add_eight,
+            32 => self.add_seven,
+            _ => self.add,
+        }
+    }
+
+    /// Where the words for the seventh byte begin.
+    fn seventh(&self) -> usize {
+        self.pair + (self.pair << 1)
     }
 }
 
@@ -533,6 +573,7 @@ trait Sums {
         words: Self::WORDS * (BYTES / 2),
         pair: Self::WORDS,
         prepare: prepare_portable::<Self>,
+        prepare_two: prepare_two_portable::<Self>,
         add: add_portable::<Self>,
         add_eight: add_portable::<Self>,
         add_seven: add_portable::<Self>,
@@ -569,6 +610,14 @@ unsafe extern "C" fn prepare_portable<S: Sums + ?Sized>(words: *mut i32, inputs:
         ten.iter_mut().zip(inputs).for_each(|(ten, input)| *ten = *input);
         S::prepare(words, &ten, inputs.len() == 10);
     }
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn prepare_two_portable<S: Sums + ?Sized>(words: *mut i32, inputs: *const i8) {
+    // SAFETY: so many of both are what a caller of `PrepareTwo` promises.
+    let (words, inputs) = unsafe { (core::slice::from_raw_parts_mut(words, S::WORDS), &*inputs.cast::<[i8; 2]>()) };
+    let [first, second] = *inputs;
+    S::prepare(words, &[first, second, 0, 0, 0, 0, 0, 0, 0, 0], false);
 }
 
 #[allow(unsafe_code, reason = "in place of assembly")]

@@ -24,6 +24,7 @@ impl Family for Core {
         words: 1024,
         pair: 256,
         prepare: fill,
+        prepare_two: fill_nine,
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
@@ -34,6 +35,7 @@ impl Family for Core {
         words: 16,
         pair: 4,
         prepare: widen,
+        prepare_two: widen_two,
         add: add_products,
         add_eight: add_eight_products,
         add_seven: add_seven_products,
@@ -115,6 +117,30 @@ unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
         ".purgem MOVE",
         ".purgem PAIR",
         bias = const BIAS,
+    )
+}
+
+/// Writes the nine sums of two trits where the other three are 0.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_nine(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "ldrsb r2, [r1]",
+        "ldrsb r3, [r1, #1]",
+        "add r0, r0, #4 * 117", // 9 + 27 + 81: the code of five trits, two of them −1
+        "rsb r1, r2, #0",
+        "sub r1, r1, r3",
+        "mov r12, #3",
+        "2:",
+        "str r1, [r0], #4",
+        "add r1, r2",
+        "str r1, [r0], #4",
+        "add r1, r2",
+        "str r1, [r0], #4",
+        "sub r1, r1, r2, lsl #1",
+        "add r1, r3",
+        "subs r12, r12, #1",
+        "bne 2b",
+        "bx lr",
     )
 }
 
@@ -268,6 +294,19 @@ unsafe extern "C" fn widen(words: *mut i32, inputs: *const i8, bytes: usize) {
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r7}}",
+        "bx lr",
+    )
+}
+
+/// The same for two trits.
+#[unsafe(naked)]
+unsafe extern "C" fn widen_two(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "ldrsb r2, [r1]",
+        "ldrsb r3, [r1, #1]",
+        "add r2, r2, r3, lsl #11",
+        "movs r3, #0",
+        "strd r2, r3, [r0]",
         "bx lr",
     )
 }

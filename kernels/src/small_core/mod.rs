@@ -95,7 +95,9 @@ pub(crate) struct Algorithm {
     add_eight: Add,
     /// For records of seven, which are 32 columns.
     add_seven: Add,
-    /// True where these two take an even number of rows.
+    /// For records of two.
+    add_two: Add,
+    /// True where those of eight and seven take an even number of rows.
     even: bool,
 }
 
@@ -130,49 +132,67 @@ pub(crate) fn name_of<F: Family>(matrix: &TernaryMatrix<'_>) -> &'static str {
 
 /// A linear layer with int8 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
 pub(crate) fn linear_i8<F: Family>(layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-    run_i8(choose::<F>(layer.matrix.rows()), layer, input, scratch, output);
+    let algorithm = choose::<F>(layer.matrix.rows());
+    let Some((words, sums)) = scratch.split_at_mut_checked(algorithm.words) else { return };
+    run(algorithm, Layer::I8(layer), input, words, sums, output);
 }
 
 /// A linear layer with int32 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
 pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
-    run_i32(choose::<F>(layer.matrix.rows()), layer, input, scratch, output);
-}
-
-#[inline(never)]
-fn run_i8(algorithm: &Algorithm, layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-    let LinearI8 { ref matrix, bias, .. } = *layer;
-    let Some((words, sums)) = scratch.split_at_mut_checked(algorithm.words) else { return };
-    let Some(sums) = sums.get_mut(..matrix.rows()) else { return };
-    for_each_sample(matrix, input, output, |input, output| {
-        start(bias, sums);
-        if matrix.encoding() == ExponentEncoding::Int8 {
-            smallest_exponents(matrix, output);
-        }
-        accumulate(algorithm, matrix, input, words, sums, Units::Rows(output));
-        requantize_rows(layer, sums, output);
-    });
-}
-
-#[inline(never)]
-fn run_i32(algorithm: &Algorithm, layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
-    let LinearI32 { ref matrix, exponent, .. } = *layer;
+    let algorithm = choose::<F>(layer.matrix.rows());
     let Some(words) = scratch.get_mut(..algorithm.words) else { return };
-    for_each_sample(matrix, input, output, |input, output| {
-        start(None, output);
-        accumulate(algorithm, matrix, input, words, output, Units::Layer(exponent));
-        finish_rows(layer, output);
-    });
+    run(algorithm, Layer::I32(layer), input, words, output, &mut []);
 }
 
-/// Calls `f(inputs from the sample's first on, outputs)` for every sample.
-#[inline(always)]
-fn for_each_sample<T>(matrix: &TernaryMatrix<'_>, input: &[i8], output: &mut [T], mut f: impl FnMut(&[i8], &mut [T])) {
-    let (mut input, mut output) = (input, output);
-    while matrix.columns() > 0 && input.len() >= matrix.columns() {
-        let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(matrix.rows()) else { return };
-        f(input, result);
-        input = input.get(matrix.columns()..).unwrap_or(&[]);
-        output = results;
+/// A layer of either kind.
+#[derive(Clone, Copy)]
+enum Layer<'a> {
+    /// Its outputs are apart from its accumulators, which serve one sample after the other.
+    I8(&'a LinearI8<'a>),
+    /// Its outputs are the accumulators.
+    I32(&'a LinearI32<'a>),
+}
+
+/// All samples of a batch, with [`Algorithm::words`] words. `output` is for int8 outputs.
+#[inline(never)]
+fn run(
+    algorithm: &Algorithm,
+    layer: Layer<'_>,
+    input: &[i8],
+    words: &mut [i32],
+    sums: &mut [i32],
+    output: &mut [i8],
+) {
+    let matrix = match layer {
+        Layer::I8(layer) => &layer.matrix,
+        Layer::I32(layer) => &layer.matrix,
+    };
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    let (mut input, mut output, mut first) = (input, output, 0);
+    while columns > 0 && input.len() >= columns {
+        let Some(sums) = sums.get_mut(first..).and_then(|sums| sums.get_mut(..rows)) else { return };
+        let (result, units) = match layer {
+            Layer::I8(layer) => {
+                let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(rows) else { return };
+                output = results;
+                start(layer.bias, sums);
+                if matrix.encoding() == ExponentEncoding::Int8 {
+                    smallest_exponents(matrix, result);
+                }
+                (result, None)
+            }
+            Layer::I32(layer) => {
+                first += rows;
+                start(None, sums);
+                (&mut [][..], Some(layer.exponent))
+            }
+        };
+        accumulate(algorithm, matrix, input, words, sums, units.map_or(Units::Rows(result), Units::Layer));
+        match layer {
+            Layer::I8(layer) => requantize_rows(layer, sums, result),
+            Layer::I32(layer) => finish_rows(layer, sums),
+        }
+        input = input.get(columns..).unwrap_or(&[]);
     }
 }
 
@@ -188,40 +208,78 @@ fn finish_rows(layer: &LinearI32<'_>, output: &mut [i32]) {
 }
 
 /// Accumulators to int8. Units of rows are the bases, and where there are none, what `output` holds.
-#[allow(unsafe_code, reason = "reads and writes one slice")]
 #[inline(never)]
 fn requantize_rows(layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
-    let (bases, scale) = (layer.matrix.bases(), layer.scale);
-    let lowest = if layer.relu { 0 } else { i32::from(i8::MIN) };
-    let mut to = output.as_mut_ptr();
-    let mut units = if bases.len() < output.len() { to.cast_const() } else { bases.as_ptr().cast() };
+    let bases = layer.matrix.bases();
+    let to = output.as_mut_ptr();
+    let units = if bases.len() < output.len() { to.cast_const() } else { bases.as_ptr().cast() };
     let Some(sums) = sums.get(..output.len()) else { return };
-    for sum in sums {
-        // SAFETY: there are as many units as outputs, and as many of them as of sums.
-        let shift = scale - i32::from(unsafe { *units });
-        let value = if (1..=31).contains(&shift) {
-            // The rounding constant is part of the int32 bound.
-            let rounded = (sum >> (shift - 1)).wrapping_add(1) >> 1;
-            if cfg!(small_core = "thumbv7m") {
-                // Which has an instruction for the former.
-                rounded.clamp(i8::MIN.into(), i8::MAX.into()).max(lowest) as i8
-            } else {
-                rounded.clamp(lowest, i8::MAX.into()) as i8
-            }
-        } else {
-            requantize_far(*sum, shift, layer.relu)
-        };
+    requantize_near(Requantize { to, units, scale: layer.scale, lowest: if layer.relu { 0 } else { i8::MIN.into() } }, sums);
+}
+
+/// A row's requantisation. Where outputs hold the units, both pointers are the same.
+#[derive(Clone, Copy)]
+struct Requantize {
+    /// The next row's output.
+    to: *mut i8,
+    /// The next row's unit.
+    units: *const i8,
+    scale: i32,
+    lowest: i32,
+}
+
+impl Requantize {
+    /// Takes a unit.
+    #[allow(unsafe_code, reason = "reads and writes one slice")]
+    #[inline(always)]
+    fn shift(&self) -> i32 {
+        // SAFETY: there is a unit, and an output, for each of the sums.
+        self.scale - i32::from(unsafe { *self.units })
+    }
+
+    /// Puts an output, the unit of which has been taken.
+    #[allow(unsafe_code, reason = "reads and writes one slice")]
+    #[inline(always)]
+    fn put(&mut self, value: i32) {
         // SAFETY: as above.
-        unsafe { *to = value };
-        (to, units) = (to.wrapping_add(1), units.wrapping_add(1));
+        unsafe { *self.to = value as i8 };
+        (self.to, self.units) = (self.to.wrapping_add(1), self.units.wrapping_add(1));
     }
 }
 
-/// [`requantize_one`] for the shifts that layers seldom have.
+/// Rows with shifts that layers have; from the first one on that has another, [`requantize_far`] takes over.
+#[inline(always)]
+fn requantize_near(mut rows: Requantize, sums: &[i32]) {
+    let mut sums = sums.iter();
+    while let Some(sum) = sums.as_slice().first() {
+        let shift = rows.shift() - 1;
+        if !(0..31).contains(&shift) {
+            return requantize_far(rows, sums.as_slice());
+        }
+        // The rounding constant is part of the int32 bound.
+        let rounded = (sum >> shift).wrapping_add(1) >> 1;
+        let highest = i32::from(i8::MAX);
+        rows.put(if cfg!(small_core = "thumbv7m") {
+            // Which has an instruction for the former.
+            rounded.clamp(i8::MIN.into(), highest).max(rows.lowest)
+        } else if rounded.wrapping_sub(rows.lowest) as u32 <= (highest - rows.lowest) as u32 {
+            rounded
+        } else if rounded < 0 {
+            rows.lowest
+        } else {
+            highest
+        });
+        sums.next();
+    }
+}
+
+/// Rows with any shift.
 #[cold]
 #[inline(never)]
-fn requantize_far(sum: i32, shift: i32, relu: bool) -> i8 {
-    requantize_one(sum, shift, relu)
+fn requantize_far(mut rows: Requantize, sums: &[i32]) {
+    for sum in sums {
+        rows.put(requantize_one(*sum, rows.shift(), rows.lowest == 0).into());
+    }
 }
 
 /// From an exponent to a unit: in 0..=31 by the int32 bound, but where all is 0, whatever the shift.
@@ -232,12 +290,10 @@ fn shift_between(exponent: u8, unit: i32) -> u8 {
 /// Accumulators begin with the bias.
 #[inline(never)]
 fn start(bias: Option<Bias<'_>>, sums: &mut [i32]) {
-    match bias {
-        None => sums.fill(0),
-        Some(bias) => match words(bias) {
-            Some(words) => copy_few(words, sums),
-            None => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
-        },
+    let Some(bias) = bias else { return sums.fill(0) };
+    match words(bias) {
+        Some(words) => copy_few(words, sums),
+        None => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
     }
 }
 
@@ -245,9 +301,10 @@ fn start(bias: Option<Bias<'_>>, sums: &mut [i32]) {
 /// elsewhere would put each together from bytes.
 #[allow(unsafe_code, reason = "bytes read as words")]
 fn words(bias: Bias<'_>) -> Option<&[i32]> {
-    // SAFETY: four bytes of any value are an i32, and `align_to` keeps to its alignment.
-    let (before, words, _) = unsafe { bias.bytes().align_to::<i32>() };
-    (cfg!(target_endian = "little") && before.is_empty()).then_some(words)
+    let (bytes, words) = (bias.bytes(), bias.bytes().as_ptr().cast::<i32>());
+    let fit = cfg!(target_endian = "little") && words.is_aligned();
+    // SAFETY: four bytes of any value are an i32, and the first one is aligned.
+    fit.then(|| unsafe { core::slice::from_raw_parts(words, bytes.len() >> 2) })
 }
 
 /// What exponents stored one by one are counted from.
@@ -289,7 +346,7 @@ fn trit_bytes(columns: usize) -> usize {
 
 /// Adds every group of one sample, which `inputs` begin with, to the rows' accumulators. They count in the units of the
 /// rows' bases, and where there are none in `units`. There are `matrix.rows()` accumulators and [`Algorithm::words`] words.
-#[inline(never)]
+#[inline(always)]
 fn accumulate(
     algorithm: &Algorithm,
     matrix: &TernaryMatrix<'_>,
@@ -311,6 +368,7 @@ fn accumulate(
 /// Groups that are one part, in [`Layout::Groups`](trishift_format::Layout::Groups); from one to the next it is `block`
 /// bytes. Here every instruction counts.
 #[allow(unsafe_code, reason = "calls assembly")]
+#[inline(always)]
 fn accumulate_records(
     algorithm: &Algorithm,
     matrix: &TernaryMatrix<'_>,
@@ -463,12 +521,17 @@ fn prepare_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes
     prepare(algorithm, words, &padded, bytes - (pairs << 1));
 }
 
-/// Copies what there is, and is quicker at it than `memcpy` as long as it is not much.
+/// Copies what there is, in fewer instructions than `memcpy` as long as it is not much.
 #[allow(unsafe_code, reason = "volatile")]
+#[inline(always)]
 fn copy_few<T: Copy>(from: &[T], to: &mut [T]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        // SAFETY: a reference's own target. Volatile, or the compiler would call `memcpy` after all.
-        *to = unsafe { core::ptr::read_volatile(from) };
+    let range = from.get(..to.len()).unwrap_or(from).as_ptr_range();
+    let (mut from, mut to) = (range.start, to.as_mut_ptr());
+    while from != range.end {
+        // SAFETY: one is left of both. Volatile, or the compiler would call `memcpy` after all, and twice, or it would copy
+        // several at a time.
+        unsafe { to.write_volatile(from.read_volatile()) };
+        (from, to) = (from.wrapping_add(1), to.wrapping_add(1));
     }
 }
 
@@ -504,6 +567,7 @@ impl Algorithm {
         match columns {
             36..=COLUMNS => self.add_eight,
             32 => self.add_seven,
+            6..=10 => self.add_two,
             _ => self.add,
         }
     }
@@ -577,6 +641,7 @@ trait Sums {
         add: add_portable::<Self>,
         add_eight: add_portable::<Self>,
         add_seven: add_portable::<Self>,
+        add_two: add_portable::<Self>,
         even: false,
     };
 

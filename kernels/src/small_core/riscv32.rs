@@ -23,6 +23,7 @@ impl Family for Core {
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
+        add_two: add_sums,
         even: true,
     };
     const FEW: Algorithm = Algorithm {
@@ -34,6 +35,7 @@ impl Family for Core {
         add: add_split,
         add_eight: add_eight_split,
         add_seven: add_seven_split,
+        add_two: add_two_split,
         even: true,
     };
     const FROM: usize = 28;
@@ -570,4 +572,22 @@ two_split_records! {
     add_seven_split, "8",
     "2" "2" split_byte "3" "144" split_byte "4" "146" split_byte "5" "288" split_byte "6" "290" split_byte
     "7" "432" short_split_byte
+}
+
+/// Records of two.
+#[unsafe(naked)]
+unsafe extern "C" fn add_two_split(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        "lw a3, 4(a2)",
+        "lw a2, 8(a2)",
+        "la a7, {places}",
+        "2:",
+        split_record!("0", "2" "2" split_byte),
+        accumulate!("0(a2)", "0"),
+        "addi a2, a2, 3",
+        "addi a0, a0, 4",
+        "bne a0, a1, 2b",
+        "ret",
+        places = sym PLACES,
+    )
 }

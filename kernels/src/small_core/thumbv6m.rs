@@ -24,6 +24,7 @@ impl Family for Core {
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
+        add_two: add_sums,
         even: false,
     };
     const FEW: Algorithm = Algorithm {
@@ -35,6 +36,7 @@ impl Family for Core {
         add: add_split,
         add_eight: add_eight_split,
         add_seven: add_seven_split,
+        add_two: add_two_split,
         even: false,
     };
     const FROM: usize = 28;
@@ -571,4 +573,8 @@ split_function! {
     "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2"),
     "adds r7, #144", split_byte!("5", "r1"), split_byte!("6", "r2"),
     "adds r7, #144", short_split_byte!("7", "r1")
+}
+split_function! {
+    /// Records of two.
+    add_two_split, "3", ""
 }

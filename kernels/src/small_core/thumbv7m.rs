@@ -28,6 +28,7 @@ impl Family for Core {
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
+        add_two: add_sums,
         even: true,
     };
     const FEW: Algorithm = Algorithm {
@@ -39,6 +40,7 @@ impl Family for Core {
         add: add_products,
         add_eight: add_eight_products,
         add_seven: add_seven_products,
+        add_two: add_two_products,
         even: true,
     };
     const FROM: usize = 36;
@@ -318,14 +320,20 @@ macro_rules! products {
         concat!(products!($byte, $two), "add.w ", $three, ", ", $three, ", r6, asr #22\n")
     };
     ($byte:expr, $two:literal) => {
+        products!($byte, $two, $two, "r8", "r9")
+    };
+    ($byte:expr, $two:literal, $before:literal, $three_inputs:literal, $two_inputs:literal) => {
         concat!(
             "ldrb r6, ",
             $byte,
-            "\n add.w r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]\n",
-            "mla r6, r6, r8, r12\n mla ",
+            "\n add.w r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]\n mla r6, r6, ",
+            $three_inputs,
+            ", r12\n mla ",
             $two,
-            ", r7, r9, ",
-            $two,
+            ", r7, ",
+            $two_inputs,
+            ", ",
+            $before,
             "\n",
         )
     };
@@ -411,13 +419,13 @@ macro_rules! two_records_of_products {
                 "movw r4, #:lower16:{trits}",
                 "movt r4, #:upper16:{trits}",
                 "mov.w r12, #{round_three}",
+                "push {{r1}}",
+                "mov.w r1, #{round_two}",
                 "2:",
-                "mov.w lr, #{round_two}",
-                "mov.w r11, #{round_two}",
                 "ldrd r8, r9, [r3]",
-                products!("[r2, #1]", "lr"),
+                products!("[r2, #1]", "lr", "r1", "r8", "r9"),
                 "asr r5, r6, #22",
-                products!(concat!("[r2, #1 + ", $stride, "]"), "r11"),
+                products!(concat!("[r2, #1 + ", $stride, "]"), "r11", "r1", "r8", "r9"),
                 "asr r10, r6, #22",
                 $(products_of_two!($byte, $stride),)*
                 "add r10, r10, r11, asr #16",
@@ -430,8 +438,10 @@ macro_rules! two_records_of_products {
                 "add r9, r10",
                 "add r8, r5",
                 "strd r8, r9, [r0], #8",
-                "cmp r0, r1",
+                "ldr r6, [sp]",
+                "cmp r0, r6",
                 "bne 2b",
+                "add sp, #4",
                 "pop {{r4-r11, pc}}",
                 trits = sym TRITS,
                 round_three = const ROUND_THREE,
@@ -448,4 +458,35 @@ two_records_of_products! {
 two_records_of_products! {
     /// Records of seven.
     add_seven_products, "8", "1" "2" "3" "4" "5" "6"
+}
+
+/// Records of two, whose inputs stay in registers.
+#[unsafe(naked)]
+unsafe extern "C" fn add_two_products(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldrd r3, r2, [r2, #4]", // words, shifts
+        "movw r4, #:lower16:{trits}",
+        "movt r4, #:upper16:{trits}",
+        "mov.w r12, #{round_three}",
+        "ldm r3, {{r8-r11}}",
+        "mov.w r3, #{round_two}",
+        "2:",
+        products!("[r2, #1]", "lr", "r3", "r8", "r9"),
+        "asrs r5, r6, #22",
+        products!("[r2, #2]", "lr", "lr", "r10", "r11"),
+        "add.w r5, r5, r6, asr #22",
+        "ldrb r6, [r2], #3",
+        "ldr r7, [r0]",
+        "add.w r5, r5, lr, asr #16",
+        "lsls r5, r6",
+        "add r7, r5",
+        "str r7, [r0], #4",
+        "cmp r0, r1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+        trits = sym TRITS,
+        round_three = const ROUND_THREE,
+        round_two = const ROUND_TWO,
+    )
 }

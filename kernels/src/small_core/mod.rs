@@ -111,6 +111,8 @@ pub(crate) trait Family {
     const FEW: Algorithm;
     /// The least number of rows that are many, as measured.
     const FROM: usize;
+    /// Accumulators to int8.
+    const REQUANTIZE: Requantize;
 
     /// How much scratch a layer takes.
     const SCRATCH: Scratch = Scratch {
@@ -134,7 +136,7 @@ pub(crate) fn name_of<F: Family>(matrix: &TernaryMatrix<'_>) -> &'static str {
 pub(crate) fn linear_i8<F: Family>(layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
     let algorithm = choose::<F>(layer.matrix.rows());
     let Some((words, sums)) = scratch.split_at_mut_checked(algorithm.words) else { return };
-    run(algorithm, Layer::I8(layer), input, words, sums, output);
+    run(algorithm, Layer::I8(layer, F::REQUANTIZE), input, words, sums, output);
 }
 
 /// A linear layer with int32 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
@@ -148,23 +150,16 @@ pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch
 #[derive(Clone, Copy)]
 enum Layer<'a> {
     /// Its outputs are apart from its accumulators, which serve one sample after the other.
-    I8(&'a LinearI8<'a>),
+    I8(&'a LinearI8<'a>, Requantize),
     /// Its outputs are the accumulators.
     I32(&'a LinearI32<'a>),
 }
 
 /// All samples of a batch, with [`Algorithm::words`] words. `output` is for int8 outputs.
 #[inline(never)]
-fn run(
-    algorithm: &Algorithm,
-    layer: Layer<'_>,
-    input: &[i8],
-    words: &mut [i32],
-    sums: &mut [i32],
-    output: &mut [i8],
-) {
+fn run(algorithm: &Algorithm, layer: Layer<'_>, input: &[i8], words: &mut [i32], sums: &mut [i32], output: &mut [i8]) {
     let matrix = match layer {
-        Layer::I8(layer) => &layer.matrix,
+        Layer::I8(layer, _) => &layer.matrix,
         Layer::I32(layer) => &layer.matrix,
     };
     let (rows, columns) = (matrix.rows(), matrix.columns());
@@ -172,7 +167,7 @@ fn run(
     while columns > 0 && input.len() >= columns {
         let Some(sums) = sums.get_mut(first..).and_then(|sums| sums.get_mut(..rows)) else { return };
         let (result, units) = match layer {
-            Layer::I8(layer) => {
+            Layer::I8(layer, _) => {
                 let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(rows) else { return };
                 output = results;
                 start(layer.bias, sums);
@@ -189,7 +184,7 @@ fn run(
         };
         accumulate(algorithm, matrix, input, words, sums, units.map_or(Units::Rows(result), Units::Layer));
         match layer {
-            Layer::I8(layer) => requantize_rows(layer, sums, result),
+            Layer::I8(layer, requantize) => requantize_rows(requantize, layer, sums, result),
             Layer::I32(layer) => finish_rows(layer, sums),
         }
         input = input.get(columns..).unwrap_or(&[]);
@@ -208,77 +203,52 @@ fn finish_rows(layer: &LinearI32<'_>, output: &mut [i32]) {
 }
 
 /// Accumulators to int8. Units of rows are the bases, and where there are none, what `output` holds.
-#[inline(never)]
-fn requantize_rows(layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
+#[allow(unsafe_code, reason = "calls assembly")]
+fn requantize_rows(requantize: Requantize, layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
     let bases = layer.matrix.bases();
     let to = output.as_mut_ptr();
     let units = if bases.len() < output.len() { to.cast_const() } else { bases.as_ptr().cast() };
-    let Some(sums) = sums.get(..output.len()) else { return };
-    requantize_near(Requantize { to, units, scale: layer.scale, lowest: if layer.relu { 0 } else { i8::MIN.into() } }, sums);
+    let lowest = if layer.relu { 0 } else { i8::MIN.into() };
+    let mut rows = Rows { to, units, scale: layer.scale, lowest };
+    let Some(sums) = sums.get(..output.len()).filter(|sums| !sums.is_empty()) else { return };
+    let range = sums.as_ptr_range();
+    // SAFETY: there are as many units and outputs as sums, and not none.
+    let reached = unsafe { requantize(&mut rows, range.start, range.end) };
+    if reached != range.end {
+        requantize_far(rows, reached, range.end);
+    }
 }
 
-/// A row's requantisation. Where outputs hold the units, both pointers are the same.
-#[derive(Clone, Copy)]
-struct Requantize {
-    /// The next row's output.
+/// Requantises the sums up to `end`, or up to one whose shift is not in 1..=31, and says how far it came.
+///
+/// # Safety
+/// There is a sum, and for each of them a unit and an output.
+type Requantize = unsafe extern "C" fn(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32;
+
+/// The rows whose outputs are next. Assembly reads and writes it.
+#[repr(C)]
+pub(crate) struct Rows {
+    /// The first one's output.
     to: *mut i8,
-    /// The next row's unit.
+    /// The first one's unit; the place of its output, where that holds it.
     units: *const i8,
+    /// Less a row's unit, its shift.
     scale: i32,
+    /// 0 or −128.
     lowest: i32,
 }
 
-impl Requantize {
-    /// Takes a unit.
-    #[allow(unsafe_code, reason = "reads and writes one slice")]
-    #[inline(always)]
-    fn shift(&self) -> i32 {
-        // SAFETY: there is a unit, and an output, for each of the sums.
-        self.scale - i32::from(unsafe { *self.units })
-    }
-
-    /// Puts an output, the unit of which has been taken.
-    #[allow(unsafe_code, reason = "reads and writes one slice")]
-    #[inline(always)]
-    fn put(&mut self, value: i32) {
-        // SAFETY: as above.
-        unsafe { *self.to = value as i8 };
-        (self.to, self.units) = (self.to.wrapping_add(1), self.units.wrapping_add(1));
-    }
-}
-
-/// Rows with shifts that layers have; from the first one on that has another, [`requantize_far`] takes over.
-#[inline(always)]
-fn requantize_near(mut rows: Requantize, sums: &[i32]) {
-    let mut sums = sums.iter();
-    while let Some(sum) = sums.as_slice().first() {
-        let shift = rows.shift() - 1;
-        if !(0..31).contains(&shift) {
-            return requantize_far(rows, sums.as_slice());
-        }
-        // The rounding constant is part of the int32 bound.
-        let rounded = (sum >> shift).wrapping_add(1) >> 1;
-        let highest = i32::from(i8::MAX);
-        rows.put(if cfg!(small_core = "thumbv7m") {
-            // Which has an instruction for the former.
-            rounded.clamp(i8::MIN.into(), highest).max(rows.lowest)
-        } else if rounded.wrapping_sub(rows.lowest) as u32 <= (highest - rows.lowest) as u32 {
-            rounded
-        } else if rounded < 0 {
-            rows.lowest
-        } else {
-            highest
-        });
-        sums.next();
-    }
-}
-
-/// Rows with any shift.
+/// Requantises rows with any shift.
+#[allow(unsafe_code, reason = "pointers that may be one")]
 #[cold]
 #[inline(never)]
-fn requantize_far(mut rows: Requantize, sums: &[i32]) {
-    for sum in sums {
-        rows.put(requantize_one(*sum, rows.shift(), rows.lowest == 0).into());
+fn requantize_far(mut rows: Rows, mut sums: *const i32, end: *const i32) {
+    while sums != end {
+        // SAFETY: there are as many units and outputs as sums, and one is left.
+        unsafe {
+            *rows.to = requantize_one(*sums, rows.scale - i32::from(*rows.units), rows.lowest == 0);
+        }
+        (sums, rows.to, rows.units) = (sums.wrapping_add(1), rows.to.wrapping_add(1), rows.units.wrapping_add(1));
     }
 }
 
@@ -361,7 +331,9 @@ fn accumulate(
         Some(block) if group <= COLUMNS => {
             accumulate_records(algorithm, matrix, inputs, block.records.len(), words, sums);
         }
-        block => accumulate_parts(algorithm, matrix, inputs, block.map(|block| block.records.len()), words, sums, units),
+        block => {
+            accumulate_parts(algorithm, matrix, inputs, block.map(|block| block.records.len()), words, sums, units)
+        }
     }
 }
 
@@ -394,7 +366,10 @@ fn accumulate_records(
                 // SAFETY: there are as many inputs, and words.
                 unsafe {
                     (algorithm.prepare)(words.as_mut_ptr(), first, 6);
-                    (algorithm.prepare_two)(words.as_mut_ptr().wrapping_add(algorithm.seventh()), first.wrapping_add(30));
+                    (algorithm.prepare_two)(
+                        words.as_mut_ptr().wrapping_add(algorithm.seventh()),
+                        first.wrapping_add(30),
+                    );
                 }
             } else if available < inputs_of(part.bytes) {
                 // SAFETY: so many inputs are left of the slice.
@@ -507,18 +482,25 @@ fn prepare(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize
 #[cold]
 #[inline(never)]
 fn prepare_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize) {
-    let pairs = (bytes - 1) >> 1;
-    let (mut words, mut inputs) = (words, inputs);
-    if pairs > 0 {
-        prepare(algorithm, words, inputs, pairs << 1);
-        let done = algorithm.pair << (pairs >> 1);
-        let done = if pairs == 3 { done + algorithm.pair } else { done };
-        words = words.get_mut(done..).unwrap_or(&mut []);
-        inputs = inputs.get((pairs << 3) + (pairs << 1)..).unwrap_or(&[]);
+    if bytes > 2 {
+        return prepare_long_padded(algorithm, words, inputs, bytes);
     }
     let mut padded = [0; 10];
     copy_few(inputs, &mut padded);
-    prepare(algorithm, words, &padded, bytes - (pairs << 1));
+    prepare(algorithm, words, &padded, bytes);
+}
+
+/// The same for more than two bytes: first those for which there are inputs.
+#[inline(never)]
+fn prepare_long_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize) {
+    let pairs = (bytes - 1) >> 1;
+    prepare(algorithm, words, inputs, pairs << 1);
+    let done = algorithm.pair << (pairs >> 1);
+    let done = if pairs == 3 { done + algorithm.pair } else { done };
+    let (words, inputs) = (words.get_mut(done..), inputs.get((pairs << 3) + (pairs << 1)..));
+    if let (Some(words), Some(inputs)) = (words, inputs) {
+        prepare_padded(algorithm, words, inputs, bytes - (pairs << 1));
+    }
 }
 
 /// Copies what there is, in fewer instructions than `memcpy` as long as it is not much.
@@ -606,9 +588,7 @@ fn add_rows(
             let exponent = exponents.first().copied().unwrap_or(0);
             *shift = match (by_one, units) {
                 (true, Units::Layer(unit)) => shift_between(exponent, unit),
-                (true, Units::Rows(_)) => {
-                    shift_between(exponent, units_of_rows.next().copied().map_or(0, i32::from))
-                }
+                (true, Units::Rows(_)) => shift_between(exponent, units_of_rows.next().copied().map_or(0, i32::from)),
                 (false, _) if group & 1 == 0 => exponent & 15,
                 (false, _) => exponent >> 4,
             };
@@ -661,6 +641,24 @@ impl Family for Portable {
     const MANY: Algorithm = Algorithm { even: true, ..PairTable::ALGORITHM };
     const FEW: Algorithm = SplitTable::ALGORITHM;
     const FROM: usize = 28;
+    const REQUANTIZE: Requantize = requantize_portable;
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn requantize_portable(rows: &mut Rows, mut sums: *const i32, end: *const i32) -> *const i32 {
+    while sums != end {
+        // SAFETY: there are as many units and outputs as sums, as a caller of `Requantize` promises, and one is left.
+        let (sum, shift) = unsafe { (*sums, rows.scale - i32::from(*rows.units)) };
+        if !(1..=31).contains(&shift) {
+            break;
+        }
+        // The rounding constant is part of the int32 bound.
+        let rounded = (sum >> (shift - 1)).wrapping_add(1) >> 1;
+        // SAFETY: as above.
+        unsafe { *rows.to = rounded.clamp(rows.lowest, i8::MAX.into()) as i8 };
+        (sums, rows.to, rows.units) = (sums.wrapping_add(1), rows.to.wrapping_add(1), rows.units.wrapping_add(1));
+    }
+    sums
 }
 
 #[allow(unsafe_code, reason = "in place of assembly")]

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::split_table::{self, PLACES};
-use super::{Algorithm, Family, Part, pair_table};
+use super::{Algorithm, Family, Part, Requantize, Rows, pair_table};
 use core::arch::naked_asm;
 
 /// This family.
@@ -39,6 +39,7 @@ impl Family for Core {
         even: true,
     };
     const FROM: usize = 28;
+    const REQUANTIZE: Requantize = requantize;
 }
 
 /// Nine words of a table, and the step to the next nine.
@@ -311,13 +312,7 @@ macro_rules! next_row {
 /// Byte `$byte` of any part, from the half of a word `$place` behind a3: 20 bytes of code.
 macro_rules! table_byte {
     ($byte:literal, $place:literal) => {
-        concat!(
-            "lbu t0, ",
-            $byte,
-            "(a2)\n slli t0, t0, 2\n add t0, t0, a3\n lh t0, ",
-            $place,
-            "(t0)\n add t2, t2, t0"
-        )
+        concat!("lbu t0, ", $byte, "(a2)\n slli t0, t0, 2\n add t0, t0, a3\n lh t0, ", $place, "(t0)\n add t2, t2, t0")
     };
 }
 
@@ -589,5 +584,43 @@ unsafe extern "C" fn add_two_split(sums: *mut i32, end: *const i32, part: &Part)
         "bne a0, a1, 2b",
         "ret",
         places = sym PLACES,
+    )
+}
+
+/// See [`Requantize`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32 {
+    naked_asm!(
+        "lw a3, 0(a0)",
+        "lw a4, 4(a0)",
+        "lw a5, 8(a0)",
+        "lw a6, 12(a0)",
+        "li a7, 127",
+        "li t2, 31",
+        "addi a5, a5, -1",
+        "2:",
+        "lb t0, 0(a4)",
+        "sub t0, a5, t0", // the shift but for its last step, which follows the rounding
+        "bgeu t0, t2, 5f",
+        "lw t1, 0(a1)",
+        "addi a4, a4, 1",
+        "addi a1, a1, 4",
+        "sra t1, t1, t0",
+        "addi t1, t1, 1",
+        "srai t1, t1, 1",
+        "ble t1, a7, 3f",
+        "mv t1, a7",
+        "3:",
+        "bge t1, a6, 4f",
+        "mv t1, a6",
+        "4:",
+        "sb t1, 0(a3)",
+        "addi a3, a3, 1",
+        "bne a1, a2, 2b",
+        "5:",
+        "sw a3, 0(a0)",
+        "sw a4, 4(a0)",
+        "mv a0, a1",
+        "ret",
     )
 }

@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::split_table::{self, PLACES};
-use super::{Algorithm, Family, Part, pair_table};
+use super::{Algorithm, Family, Part, Requantize, Rows, pair_table};
 use core::arch::naked_asm;
 
 /// This family.
@@ -40,6 +40,7 @@ impl Family for Core {
         even: false,
     };
     const FROM: usize = 28;
+    const REQUANTIZE: Requantize = requantize;
 }
 
 /// Saves all registers that calls must leave alone; the end of a function.
@@ -508,15 +509,7 @@ unsafe extern "C" fn add_split(sums: *mut i32, end: *const i32, part: &Part) {
 /// The same for a byte of two trits: one look-up.
 macro_rules! short_split_byte {
     ($byte:literal, $sum:literal) => {
-        concat!(
-            "ldrb r3, [r0, #",
-            $byte,
-            "]\n ldrb r3, [r5, r3]\n ldr r3, [r7, r3]\n adds ",
-            $sum,
-            ", ",
-            $sum,
-            ", r3",
-        )
+        concat!("ldrb r3, [r0, #", $byte, "]\n ldrb r3, [r5, r3]\n ldr r3, [r7, r3]\n adds ", $sum, ", ", $sum, ", r3",)
     };
 }
 
@@ -577,4 +570,43 @@ split_function! {
 split_function! {
     /// Records of two.
     add_two_split, "3", ""
+}
+
+/// See [`Requantize`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32 {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "mov r12, r0",
+        "ldm r0!, {{r3, r4, r5, r6}}",
+        "subs r5, #1",
+        "2:",
+        "movs r7, #0",
+        "ldrsb r7, [r4, r7]",
+        "subs r7, r5, r7", // the shift but for its last step, which follows the rounding
+        "cmp r7, #31",
+        "bhs 5f",
+        "ldm r1!, {{r0}}",
+        "adds r4, #1",
+        "asrs r0, r7",
+        "adds r0, #1",
+        "asrs r0, r0, #1",
+        "cmp r0, #127",
+        "ble 3f",
+        "movs r0, #127",
+        "3:",
+        "cmp r0, r6",
+        "bge 4f",
+        "mov r0, r6",
+        "4:",
+        "strb r0, [r3]",
+        "adds r3, #1",
+        "cmp r1, r2",
+        "bne 2b",
+        "5:",
+        "mov r0, r12",
+        "stm r0!, {{r3, r4}}",
+        "mov r0, r1",
+        "pop {{r4-r7, pc}}",
+    )
 }

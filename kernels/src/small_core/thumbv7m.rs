@@ -11,7 +11,7 @@
 
 use super::lanes::{ROUND_THREE, ROUND_TWO, TRITS};
 use super::pair_table::BIAS;
-use super::{Algorithm, Family, Part};
+use super::{Algorithm, Family, Part, Requantize, Rows};
 use core::arch::naked_asm;
 
 /// This family.
@@ -44,6 +44,7 @@ impl Family for Core {
         even: true,
     };
     const FROM: usize = 36;
+    const REQUANTIZE: Requantize = requantize;
 }
 
 /// Writes the 243 sums of each two bytes, nine registers at a time.
@@ -488,5 +489,36 @@ unsafe extern "C" fn add_two_products(sums: *mut i32, end: *const i32, part: &Pa
         trits = sym TRITS,
         round_three = const ROUND_THREE,
         round_two = const ROUND_TWO,
+    )
+}
+
+/// See [`Requantize`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32 {
+    naked_asm!(
+        "push {{r4-r7}}",
+        "ldm r0, {{r3, r4, r5, r6}}",
+        "subs r5, #1",
+        "2:",
+        "ldrsb r7, [r4]",
+        "subs r7, r5, r7", // the shift but for its last step, which follows the rounding
+        "cmp r7, #31",
+        "bhs 3f",
+        "ldr r12, [r1], #4",
+        "adds r4, #1",
+        "asr r12, r12, r7",
+        "add r12, r12, #1",
+        "ssat r12, #8, r12, asr #1",
+        "cmp r12, r6",
+        "it lt",
+        "movlt r12, r6",
+        "strb r12, [r3], #1",
+        "cmp r1, r2",
+        "bne 2b",
+        "3:",
+        "strd r3, r4, [r0]",
+        "mov r0, r1",
+        "pop {{r4-r7}}",
+        "bx lr",
     )
 }

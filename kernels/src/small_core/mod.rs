@@ -65,6 +65,12 @@ pub(crate) struct Part {
 /// There are as many inputs, [`Algorithm::words`] words, and up to [`BYTES`] bytes but not none.
 type Prepare = unsafe extern "C" fn(words: *mut i32, inputs: *const i8, bytes: usize);
 
+/// Writes words for a byte that is the first of two and has two trits, from two inputs.
+///
+/// # Safety
+/// There are both, and a quarter of [`Algorithm::words`] words.
+type PrepareTwo = unsafe extern "C" fn(words: *mut i32, inputs: *const i8);
+
 /// Adds what each row has in a part, shifted, to the rows' accumulators from `sums` to `end`.
 ///
 /// # Safety
@@ -81,13 +87,17 @@ pub(crate) struct Algorithm {
     pair: usize,
     /// The first step.
     prepare: Prepare,
+    /// The same for the seventh byte of 32 columns, which has little to prepare for.
+    prepare_two: PrepareTwo,
     /// The second one.
     add: Add,
     /// The same for records of eight bytes right behind each other, the shift in front of each.
     add_eight: Add,
-    /// For records of seven.
+    /// For records of seven, which are 32 columns.
     add_seven: Add,
-    /// True where these two take an even number of rows.
+    /// For records of two.
+    add_two: Add,
+    /// True where those of eight and seven take an even number of rows.
     even: bool,
 }
 
@@ -101,6 +111,8 @@ pub(crate) trait Family {
     const FEW: Algorithm;
     /// The least number of rows that are many, as measured.
     const FROM: usize;
+    /// Accumulators to int8.
+    const REQUANTIZE: Requantize;
 
     /// How much scratch a layer takes.
     const SCRATCH: Scratch = Scratch {
@@ -122,86 +134,122 @@ pub(crate) fn name_of<F: Family>(matrix: &TernaryMatrix<'_>) -> &'static str {
 
 /// A linear layer with int8 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
 pub(crate) fn linear_i8<F: Family>(layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-    run_i8(choose::<F>(layer.matrix.rows()), layer, input, scratch, output);
+    let algorithm = choose::<F>(layer.matrix.rows());
+    let Some((words, sums)) = scratch.split_at_mut_checked(algorithm.words) else { return };
+    run(algorithm, Layer::I8(layer, F::REQUANTIZE), input, words, sums, output);
 }
 
 /// A linear layer with int32 outputs; `scratch` holds as much as [`Family::SCRATCH`] says.
 pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
-    run_i32(choose::<F>(layer.matrix.rows()), layer, input, scratch, output);
-}
-
-#[inline(never)]
-fn run_i8(algorithm: &Algorithm, layer: &LinearI8<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-    let LinearI8 { ref matrix, bias, .. } = *layer;
-    let Some((words, sums)) = scratch.split_at_mut_checked(algorithm.words) else { return };
-    let Some(sums) = sums.get_mut(..matrix.rows()) else { return };
-    for_each_sample(matrix, input, output, |input, output| {
-        start(bias, sums);
-        if matrix.encoding() == ExponentEncoding::Int8 {
-            smallest_exponents(matrix, output);
-        }
-        accumulate(algorithm, matrix, input, words, sums, Units::Rows(output));
-        requantize_rows(layer, sums, output);
-    });
-}
-
-#[inline(never)]
-fn run_i32(algorithm: &Algorithm, layer: &LinearI32<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i32]) {
-    let LinearI32 { ref matrix, bias, exponent } = *layer;
+    let algorithm = choose::<F>(layer.matrix.rows());
     let Some(words) = scratch.get_mut(..algorithm.words) else { return };
-    for_each_sample(matrix, input, output, |input, output| {
-        start(None, output);
-        accumulate(algorithm, matrix, input, words, output, Units::Layer(exponent));
-        for (output, base) in output.iter_mut().zip(matrix.bases()) {
-            *output <<= shift_between(*base, exponent);
-        }
-        for (output, bias) in output.iter_mut().zip(bias.iter().flat_map(|bias| bias.iter())) {
-            *output = output.wrapping_add(bias);
-        }
-    });
+    run(algorithm, Layer::I32(layer), input, words, output, &mut []);
 }
 
-/// Calls `f(inputs from the sample's first on, outputs)` for every sample.
-fn for_each_sample<T>(matrix: &TernaryMatrix<'_>, input: &[i8], output: &mut [T], mut f: impl FnMut(&[i8], &mut [T])) {
-    let (mut input, mut output) = (input, output);
-    while matrix.columns() > 0 && input.len() >= matrix.columns() {
-        let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(matrix.rows()) else { return };
-        f(input, result);
-        input = input.get(matrix.columns()..).unwrap_or(&[]);
-        output = results;
+/// A layer of either kind.
+#[derive(Clone, Copy)]
+enum Layer<'a> {
+    /// Its outputs are apart from its accumulators, which serve one sample after the other.
+    I8(&'a LinearI8<'a>, Requantize),
+    /// Its outputs are the accumulators.
+    I32(&'a LinearI32<'a>),
+}
+
+/// All samples of a batch, with [`Algorithm::words`] words. `output` is for int8 outputs.
+#[inline(never)]
+fn run(algorithm: &Algorithm, layer: Layer<'_>, input: &[i8], words: &mut [i32], sums: &mut [i32], output: &mut [i8]) {
+    let matrix = match layer {
+        Layer::I8(layer, _) => &layer.matrix,
+        Layer::I32(layer) => &layer.matrix,
+    };
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    let (mut input, mut output, mut first) = (input, output, 0);
+    while columns > 0 && input.len() >= columns {
+        let Some(sums) = sums.get_mut(first..).and_then(|sums| sums.get_mut(..rows)) else { return };
+        let (result, units) = match layer {
+            Layer::I8(layer, _) => {
+                let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(rows) else { return };
+                output = results;
+                start(layer.bias, sums);
+                if matrix.encoding() == ExponentEncoding::Int8 {
+                    smallest_exponents(matrix, result);
+                }
+                (result, None)
+            }
+            Layer::I32(layer) => {
+                first += rows;
+                start(None, sums);
+                (&mut [][..], Some(layer.exponent))
+            }
+        };
+        accumulate(algorithm, matrix, input, words, sums, units.map_or(Units::Rows(result), Units::Layer));
+        match layer {
+            Layer::I8(layer, requantize) => requantize_rows(requantize, layer, sums, result),
+            Layer::I32(layer) => finish_rows(layer, sums),
+        }
+        input = input.get(columns..).unwrap_or(&[]);
+    }
+}
+
+/// Accumulators, each in its row's unit, to the layer's; then the bias.
+#[inline(never)]
+fn finish_rows(layer: &LinearI32<'_>, output: &mut [i32]) {
+    for (output, base) in output.iter_mut().zip(layer.matrix.bases()) {
+        *output <<= shift_between(*base, layer.exponent);
+    }
+    for (output, bias) in output.iter_mut().zip(layer.bias.iter().flat_map(|bias| bias.iter())) {
+        *output = output.wrapping_add(bias);
     }
 }
 
 /// Accumulators to int8. Units of rows are the bases, and where there are none, what `output` holds.
-#[allow(unsafe_code, reason = "reads and writes one slice")]
-#[inline(never)]
-fn requantize_rows(layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
-    let (bases, scale) = (layer.matrix.bases(), layer.scale);
-    let lowest = if layer.relu { 0 } else { i32::from(i8::MIN) };
-    let mut to = output.as_mut_ptr();
-    let mut units = if bases.len() < output.len() { to.cast_const() } else { bases.as_ptr().cast() };
-    let Some(sums) = sums.get(..output.len()) else { return };
-    for sum in sums {
-        // SAFETY: there are as many units as outputs, and as many of them as of sums.
-        let shift = scale - i32::from(unsafe { *units });
-        let value = if (1..=31).contains(&shift) {
-            // The rounding constant is part of the int32 bound.
-            let rounded = (sum >> (shift - 1)).wrapping_add(1) >> 1;
-            rounded.clamp(i8::MIN.into(), i8::MAX.into()).max(lowest) as i8
-        } else {
-            requantize_far(*sum, shift, layer.relu)
-        };
-        // SAFETY: as above.
-        unsafe { *to = value };
-        (to, units) = (to.wrapping_add(1), units.wrapping_add(1));
+#[allow(unsafe_code, reason = "calls assembly")]
+fn requantize_rows(requantize: Requantize, layer: &LinearI8<'_>, sums: &[i32], output: &mut [i8]) {
+    let bases = layer.matrix.bases();
+    let to = output.as_mut_ptr();
+    let units = if bases.len() < output.len() { to.cast_const() } else { bases.as_ptr().cast() };
+    let lowest = if layer.relu { 0 } else { i8::MIN.into() };
+    let mut rows = Rows { to, units, scale: layer.scale, lowest };
+    let Some(sums) = sums.get(..output.len()).filter(|sums| !sums.is_empty()) else { return };
+    let range = sums.as_ptr_range();
+    // SAFETY: there are as many units and outputs as sums, and not none.
+    let reached = unsafe { requantize(&mut rows, range.start, range.end) };
+    if reached != range.end {
+        requantize_far(rows, reached, range.end);
     }
 }
 
-/// [`requantize_one`] for the shifts that layers seldom have.
+/// Requantises the sums up to `end`, or up to one whose shift is not in 1..=31, and says how far it came.
+///
+/// # Safety
+/// There is a sum, and for each of them a unit and an output.
+type Requantize = unsafe extern "C" fn(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32;
+
+/// The rows whose outputs are next. Assembly reads and writes it.
+#[repr(C)]
+pub(crate) struct Rows {
+    /// The first one's output.
+    to: *mut i8,
+    /// The first one's unit; the place of its output, where that holds it.
+    units: *const i8,
+    /// Less a row's unit, its shift.
+    scale: i32,
+    /// 0 or −128.
+    lowest: i32,
+}
+
+/// Requantises rows with any shift.
+#[allow(unsafe_code, reason = "pointers that may be one")]
 #[cold]
 #[inline(never)]
-fn requantize_far(sum: i32, shift: i32, relu: bool) -> i8 {
-    requantize_one(sum, shift, relu)
+fn requantize_far(mut rows: Rows, mut sums: *const i32, end: *const i32) {
+    while sums != end {
+        // SAFETY: there are as many units and outputs as sums, and one is left.
+        unsafe {
+            *rows.to = requantize_one(*sums, rows.scale - i32::from(*rows.units), rows.lowest == 0);
+        }
+        (sums, rows.to, rows.units) = (sums.wrapping_add(1), rows.to.wrapping_add(1), rows.units.wrapping_add(1));
+    }
 }
 
 /// From an exponent to a unit: in 0..=31 by the int32 bound, but where all is 0, whatever the shift.
@@ -212,12 +260,10 @@ fn shift_between(exponent: u8, unit: i32) -> u8 {
 /// Accumulators begin with the bias.
 #[inline(never)]
 fn start(bias: Option<Bias<'_>>, sums: &mut [i32]) {
-    match bias {
-        None => sums.fill(0),
-        Some(bias) => match words(bias) {
-            Some(words) => copy_few(words, sums),
-            None => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
-        },
+    let Some(bias) = bias else { return sums.fill(0) };
+    match words(bias) {
+        Some(words) => copy_few(words, sums),
+        None => sums.iter_mut().zip(bias.iter()).for_each(|(sum, bias)| *sum = bias),
     }
 }
 
@@ -225,9 +271,10 @@ fn start(bias: Option<Bias<'_>>, sums: &mut [i32]) {
 /// elsewhere would put each together from bytes.
 #[allow(unsafe_code, reason = "bytes read as words")]
 fn words(bias: Bias<'_>) -> Option<&[i32]> {
-    // SAFETY: four bytes of any value are an i32, and `align_to` keeps to its alignment.
-    let (before, words, _) = unsafe { bias.bytes().align_to::<i32>() };
-    (cfg!(target_endian = "little") && before.is_empty()).then_some(words)
+    let (bytes, words) = (bias.bytes(), bias.bytes().as_ptr().cast::<i32>());
+    let fit = cfg!(target_endian = "little") && words.is_aligned();
+    // SAFETY: four bytes of any value are an i32, and the first one is aligned.
+    fit.then(|| unsafe { core::slice::from_raw_parts(words, bytes.len() >> 2) })
 }
 
 /// What exponents stored one by one are counted from.
@@ -269,7 +316,7 @@ fn trit_bytes(columns: usize) -> usize {
 
 /// Adds every group of one sample, which `inputs` begin with, to the rows' accumulators. They count in the units of the
 /// rows' bases, and where there are none in `units`. There are `matrix.rows()` accumulators and [`Algorithm::words`] words.
-#[inline(never)]
+#[inline(always)]
 fn accumulate(
     algorithm: &Algorithm,
     matrix: &TernaryMatrix<'_>,
@@ -293,6 +340,7 @@ fn accumulate(
 /// Groups that are one part, in [`Layout::Groups`](trishift_format::Layout::Groups); from one to the next it is `block`
 /// bytes. Here every instruction counts.
 #[allow(unsafe_code, reason = "calls assembly")]
+#[inline(always)]
 fn accumulate_records(
     algorithm: &Algorithm,
     matrix: &TernaryMatrix<'_>,
@@ -306,38 +354,49 @@ fn accumulate_records(
     let mut part = Part::new(matrix.trit_bytes().as_ptr(), words);
     let range = sums.as_mut_ptr_range();
     let odd = algorithm.even && sums.len() & 1 == 1;
-    loop {
+    // All full groups, then the last one.
+    while left > 0 {
         let columns = left.min(matrix.group().get());
         part.begin_records(columns);
-        if available < inputs_of(part.bytes) {
-            // SAFETY: so many inputs are left of the slice.
-            let inputs = unsafe { core::slice::from_raw_parts(first, available) };
-            prepare_padded(algorithm, words, inputs, part.bytes);
-        } else {
-            // SAFETY: there are as many inputs, and a group of up to `COLUMNS` columns has up to `BYTES` bytes.
-            unsafe { (algorithm.prepare)(words.as_mut_ptr(), first, part.bytes) };
+        let add = algorithm.add_for(columns);
+        // Whole bytes, and two trits.
+        let thirty_two = columns == 32;
+        loop {
+            if thirty_two {
+                // SAFETY: there are as many inputs, and words.
+                unsafe {
+                    (algorithm.prepare)(words.as_mut_ptr(), first, 6);
+                    (algorithm.prepare_two)(
+                        words.as_mut_ptr().wrapping_add(algorithm.seventh()),
+                        first.wrapping_add(30),
+                    );
+                }
+            } else if available < inputs_of(part.bytes) {
+                // SAFETY: so many inputs are left of the slice.
+                let inputs = unsafe { core::slice::from_raw_parts(first, available) };
+                prepare_padded(algorithm, words, inputs, part.bytes);
+            } else {
+                // SAFETY: there are as many inputs, and a group of up to `COLUMNS` columns has up to `BYTES` bytes.
+                unsafe { (algorithm.prepare)(words.as_mut_ptr(), first, part.bytes) };
+            }
+            if odd {
+                add_odd_records(algorithm, add, sums, &part);
+            } else {
+                // SAFETY: a matrix has a row. `sums` is an accumulator for each row, and by what `TernaryMatrix` stands
+                // for a block has a record for each row, of `stride` bytes: a shift, and the bytes of the group. The
+                // functions for eight and seven get whole records, and an even number of them where they want one.
+                unsafe { add(range.start, range.end, &part) };
+            }
+            left -= columns;
+            // A sample has as many inputs as the matrix has columns.
+            first = first.wrapping_add(columns);
+            available = available.wrapping_sub(columns);
+            part.shifts = part.shifts.wrapping_add(block);
+            part.trits = part.trits.wrapping_add(block);
+            if left < columns {
+                break;
+            }
         }
-        if odd {
-            add_odd_records(algorithm, sums, &part);
-        } else {
-            let add = match part.bytes {
-                BYTES => algorithm.add_eight,
-                7 => algorithm.add_seven,
-                _ => algorithm.add,
-            };
-            // SAFETY: a matrix has a row. `sums` is an accumulator for each row, and by what `TernaryMatrix` stands for
-            // a block has a record for each row, of `stride` bytes: a shift, and the bytes of the group. The functions
-            // for eight and seven get whole records, and an even number of them where they want one.
-            unsafe { add(range.start, range.end, &part) };
-        }
-        left -= columns;
-        if left == 0 {
-            return;
-        }
-        // A sample has as many inputs as the matrix has columns, so that some are left.
-        first = first.wrapping_add(columns);
-        available = available.wrapping_sub(columns);
-        part.shifts = part.shifts.wrapping_add(block);
     }
 }
 
@@ -423,26 +482,38 @@ fn prepare(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize
 #[cold]
 #[inline(never)]
 fn prepare_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize) {
-    let pairs = (bytes - 1) >> 1;
-    let (mut words, mut inputs) = (words, inputs);
-    if pairs > 0 {
-        prepare(algorithm, words, inputs, pairs << 1);
-        let done = algorithm.pair << (pairs >> 1);
-        let done = if pairs == 3 { done + algorithm.pair } else { done };
-        words = words.get_mut(done..).unwrap_or(&mut []);
-        inputs = inputs.get((pairs << 3) + (pairs << 1)..).unwrap_or(&[]);
+    if bytes > 2 {
+        return prepare_long_padded(algorithm, words, inputs, bytes);
     }
     let mut padded = [0; 10];
     copy_few(inputs, &mut padded);
-    prepare(algorithm, words, &padded, bytes - (pairs << 1));
+    prepare(algorithm, words, &padded, bytes);
 }
 
-/// Copies what there is, and is quicker at it than `memcpy` as long as it is not much.
+/// The same for more than two bytes: first those for which there are inputs.
+#[inline(never)]
+fn prepare_long_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], bytes: usize) {
+    let pairs = (bytes - 1) >> 1;
+    prepare(algorithm, words, inputs, pairs << 1);
+    let done = algorithm.pair << (pairs >> 1);
+    let done = if pairs == 3 { done + algorithm.pair } else { done };
+    let (words, inputs) = (words.get_mut(done..), inputs.get((pairs << 3) + (pairs << 1)..));
+    if let (Some(words), Some(inputs)) = (words, inputs) {
+        prepare_padded(algorithm, words, inputs, bytes - (pairs << 1));
+    }
+}
+
+/// Copies what there is, in fewer instructions than `memcpy` as long as it is not much.
 #[allow(unsafe_code, reason = "volatile")]
+#[inline(always)]
 fn copy_few<T: Copy>(from: &[T], to: &mut [T]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        // SAFETY: a reference's own target. Volatile, or the compiler would call `memcpy` after all.
-        *to = unsafe { core::ptr::read_volatile(from) };
+    let range = from.get(..to.len()).unwrap_or(from).as_ptr_range();
+    let (mut from, mut to) = (range.start, to.as_mut_ptr());
+    while from != range.end {
+        // SAFETY: one is left of both. Volatile, or the compiler would call `memcpy` after all, and twice, or it would copy
+        // several at a time.
+        unsafe { to.write_volatile(from.read_volatile()) };
+        (from, to) = (from.wrapping_add(1), to.wrapping_add(1));
     }
 }
 
@@ -459,20 +530,33 @@ fn add_part(algorithm: &Algorithm, sums: &mut [i32], part: &Part) {
 #[allow(unsafe_code, reason = "calls assembly")]
 #[cold]
 #[inline(never)]
-fn add_odd_records(algorithm: &Algorithm, sums: &mut [i32], part: &Part) {
+fn add_odd_records(algorithm: &Algorithm, add: Add, sums: &mut [i32], part: &Part) {
     let Some((first, rest)) = sums.split_at_mut_checked(1) else { return };
     add_part(algorithm, first, part);
     let (trits, shifts) = (part.trits.wrapping_add(part.stride), part.shifts.wrapping_add(part.stride));
     let part = Part { trits, shifts, ..*part };
-    let add = match part.bytes {
-        BYTES => algorithm.add_eight,
-        7 => algorithm.add_seven,
-        _ => algorithm.add,
-    };
     let range = rest.as_mut_ptr_range();
     if !rest.is_empty() {
         // SAFETY: as above for the rows behind the first, whose records begin here; an even number.
         unsafe { add(range.start, range.end, &part) }
+    }
+}
+
+impl Algorithm {
+    /// What adds the records of a group of so many columns.
+    #[inline(always)]
+    fn add_for(&self, columns: usize) -> Add {
+        match columns {
+            36..=COLUMNS => self.add_eight,
+            32 => self.add_seven,
+            6..=10 => self.add_two,
+            _ => self.add,
+        }
+    }
+
+    /// Where the words for the seventh byte begin.
+    fn seventh(&self) -> usize {
+        self.pair + (self.pair << 1)
     }
 }
 
@@ -533,9 +617,11 @@ trait Sums {
         words: Self::WORDS * (BYTES / 2),
         pair: Self::WORDS,
         prepare: prepare_portable::<Self>,
+        prepare_two: prepare_two_portable::<Self>,
         add: add_portable::<Self>,
         add_eight: add_portable::<Self>,
         add_seven: add_portable::<Self>,
+        add_two: add_portable::<Self>,
         even: false,
     };
 
@@ -555,6 +641,24 @@ impl Family for Portable {
     const MANY: Algorithm = Algorithm { even: true, ..PairTable::ALGORITHM };
     const FEW: Algorithm = SplitTable::ALGORITHM;
     const FROM: usize = 28;
+    const REQUANTIZE: Requantize = requantize_portable;
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn requantize_portable(rows: &mut Rows, mut sums: *const i32, end: *const i32) -> *const i32 {
+    while sums != end {
+        // SAFETY: there are as many units and outputs as sums, as a caller of `Requantize` promises, and one is left.
+        let (sum, shift) = unsafe { (*sums, rows.scale - i32::from(*rows.units)) };
+        if !(1..=31).contains(&shift) {
+            break;
+        }
+        // The rounding constant is part of the int32 bound.
+        let rounded = (sum >> (shift - 1)).wrapping_add(1) >> 1;
+        // SAFETY: as above.
+        unsafe { *rows.to = rounded.clamp(rows.lowest, i8::MAX.into()) as i8 };
+        (sums, rows.to, rows.units) = (sums.wrapping_add(1), rows.to.wrapping_add(1), rows.units.wrapping_add(1));
+    }
+    sums
 }
 
 #[allow(unsafe_code, reason = "in place of assembly")]
@@ -569,6 +673,14 @@ unsafe extern "C" fn prepare_portable<S: Sums + ?Sized>(words: *mut i32, inputs:
         ten.iter_mut().zip(inputs).for_each(|(ten, input)| *ten = *input);
         S::prepare(words, &ten, inputs.len() == 10);
     }
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn prepare_two_portable<S: Sums + ?Sized>(words: *mut i32, inputs: *const i8) {
+    // SAFETY: so many of both are what a caller of `PrepareTwo` promises.
+    let (words, inputs) = unsafe { (core::slice::from_raw_parts_mut(words, S::WORDS), &*inputs.cast::<[i8; 2]>()) };
+    let [first, second] = *inputs;
+    S::prepare(words, &[first, second, 0, 0, 0, 0, 0, 0, 0, 0], false);
 }
 
 #[allow(unsafe_code, reason = "in place of assembly")]

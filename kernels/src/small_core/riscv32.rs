@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::split_table::{self, PLACES};
-use super::{Algorithm, Family, Part, pair_table};
+use super::{Algorithm, Family, Part, Requantize, Rows, pair_table};
 use core::arch::naked_asm;
 
 /// This family.
@@ -19,9 +19,11 @@ impl Family for Core {
         words: 1024,
         pair: 256,
         prepare: fill,
+        prepare_two: fill_nine,
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
+        add_two: add_sums,
         even: true,
     };
     const FEW: Algorithm = Algorithm {
@@ -29,12 +31,15 @@ impl Family for Core {
         words: 144,
         pair: 36,
         prepare: fill_split,
+        prepare_two: fill_split_nine,
         add: add_split,
         add_eight: add_eight_split,
         add_seven: add_seven_split,
+        add_two: add_two_split,
         even: true,
     };
     const FROM: usize = 28;
+    const REQUANTIZE: Requantize = requantize;
 }
 
 /// Nine words of a table, and the step to the next nine.
@@ -82,6 +87,59 @@ macro_rules! nine {
             $step,
             "\n add a3, a3, ",
             $step,
+        )
+    };
+}
+
+/// The nine sums of two trits from t0 on, `$low` and `$high` the steps; all nine stay in registers.
+macro_rules! nine_sums {
+    ($low:literal, $high:literal) => {
+        concat!(
+            "add t1, t0, ",
+            $low,
+            "\n add t2, t1, ",
+            $low,
+            "\n add t3, t0, ",
+            $high,
+            "\n add t4, t1, ",
+            $high,
+            "\n add t5, t2, ",
+            $high,
+            "\n add t6, t3, ",
+            $high,
+            "\n add a6, t4, ",
+            $high,
+            "\n add a7, t5, ",
+            $high,
+        )
+    };
+}
+
+/// Stores them.
+macro_rules! store_nine {
+    ($place:literal) => {
+        concat!(
+            "sw t0, ",
+            $place,
+            "(a0)\n sw t1, ",
+            $place,
+            "+4(a0)\n sw t2, ",
+            $place,
+            "+8(a0)\n",
+            "sw t3, ",
+            $place,
+            "+12(a0)\n sw t4, ",
+            $place,
+            "+16(a0)\n sw t5, ",
+            $place,
+            "+20(a0)\n",
+            "sw t6, ",
+            $place,
+            "+24(a0)\n sw a6, ",
+            $place,
+            "+28(a0)\n sw a7, ",
+            $place,
+            "+32(a0)",
         )
     };
 }
@@ -173,6 +231,20 @@ unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
         "addi sp, sp, 32",
         "ret",
         bias = const pair_table::BIAS,
+    )
+}
+
+/// Writes the nine sums of two trits where the other three are 0.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_nine(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "lb a4, 0(a1)",
+        "lb a5, 1(a1)",
+        "neg t0, a4",
+        "sub t0, t0, a5",
+        nine_sums!("a4", "a5"),
+        store_nine!("4*117"), // 9 + 27 + 81: the code of five trits, two of them −1
+        "ret",
     )
 }
 
@@ -316,59 +388,6 @@ two_records! {
     table_byte!("15", "1024")
 }
 
-/// The nine sums of two trits from t0 on, `$low` and `$high` the steps; all nine stay in registers.
-macro_rules! nine_sums {
-    ($low:literal, $high:literal) => {
-        concat!(
-            "add t1, t0, ",
-            $low,
-            "\n add t2, t1, ",
-            $low,
-            "\n add t3, t0, ",
-            $high,
-            "\n add t4, t1, ",
-            $high,
-            "\n add t5, t2, ",
-            $high,
-            "\n add t6, t3, ",
-            $high,
-            "\n add a6, t4, ",
-            $high,
-            "\n add a7, t5, ",
-            $high,
-        )
-    };
-}
-
-/// Stores them.
-macro_rules! store_nine {
-    ($place:literal) => {
-        concat!(
-            "sw t0, ",
-            $place,
-            "(a0)\n sw t1, ",
-            $place,
-            "+4(a0)\n sw t2, ",
-            $place,
-            "+8(a0)\n",
-            "sw t3, ",
-            $place,
-            "+12(a0)\n sw t4, ",
-            $place,
-            "+16(a0)\n sw t5, ",
-            $place,
-            "+20(a0)\n",
-            "sw t6, ",
-            $place,
-            "+24(a0)\n sw a6, ",
-            $place,
-            "+28(a0)\n sw a7, ",
-            $place,
-            "+32(a0)",
-        )
-    };
-}
-
 /// Moves them one trit on, by a3.
 macro_rules! move_nine {
     () => {
@@ -394,8 +413,10 @@ unsafe extern "C" fn fill_split(words: *mut i32, inputs: *const i8, bytes: usize
         store_nine!("108"),
         pair!("a4", "0"),
         pair!("a5", "1"),
-        pair!("a6", "2"),
-        "mv a3, a6",
+        "lb t0, 2(a3)",
+        "lb a3, 2(a1)",
+        "slli t0, t0, 16",
+        "add a3, a3, t0",
         "sub t0, s2, a4",
         "sub t0, t0, a5",
         "sub t0, t0, a3",
@@ -412,6 +433,21 @@ unsafe extern "C" fn fill_split(words: *mut i32, inputs: *const i8, bytes: usize
         "addi sp, sp, 16",
         "ret",
         bias = const split_table::BIAS,
+    )
+}
+
+/// Writes the nine sums of two trits where the other three are 0, and the word of those two that are not with them.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_split_nine(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "lb a4, 0(a1)",
+        "lb a5, 1(a1)",
+        "sw zero, 124(a0)",
+        "neg t0, a4",
+        "sub t0, t0, a5",
+        nine_sums!("a4", "a5"),
+        store_nine!("36"),
+        "ret",
     )
 }
 
@@ -471,20 +507,33 @@ unsafe extern "C" fn add_split(sums: *mut i32, end: *const i32, part: &Part) {
     )
 }
 
+/// The same for a byte of two trits: one look-up.
+macro_rules! short_split_byte {
+    ($byte:expr, $half:literal) => {
+        concat!(
+            "lbu t0, ",
+            $byte,
+            "(a2)\n add t0, t0, a7\n lbu t0, 0(t0)\n add t0, t0, a3\n lh t0, ",
+            $half,
+            "(t0)\n add t2, t2, t0"
+        )
+    };
+}
+
 /// A record `$record` behind a2, of which the first byte comes first.
 macro_rules! split_record {
-    ($record:literal, $($byte:literal $half:literal)*) => {
+    ($record:literal, $($byte:literal $half:literal $look_up:ident)*) => {
         concat!(
             first_split_byte!(concat!("1+", $record), "0", "t2"),
             "\n add t2, t2, t0",
-            $("\n", split_byte!(concat!($byte, "+", $record), $half),)*
+            $("\n", $look_up!(concat!($byte, "+", $record), $half),)*
         )
     };
 }
 
 /// Two records a turn of `$stride` bytes.
 macro_rules! two_split_records {
-    ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:literal)*) => {
+    ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:tt)*) => {
         $(#[$doc])*
         #[unsafe(naked)]
         unsafe extern "C" fn $name(sums: *mut i32, end: *const i32, part: &Part) {
@@ -509,9 +558,69 @@ macro_rules! two_split_records {
 
 two_split_records! {
     /// Records of eight bytes of trits.
-    add_eight_split, "9", "2" "2" "3" "144" "4" "146" "5" "288" "6" "290" "7" "432" "8" "434"
+    add_eight_split, "9",
+    "2" "2" split_byte "3" "144" split_byte "4" "146" split_byte "5" "288" split_byte "6" "290" split_byte
+    "7" "432" split_byte "8" "434" split_byte
 }
 two_split_records! {
-    /// Records of seven.
-    add_seven_split, "8", "2" "2" "3" "144" "4" "146" "5" "288" "6" "290" "7" "432"
+    /// Records of 32 columns.
+    add_seven_split, "8",
+    "2" "2" split_byte "3" "144" split_byte "4" "146" split_byte "5" "288" split_byte "6" "290" split_byte
+    "7" "432" short_split_byte
+}
+
+/// Records of two.
+#[unsafe(naked)]
+unsafe extern "C" fn add_two_split(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        "lw a3, 4(a2)",
+        "lw a2, 8(a2)",
+        "la a7, {places}",
+        "2:",
+        split_record!("0", "2" "2" split_byte),
+        accumulate!("0(a2)", "0"),
+        "addi a2, a2, 3",
+        "addi a0, a0, 4",
+        "bne a0, a1, 2b",
+        "ret",
+        places = sym PLACES,
+    )
+}
+
+/// See [`Requantize`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32 {
+    naked_asm!(
+        "lw a3, 0(a0)",
+        "lw a4, 4(a0)",
+        "lw a5, 8(a0)",
+        "lw a6, 12(a0)",
+        "li a7, 127",
+        "li t2, 31",
+        "addi a5, a5, -1",
+        "2:",
+        "lb t0, 0(a4)",
+        "sub t0, a5, t0", // the shift but for its last step, which follows the rounding
+        "bgeu t0, t2, 5f",
+        "lw t1, 0(a1)",
+        "addi a4, a4, 1",
+        "addi a1, a1, 4",
+        "sra t1, t1, t0",
+        "addi t1, t1, 1",
+        "srai t1, t1, 1",
+        "ble t1, a7, 3f",
+        "mv t1, a7",
+        "3:",
+        "bge t1, a6, 4f",
+        "mv t1, a6",
+        "4:",
+        "sb t1, 0(a3)",
+        "addi a3, a3, 1",
+        "bne a1, a2, 2b",
+        "5:",
+        "sw a3, 0(a0)",
+        "sw a4, 4(a0)",
+        "mv a0, a1",
+        "ret",
+    )
 }

@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::split_table::{self, PLACES};
-use super::{Algorithm, Family, Part, pair_table};
+use super::{Algorithm, Family, Part, Requantize, Rows, pair_table};
 use core::arch::naked_asm;
 
 /// This family.
@@ -20,9 +20,11 @@ impl Family for Core {
         words: 1024,
         pair: 256,
         prepare: fill,
+        prepare_two: fill_nine,
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
+        add_two: add_sums,
         even: false,
     };
     const FEW: Algorithm = Algorithm {
@@ -30,12 +32,15 @@ impl Family for Core {
         words: 144,
         pair: 36,
         prepare: fill_split,
+        prepare_two: fill_split_nine,
         add: add_split,
         add_eight: add_eight_split,
         add_seven: add_seven_split,
+        add_two: add_two_split,
         even: false,
     };
     const FROM: usize = 28;
+    const REQUANTIZE: Requantize = requantize;
 }
 
 /// Saves all registers that calls must leave alone; the end of a function.
@@ -145,6 +150,27 @@ unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
         ".purgem NINE",
         ".ltorg",
         bias = const pair_table::BIAS,
+    )
+}
+
+/// Writes the nine sums of two trits where the other three are 0.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_nine(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "movs r4, #0",
+        "ldrsb r3, [r1, r4]",
+        "movs r5, #1",
+        "ldrsb r7, [r1, r5]",
+        "movs r5, #117", // 9 + 27 + 81: the code of five trits, two of them −1
+        "lsls r5, r5, #2",
+        "adds r0, r0, r5",
+        "subs r1, r4, r3",
+        "subs r1, r1, r7",
+        "adds r2, r1, r3",
+        "adds r3, r2, r3",
+        store_nine!(),
+        "pop {{r4-r7, pc}}",
     )
 }
 
@@ -358,6 +384,26 @@ unsafe extern "C" fn fill_split(words: *mut i32, inputs: *const i8, bytes: usize
     )
 }
 
+/// Writes the nine sums of two trits where the other three are 0, and the word of those two that are not with them.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_split_nine(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "movs r4, #0",
+        "ldrsb r3, [r1, r4]",
+        "movs r5, #1",
+        "ldrsb r7, [r1, r5]",
+        "str r4, [r0, #124]",
+        "adds r0, r0, #36",
+        "subs r1, r4, r3",
+        "subs r1, r1, r7",
+        "adds r2, r1, r3",
+        "adds r3, r2, r3",
+        store_nine!(),
+        "pop {{r4-r7, pc}}",
+    )
+}
+
 /// Looks byte `$byte` up twice in the table at r7 and adds the words to `$sum`: 14 bytes of code. r5 and r6 have the
 /// places.
 macro_rules! split_byte {
@@ -460,6 +506,13 @@ unsafe extern "C" fn add_split(sums: *mut i32, end: *const i32, part: &Part) {
     )
 }
 
+/// The same for a byte of two trits: one look-up.
+macro_rules! short_split_byte {
+    ($byte:literal, $sum:literal) => {
+        concat!("ldrb r3, [r0, #", $byte, "]\n ldrb r3, [r5, r3]\n ldr r3, [r7, r3]\n adds ", $sum, ", ", $sum, ", r3",)
+    };
+}
+
 macro_rules! split_function {
     ($(#[$doc:meta])* $name:ident, $stride:literal, $($bytes:expr),*) => {
         $(#[$doc])*
@@ -508,9 +561,52 @@ split_function! {
     "adds r7, #144", split_byte!("7", "r1"), split_byte!("8", "r2")
 }
 split_function! {
-    /// Records of seven.
+    /// Records of 32 columns.
     add_seven_split, "8",
     "adds r7, #144", split_byte!("3", "r1"), split_byte!("4", "r2"),
     "adds r7, #144", split_byte!("5", "r1"), split_byte!("6", "r2"),
-    "adds r7, #144", split_byte!("7", "r1")
+    "adds r7, #144", short_split_byte!("7", "r1")
+}
+split_function! {
+    /// Records of two.
+    add_two_split, "3", ""
+}
+
+/// See [`Requantize`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32 {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "mov r12, r0",
+        "ldm r0!, {{r3, r4, r5, r6}}",
+        "subs r5, #1",
+        "2:",
+        "movs r7, #0",
+        "ldrsb r7, [r4, r7]",
+        "subs r7, r5, r7", // the shift but for its last step, which follows the rounding
+        "cmp r7, #31",
+        "bhs 5f",
+        "ldm r1!, {{r0}}",
+        "adds r4, #1",
+        "asrs r0, r7",
+        "adds r0, #1",
+        "asrs r0, r0, #1",
+        "cmp r0, #127",
+        "ble 3f",
+        "movs r0, #127",
+        "3:",
+        "cmp r0, r6",
+        "bge 4f",
+        "mov r0, r6",
+        "4:",
+        "strb r0, [r3]",
+        "adds r3, #1",
+        "cmp r1, r2",
+        "bne 2b",
+        "5:",
+        "mov r0, r12",
+        "stm r0!, {{r3, r4}}",
+        "mov r0, r1",
+        "pop {{r4-r7, pc}}",
+    )
 }

@@ -11,7 +11,7 @@
 
 use super::lanes::{ROUND_THREE, ROUND_TWO, TRITS};
 use super::pair_table::BIAS;
-use super::{Algorithm, Family, Part};
+use super::{Algorithm, Family, Part, Requantize, Rows};
 use core::arch::naked_asm;
 
 /// This family.
@@ -24,9 +24,11 @@ impl Family for Core {
         words: 1024,
         pair: 256,
         prepare: fill,
+        prepare_two: fill_nine,
         add: add_sums,
         add_eight: add_eight_sums,
         add_seven: add_seven_sums,
+        add_two: add_sums,
         even: true,
     };
     const FEW: Algorithm = Algorithm {
@@ -34,12 +36,15 @@ impl Family for Core {
         words: 16,
         pair: 4,
         prepare: widen,
+        prepare_two: widen_two,
         add: add_products,
         add_eight: add_eight_products,
         add_seven: add_seven_products,
+        add_two: add_two_products,
         even: true,
     };
     const FROM: usize = 36;
+    const REQUANTIZE: Requantize = requantize;
 }
 
 /// Writes the 243 sums of each two bytes, nine registers at a time.
@@ -115,6 +120,30 @@ unsafe extern "C" fn fill(words: *mut i32, inputs: *const i8, bytes: usize) {
         ".purgem MOVE",
         ".purgem PAIR",
         bias = const BIAS,
+    )
+}
+
+/// Writes the nine sums of two trits where the other three are 0.
+#[unsafe(naked)]
+unsafe extern "C" fn fill_nine(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "ldrsb r2, [r1]",
+        "ldrsb r3, [r1, #1]",
+        "add r0, r0, #4 * 117", // 9 + 27 + 81: the code of five trits, two of them −1
+        "rsb r1, r2, #0",
+        "sub r1, r1, r3",
+        "mov r12, #3",
+        "2:",
+        "str r1, [r0], #4",
+        "add r1, r2",
+        "str r1, [r0], #4",
+        "add r1, r2",
+        "str r1, [r0], #4",
+        "sub r1, r1, r2, lsl #1",
+        "add r1, r3",
+        "subs r12, r12, #1",
+        "bne 2b",
+        "bx lr",
     )
 }
 
@@ -272,6 +301,19 @@ unsafe extern "C" fn widen(words: *mut i32, inputs: *const i8, bytes: usize) {
     )
 }
 
+/// The same for two trits.
+#[unsafe(naked)]
+unsafe extern "C" fn widen_two(words: *mut i32, inputs: *const i8) {
+    naked_asm!(
+        "ldrsb r2, [r1]",
+        "ldrsb r3, [r1, #1]",
+        "add r2, r2, r3, lsl #11",
+        "movs r3, #0",
+        "strd r2, r3, [r0]",
+        "bx lr",
+    )
+}
+
 /// Adds what the byte at `$byte` and its inputs in r8 and r9 make: the sum of three products to `$three`, that of two to
 /// the upper half of `$two`.
 macro_rules! products {
@@ -279,14 +321,20 @@ macro_rules! products {
         concat!(products!($byte, $two), "add.w ", $three, ", ", $three, ", r6, asr #22\n")
     };
     ($byte:expr, $two:literal) => {
+        products!($byte, $two, $two, "r8", "r9")
+    };
+    ($byte:expr, $two:literal, $before:literal, $three_inputs:literal, $two_inputs:literal) => {
         concat!(
             "ldrb r6, ",
             $byte,
-            "\n add.w r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]\n",
-            "mla r6, r6, r8, r12\n mla ",
+            "\n add.w r7, r4, r6, lsl #3\n ldrd r6, r7, [r7]\n mla r6, r6, ",
+            $three_inputs,
+            ", r12\n mla ",
             $two,
-            ", r7, r9, ",
-            $two,
+            ", r7, ",
+            $two_inputs,
+            ", ",
+            $before,
             "\n",
         )
     };
@@ -372,13 +420,13 @@ macro_rules! two_records_of_products {
                 "movw r4, #:lower16:{trits}",
                 "movt r4, #:upper16:{trits}",
                 "mov.w r12, #{round_three}",
+                "push {{r1}}",
+                "mov.w r1, #{round_two}",
                 "2:",
-                "mov.w lr, #{round_two}",
-                "mov.w r11, #{round_two}",
                 "ldrd r8, r9, [r3]",
-                products!("[r2, #1]", "lr"),
+                products!("[r2, #1]", "lr", "r1", "r8", "r9"),
                 "asr r5, r6, #22",
-                products!(concat!("[r2, #1 + ", $stride, "]"), "r11"),
+                products!(concat!("[r2, #1 + ", $stride, "]"), "r11", "r1", "r8", "r9"),
                 "asr r10, r6, #22",
                 $(products_of_two!($byte, $stride),)*
                 "add r10, r10, r11, asr #16",
@@ -391,8 +439,10 @@ macro_rules! two_records_of_products {
                 "add r9, r10",
                 "add r8, r5",
                 "strd r8, r9, [r0], #8",
-                "cmp r0, r1",
+                "ldr r6, [sp]",
+                "cmp r0, r6",
                 "bne 2b",
+                "add sp, #4",
                 "pop {{r4-r11, pc}}",
                 trits = sym TRITS,
                 round_three = const ROUND_THREE,
@@ -409,4 +459,66 @@ two_records_of_products! {
 two_records_of_products! {
     /// Records of seven.
     add_seven_products, "8", "1" "2" "3" "4" "5" "6"
+}
+
+/// Records of two, whose inputs stay in registers.
+#[unsafe(naked)]
+unsafe extern "C" fn add_two_products(sums: *mut i32, end: *const i32, part: &Part) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldrd r3, r2, [r2, #4]", // words, shifts
+        "movw r4, #:lower16:{trits}",
+        "movt r4, #:upper16:{trits}",
+        "mov.w r12, #{round_three}",
+        "ldm r3, {{r8-r11}}",
+        "mov.w r3, #{round_two}",
+        "2:",
+        products!("[r2, #1]", "lr", "r3", "r8", "r9"),
+        "asrs r5, r6, #22",
+        products!("[r2, #2]", "lr", "lr", "r10", "r11"),
+        "add.w r5, r5, r6, asr #22",
+        "ldrb r6, [r2], #3",
+        "ldr r7, [r0]",
+        "add.w r5, r5, lr, asr #16",
+        "lsls r5, r6",
+        "add r7, r5",
+        "str r7, [r0], #4",
+        "cmp r0, r1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+        trits = sym TRITS,
+        round_three = const ROUND_THREE,
+        round_two = const ROUND_TWO,
+    )
+}
+
+/// See [`Requantize`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize(rows: &mut Rows, sums: *const i32, end: *const i32) -> *const i32 {
+    naked_asm!(
+        "push {{r4-r7}}",
+        "ldm r0, {{r3, r4, r5, r6}}",
+        "subs r5, #1",
+        "2:",
+        "ldrsb r7, [r4]",
+        "subs r7, r5, r7", // the shift but for its last step, which follows the rounding
+        "cmp r7, #31",
+        "bhs 3f",
+        "ldr r12, [r1], #4",
+        "adds r4, #1",
+        "asr r12, r12, r7",
+        "add r12, r12, #1",
+        "ssat r12, #8, r12, asr #1",
+        "cmp r12, r6",
+        "it lt",
+        "movlt r12, r6",
+        "strb r12, [r3], #1",
+        "cmp r1, r2",
+        "bne 2b",
+        "3:",
+        "strd r3, r4, [r0]",
+        "mov r0, r1",
+        "pop {{r4-r7}}",
+        "bx lr",
+    )
 }

@@ -1,9 +1,11 @@
-//! Linear layers of every instruction set: 4096 × 4096 at batch 1 and 32, and the first layer of the MNIST network.
+//! Linear layers of every instruction set: 4096 × 4096 at batch 1 and 32, the first layer of the MNIST network, and what
+//! packing a matrix takes.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{DataType, GroupSize, InputScale, Linear, Model, Operator, Tensor, TensorClass};
 use trishift_kernels::linear::LinearI32;
+use trishift_kernels::simd::linear::{PackedI32, Workspace};
 
 /// A model of one linear layer with pseudo-random trits and exponents in a 6-bit window.
 fn file(rows: usize, columns: usize, group: GroupSize) -> Vec<u8> {
@@ -45,11 +47,37 @@ fn linear(criterion: &mut Criterion) {
         bench.throughput(Throughput::Elements((rows * columns * batch) as u64));
         for kernels in trishift_kernels::available() {
             let id = BenchmarkId::new(kernels.name, format!("{rows}x{columns}_g{group}_b{batch}"));
-            bench.bench_function(id, |b| b.iter(|| (kernels.linear_i32)(&layer, &input, &mut [], &mut output)));
+            if let Some(packed) = &kernels.packed {
+                let (matrix, mut workspace) = ((packed.pack)(&layer.matrix), Workspace::new());
+                let layer = PackedI32 { matrix: &matrix, bias: None, exponent: -9 };
+                bench.bench_function(id, |b| {
+                    b.iter(|| (packed.linear_i32)(&layer, &input, &mut workspace, &mut output));
+                });
+            } else {
+                bench.bench_function(id, |b| b.iter(|| (kernels.linear_i32)(&layer, &input, &mut [], &mut output)));
+            }
         }
     }
     bench.finish();
 }
 
-criterion_group!(benches, linear);
+fn packing(criterion: &mut Criterion) {
+    let mut bench = criterion.benchmark_group("pack");
+    bench.sample_size(10);
+    for group in [4, 8, 32] {
+        let file = file(4096, 4096, GroupSize::new(group).expect("group size"));
+        let model = Model::parse(&file).expect("valid model");
+        let Some(Operator::Linear(op)) = model.operators().next() else { continue };
+        let matrix = model.matrix(&op.weights);
+        bench.throughput(Throughput::Elements(4096 * 4096));
+        for kernels in trishift_kernels::available() {
+            let Some(packed) = &kernels.packed else { continue };
+            let id = BenchmarkId::new(kernels.name, format!("4096x4096_g{group}"));
+            bench.bench_function(id, |b| b.iter(|| (packed.pack)(&matrix)));
+        }
+    }
+    bench.finish();
+}
+
+criterion_group!(benches, linear, packing);
 criterion_main!(benches);

@@ -21,6 +21,7 @@ impl Alignment {
 }
 
 /// Scalar definition.
+#[inline(always)]
 pub fn add(left: &[i8], right: &[i8], alignment: Alignment, relu: bool, output: &mut [i8]) {
     for ((output, left), right) in output.iter_mut().zip(left).zip(right) {
         let left = rounding_shift_right(i32::from(*left), alignment.left);

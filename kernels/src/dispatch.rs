@@ -178,6 +178,53 @@ pub fn best() -> &'static Kernels {
     available().next().unwrap_or(&SCALAR)
 }
 
+/// The variable of the environment that [`from_environment`] reads.
+#[cfg(feature = "std")]
+pub const VARIABLE: &str = "TRISHIFT_ISA";
+
+/// An instruction set was asked for that is not known or that this machine has not got.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The name asked for.
+    pub name: alloc::string::String,
+}
+
+#[cfg(feature = "std")]
+impl core::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "this machine cannot run the instruction set '{}'; it has", self.name)?;
+        for (index, kernels) in available().enumerate() {
+            write!(f, "{} {}", if index == 0 { "" } else { "," }, kernels.name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "std")]
+impl core::error::Error for Unavailable {}
+
+/// The table of this name.
+///
+/// # Errors
+/// [`Unavailable`] for a name that this machine has no table of; it says which ones there are.
+#[cfg(feature = "std")]
+pub fn select(name: &str) -> Result<&'static Kernels, Unavailable> {
+    by_name(name).ok_or_else(|| Unavailable { name: name.into() })
+}
+
+/// The table that the variable `TRISHIFT_ISA` names; the best one where it is not set or empty.
+///
+/// # Errors
+/// As [`select`].
+#[cfg(feature = "std")]
+pub fn from_environment() -> Result<&'static Kernels, Unavailable> {
+    match std::env::var_os(VARIABLE) {
+        Some(name) if !name.is_empty() => select(&name.to_string_lossy()),
+        _ => Ok(best()),
+    }
+}
+
 /// The table of this name, if this machine can run it.
 pub fn by_name(name: &str) -> Option<&'static Kernels> {
     available().find(|kernels| kernels.name == name)

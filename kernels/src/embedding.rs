@@ -31,6 +31,7 @@ pub struct OutsideTable {
 ///
 /// # Errors
 /// [`OutsideTable`] for the first element that names no row; the output holds the rows before it.
+#[inline(always)]
 pub fn embedding_i8(embedding: &Embedding<'_>, indices: Values<'_>, output: &mut [i8]) -> Result<(), OutsideTable> {
     look_up_all(embedding, indices, output, |exponent| {
         let shift = embedding.exponent - exponent;
@@ -42,6 +43,7 @@ pub fn embedding_i8(embedding: &Embedding<'_>, indices: Values<'_>, output: &mut
 ///
 /// # Errors
 /// [`OutsideTable`] for the first element that names no row; the output holds the rows before it.
+#[inline(always)]
 pub fn embedding_i32(embedding: &Embedding<'_>, indices: Values<'_>, output: &mut [i32]) -> Result<(), OutsideTable> {
     look_up_all(embedding, indices, output, |exponent| {
         // In 0..=30 in a parsed model, but for groups of zeros, whose elements are 0 whatever the shift.
@@ -51,6 +53,7 @@ pub fn embedding_i32(embedding: &Embedding<'_>, indices: Values<'_>, output: &mu
 }
 
 /// `elements(E)` are the output's elements for the trits −1, 0 and 1 of a group with exponent E.
+#[inline(always)]
 fn look_up_all<T: Copy>(
     embedding: &Embedding<'_>,
     indices: Values<'_>,

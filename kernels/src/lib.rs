@@ -43,5 +43,7 @@ mod values;
 #[cfg(feature = "linear")]
 pub use dispatch::PORTABLE;
 pub use dispatch::{Kernels, SCALAR, SCRATCH, Scratch, available, best, by_name};
+#[cfg(feature = "std")]
+pub use dispatch::{Unavailable, VARIABLE, from_environment, select};
 #[cfg(any(feature = "embedding", feature = "softmax"))]
 pub use values::Values;

@@ -1,6 +1,7 @@
 //! ReLU on int8: y = max(x, 0). Norms, requantisation and additions have it built in; this is for what is left.
 
 /// Scalar definition.
+#[inline(always)]
 pub fn relu(input: &[i8], output: &mut [i8]) {
     for (output, input) in output.iter_mut().zip(input) {
         *output = (*input).max(0);

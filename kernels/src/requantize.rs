@@ -37,6 +37,7 @@ pub const fn requantize_one(value: i32, shift: i32, relu: bool) -> i8 {
 }
 
 /// value·2^shift, exact as far as int8 saturation can tell.
+#[inline(always)]
 const fn shift_left(value: i32, shift: u32) -> i32 {
     // |value| ≥ 2^8 saturates after any left shift, and a shift of 8 saturates any non-zero value.
     let clamped = if value > 256 {
@@ -51,6 +52,7 @@ const fn shift_left(value: i32, shift: u32) -> i32 {
 
 /// Scalar definition: `output[i] = requantize(input[i])`, r = s_out − s_in.
 #[cfg(feature = "requantize")]
+#[inline(always)]
 pub fn requantize(input: &[i32], shift: i32, relu: bool, output: &mut [i8]) {
     for (output, input) in output.iter_mut().zip(input) {
         *output = requantize_one(*input, shift, relu);

@@ -17,6 +17,7 @@ const KEPT_BITS: u32 = 15;
 const RECIPROCAL_BITS: u32 = 16;
 
 /// Scalar definition. Input and output are [batch, `length`]; an output of 1 is 2^`one` steps.
+#[inline(always)]
 pub fn rms_norm(input: &[i32], length: usize, one: i32, relu: bool, output: &mut [i8]) {
     let length = length.max(1);
     for (output, input) in output.chunks_exact_mut(length).zip(input.chunks_exact(length)) {
@@ -39,6 +40,7 @@ struct Scale {
 }
 
 impl Scale {
+    #[inline(always)]
     fn of(sample: &[i32]) -> Self {
         let largest = sample.iter().fold(0, |largest: u32, value| largest.max(value.unsigned_abs()));
         let drop = bits(largest.into()).saturating_sub(KEPT_BITS);
@@ -59,6 +61,7 @@ impl Scale {
     }
 
     /// One element, in steps of 2^−`one`.
+    #[inline(always)]
     fn apply(self, value: i32, one: i32, relu: bool) -> i8 {
         // At most 2^15·2^17.
         let product = i64::from(rounding_shift_right(value, self.drop)) * self.reciprocal;

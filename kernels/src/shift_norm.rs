@@ -7,6 +7,7 @@
 use crate::requantize::{rounding_shift_right, saturate};
 
 /// Scalar definition. Input and output are [batch, `length`].
+#[inline(always)]
 pub fn shift_norm(input: &[i32], length: usize, relu: bool, output: &mut [i8]) {
     let length = length.max(1);
     for (output, input) in output.chunks_exact_mut(length).zip(input.chunks_exact(length)) {
@@ -15,6 +16,7 @@ pub fn shift_norm(input: &[i32], length: usize, relu: bool, output: &mut [i8]) {
 }
 
 /// The exponent r of one sample; 0 for a sample of zeros.
+#[inline(always)]
 pub fn shift(sample: &[i32]) -> i32 {
     // Two's complement magnitudes sum to at most N·2^31, far inside u64.
     let sum: u64 = sample.iter().map(|value| u64::from(value.unsigned_abs())).sum();
@@ -30,10 +32,12 @@ pub fn shift(sample: &[i32]) -> i32 {
 }
 
 /// sum·2^shift ≤ target, for a shift that brings both to the same bit length.
+#[inline(always)]
 fn fits(sum: u64, target: u64, shift: i32) -> bool {
     if shift >= 0 { sum << shift <= target } else { sum <= target << shift.unsigned_abs() }
 }
 
+#[inline(always)]
 fn normalize(input: &[i32], shift: i32, relu: bool, output: &mut [i8]) {
     if shift >= 0 {
         // |a|·2^r ≤ 27·N < 2^31.

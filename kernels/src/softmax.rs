@@ -46,16 +46,19 @@ pub struct Exponents {
 }
 
 /// Scalar definition, int8 outputs. Input and output are [batch, `length`]; s_out is −7, and 1 saturates to 127.
+#[inline(always)]
 pub fn softmax_i8(input: Values<'_>, length: usize, exponents: Exponents, output: &mut [i8]) {
     softmax(input, length, exponents, output, |share| share.min(i8::MAX as u64) as i8);
 }
 
 /// Scalar definition, int32 outputs. Input and output are [batch, `length`].
+#[inline(always)]
 pub fn softmax_i32(input: Values<'_>, length: usize, exponents: Exponents, output: &mut [i32]) {
     // At most 2^30.
     softmax(input, length, exponents, output, |share| share as i32);
 }
 
+#[inline(always)]
 fn softmax<T>(input: Values<'_>, length: usize, exponents: Exponents, output: &mut [T], store: impl Fn(u64) -> T) {
     let length = length.max(1);
     for (index, output) in output.chunks_exact_mut(length).enumerate() {
@@ -68,6 +71,7 @@ fn softmax<T>(input: Values<'_>, length: usize, exponents: Exponents, output: &m
 }
 
 /// The shares of one sample.
+#[inline(always)]
 fn shares<S: Copy + Into<i32>, T>(sample: &[S], exponents: Exponents, output: &mut [T], store: impl Fn(u64) -> T) {
     let largest = sample.iter().fold(i32::MIN, |largest, value| largest.max((*value).into()));
     // The difference of two int32 fits u32.
@@ -82,6 +86,7 @@ fn shares<S: Copy + Into<i32>, T>(sample: &[S], exponents: Exponents, output: &m
 }
 
 /// 2^(−distance·2^exponent·log₂ e) in units of 2^−30.
+#[inline(always)]
 fn term(distance: u32, exponent: i32) -> u64 {
     let product = u64::from(distance) * LOG2_E;
     let by = exponent.unsigned_abs();

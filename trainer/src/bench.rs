@@ -1,15 +1,23 @@
 //! `trishift bench cpu`: ternary matrix products of every instruction set this machine can run, as ratios within one run.
+//!
+//! Times drift on a machine that others share. So everything is measured in turns, round after round: each instruction
+//! set's product, its multiply-add on registers alone, the same product in float32, and reading. Rates are those of the
+//! best turn of each; the median of a product's times is given too.
 
+use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use trishift::kernels::Kernels;
 use trishift::kernels::linear::LinearI32;
+use trishift::kernels::simd::linear::{PackedI32, PackedMatrix, Workspace};
+use trishift::kernels::{Kernels, Unavailable, VARIABLE};
 use trishift_format::write::{MatrixValues, ModelWriter, Region, WriteError};
-use trishift_format::{DataType, GroupSize, InputScale, Linear, Model, Operator, ParseError, Tensor, TensorClass};
+use trishift_format::{
+    DataType, GroupSize, InputScale, Linear, Model, Operator, ParseError, Tensor, TensorClass, TernaryMatrix,
+};
 
 /// Shape of the product.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +32,10 @@ pub struct Shape {
     pub batch: u32,
     /// Threads; each computes a share of the rows.
     pub threads: NonZeroUsize,
+    /// Exponents of a row lie 0 to so many steps above its smallest.
+    pub window_bits: u32,
+    /// Read weights from memory: go round so many copies that no cache holds them.
+    pub from_memory: bool,
 }
 
 /// What one instruction set reached.
@@ -31,12 +43,33 @@ pub struct Shape {
 pub struct Measurement {
     /// Name of the instruction set.
     pub isa: &'static str,
-    /// 10⁹ operations a second, 2 for each weight and sample; median.
+    /// 10⁹ operations a second, 2 for each weight and sample; best.
     pub gops: f64,
-    /// Weights read a nanosecond.
+    /// The same of the median time.
+    pub gops_median: f64,
+    /// Weights read a nanosecond; best.
     pub weights_per_ns: f64,
+    /// 10⁹ bytes of weights and exponents read a second; best.
+    pub weights_gb_s: f64,
+    /// Bytes of weights and exponents.
+    pub weight_bytes: usize,
+    /// 10⁹ operations a second of the multiply-add on one thread's registers; none for plain Rust.
+    pub peak_gops: Option<f64>,
+    /// Milliseconds that packing the matrix takes, on one thread; none for plain Rust.
+    pub packing_ms: Option<f64>,
     /// Products timed.
     pub runs: usize,
+}
+
+/// What the machine reaches otherwise, on one thread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Machine {
+    /// The same product in float32 by `ndarray`: 10⁹ operations a second.
+    pub f32_gops: f64,
+    /// 10⁹ bytes read a second from as many bytes as the first instruction set's weights have.
+    pub read_gb_s: f64,
+    /// 10⁹ bytes read a second from memory: from eight times the last cache.
+    pub memory_gb_s: f64,
 }
 
 /// Why nothing was measured.
@@ -46,7 +79,7 @@ pub enum BenchError {
     /// Zero, or more than memory or the format holds.
     #[error(
         "{rows} × {columns} at batch {batch} cannot be measured; give at most 2^28 weights, inputs and outputs, and at \
-         most {MAX_COLUMNS} columns"
+         most {most} columns"
     )]
     Shape {
         /// Rows.
@@ -55,7 +88,15 @@ pub enum BenchError {
         columns: u32,
         /// Samples.
         batch: u32,
+        /// Most columns whose sums fit int32.
+        most: u32,
     },
+    /// No row with such a window fits int32.
+    #[error("a window of {0} bits does not fit int32; give at most {MAX_WINDOW_BITS}")]
+    Window(u32),
+    /// An instruction set that is not there.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     /// The random matrix does not fit the format.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -64,27 +105,43 @@ pub enum BenchError {
     Parse(#[from] ParseError),
 }
 
-/// Time spent on each instruction set.
-const DURATION: Duration = Duration::from_millis(700);
+/// Turns of each instruction set, and the time that one takes at least.
+const ROUNDS: usize = 8;
+const TURN: Duration = Duration::from_millis(80);
+
+/// Rounds of a peak's loop: about a millisecond.
+const PEAK_ROUNDS: u64 = 200_000;
 
 /// Width of the random exponents' window, as trained models have it.
-const WINDOW_BITS: u32 = 5;
+pub const WINDOW_BITS: u32 = 5;
 
-/// Most columns: a full row with exponents that far apart still fits int32.
-const MAX_COLUMNS: u32 = (i32::MAX as u32) / (128 << WINDOW_BITS);
+/// Widest window of which a few hundred columns fit int32.
+pub const MAX_WINDOW_BITS: u32 = 16;
 
-/// Measures every instruction set on one random matrix.
+/// Bytes of the last cache where the system does not say.
+const LAST_CACHE: usize = 32 << 20;
+
+/// Measures every instruction set on one random matrix, or the one that `TRISHIFT_ISA` names.
 ///
 /// # Errors
-/// [`BenchError::Shape`] for sizes that cannot be measured.
-pub fn cpu(shape: &Shape) -> Result<Vec<Measurement>, BenchError> {
-    let Shape { rows, columns, batch, .. } = *shape;
+/// [`BenchError`] for sizes that cannot be measured, and instruction sets that are not there.
+pub fn cpu(shape: &Shape) -> Result<(Vec<Measurement>, Machine), BenchError> {
+    let Shape { rows, columns, batch, window_bits, .. } = *shape;
+    if window_bits > MAX_WINDOW_BITS {
+        return Err(BenchError::Window(window_bits));
+    }
+    // A full row with exponents that far apart still fits int32.
+    let most = (i32::MAX as u32) / (128 << window_bits);
     let limit = 1u64 << 28;
     let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let sizes = [product(rows, columns), product(rows, batch), product(columns, batch)];
-    if columns > MAX_COLUMNS || sizes.iter().any(|size| *size == 0 || *size > limit) {
-        return Err(BenchError::Shape { rows, columns, batch });
+    if columns > most || sizes.iter().any(|size| *size == 0 || *size > limit) {
+        return Err(BenchError::Shape { rows, columns, batch, most });
     }
+    let sets: Vec<&'static Kernels> = match std::env::var_os(VARIABLE) {
+        Some(name) if !name.is_empty() => vec![trishift::kernels::from_environment()?],
+        _ => trishift::kernels::available().collect(),
+    };
     let mut random = ChaCha8Rng::seed_from_u64(1);
     // Each thread has a file with its share of the rows.
     let share = rows.div_ceil(shape.threads.get().min(rows as usize) as u32);
@@ -92,60 +149,219 @@ pub fn cpu(shape: &Shape) -> Result<Vec<Measurement>, BenchError> {
     let mut left = rows;
     while left > 0 {
         let rows = share.min(left);
-        files.push(random_layer(rows, columns, shape.group, &mut random)?);
+        files.push(random_layer(rows, shape, &mut random)?);
         left -= rows;
     }
     let models = files.iter().map(|file| Model::parse(file)).collect::<Result<Vec<_>, _>>()?;
     let input: Vec<i8> = (0..columns as usize * batch as usize).map(|_| random.next_u32() as i8).collect();
-    let sets: Vec<&'static Kernels> = trishift::kernels::available().collect();
-    Ok(sets.into_iter().map(|kernels| measure(kernels, shape, &models, &input)).collect())
+    let cold = if shape.from_memory { memory_bytes() } else { 0 };
+    let mut contestants: Vec<Contestant<'_>> = sets.iter().map(|set| Contestant::new(set, &models, cold)).collect();
+    let mut machine = MachineTimes::new(shape, contestants.first().map_or(1, |first| first.weight_bytes));
+    for _ in 0..ROUNDS {
+        for contestant in &mut contestants {
+            contestant.turn(shape, &input);
+        }
+        machine.turn();
+    }
+    Ok((contestants.iter().map(|contestant| contestant.measurement(shape)).collect(), machine.machine()))
 }
 
-fn measure(kernels: &'static Kernels, shape: &Shape, models: &[Model<'_>], input: &[i8]) -> Measurement {
-    let times: Vec<Vec<Duration>> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            models.iter().map(|model| scope.spawn(|| time_layer(kernels, model, shape.batch, input))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect()
-    });
-    // All threads work through the same time; the product is done when the slowest share is.
-    let slowest = times.iter().map(|times| median(times)).max().unwrap_or(Duration::MAX).as_secs_f64();
-    let operations = 2.0 * f64::from(shape.rows) * f64::from(shape.columns) * f64::from(shape.batch);
-    Measurement {
-        isa: kernels.name,
-        gops: operations / slowest / 1e9,
-        weights_per_ns: f64::from(shape.rows) * f64::from(shape.columns) / slowest / 1e9,
-        runs: times.iter().map(Vec::len).min().unwrap_or(0),
+/// One instruction set and what was measured of it.
+struct Contestant<'a> {
+    kernels: &'static Kernels,
+    shares: Vec<Share<'a>>,
+    weight_bytes: usize,
+    packing: Option<Duration>,
+    peak_gops: f64,
+    /// Of each turn's products: the time of the slowest share.
+    times: Vec<Duration>,
+}
+
+/// What one thread computes.
+struct Share<'a> {
+    matrix: TernaryMatrix<'a>,
+    exponent: i32,
+    /// As many as are needed to read from memory; none for plain Rust.
+    packed: Vec<PackedMatrix>,
+    workspace: Workspace,
+    output: Vec<i32>,
+    next: usize,
+}
+
+impl<'a> Contestant<'a> {
+    /// `cold`: bytes that no cache holds.
+    fn new(kernels: &'static Kernels, models: &[Model<'a>], cold: usize) -> Self {
+        let (mut shares, mut weight_bytes, mut packing) = (Vec::new(), 0, None);
+        for model in models {
+            let Some(Operator::Linear(op)) = model.operators().next() else { continue };
+            let matrix = model.matrix(&op.weights);
+            let mut packed = Vec::new();
+            if let Some(kernels) = &kernels.packed {
+                let mut best = Duration::MAX;
+                for _ in 0..5 {
+                    let started = Instant::now();
+                    let matrix = black_box((kernels.pack)(&matrix));
+                    best = best.min(started.elapsed());
+                    packed = vec![matrix];
+                }
+                packing = Some(packing.unwrap_or_default() + best);
+                let bytes: usize = packed.iter().map(PackedMatrix::stream_bytes).sum();
+                let copies = (cold / models.len() / bytes.max(1)).max(1);
+                packed.extend((1..copies).map(|_| (kernels.pack)(&matrix)));
+                weight_bytes += bytes;
+            } else {
+                weight_bytes += matrix.bytes();
+            }
+            let exponent = i32::from(model.output().exponent);
+            let (workspace, output) = (Workspace::new(), Vec::new());
+            shares.push(Share { matrix, exponent, packed, workspace, output, next: 0 });
+        }
+        Self { kernels, shares, weight_bytes, packing, peak_gops: 0.0, times: Vec::new() }
+    }
+
+    /// A peak, then products for a while.
+    fn turn(&mut self, shape: &Shape, input: &[i8]) {
+        if let Some(packed) = &self.kernels.packed {
+            let started = Instant::now();
+            let operations = (packed.peak)(PEAK_ROUNDS);
+            self.peak_gops = self.peak_gops.max(operations as f64 / started.elapsed().as_secs_f64() / 1e9);
+        }
+        let kernels = self.kernels;
+        let times: Vec<Vec<Duration>> = std::thread::scope(|scope| {
+            let shares = self.shares.iter_mut();
+            let workers: Vec<_> =
+                shares.map(|share| scope.spawn(|| share.products(kernels, shape.batch, input))).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect()
+        });
+        // All threads work through the same time; a product is done when the slowest share is.
+        let runs = times.iter().map(Vec::len).min().unwrap_or(0);
+        for run in 0..runs {
+            self.times.push(times.iter().filter_map(|times| times.get(run)).max().copied().unwrap_or_default());
+        }
+    }
+
+    fn measurement(&self, shape: &Shape) -> Measurement {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        let best = times.first().copied().unwrap_or(Duration::MAX).as_secs_f64();
+        let median = times.get(times.len() / 2).copied().unwrap_or(Duration::MAX).as_secs_f64();
+        let weights = f64::from(shape.rows) * f64::from(shape.columns);
+        let operations = 2.0 * weights * f64::from(shape.batch);
+        Measurement {
+            isa: self.kernels.name,
+            gops: operations / best / 1e9,
+            gops_median: operations / median / 1e9,
+            weights_per_ns: weights / best / 1e9,
+            weights_gb_s: self.weight_bytes as f64 / best / 1e9,
+            weight_bytes: self.weight_bytes,
+            peak_gops: (self.peak_gops > 0.0).then_some(self.peak_gops),
+            packing_ms: self.packing.map(|time| time.as_secs_f64() * 1e3),
+            runs: times.len(),
+        }
     }
 }
 
-fn time_layer(kernels: &'static Kernels, model: &Model<'_>, batch: u32, input: &[i8]) -> Vec<Duration> {
-    let mut times = Vec::new();
-    let Some(Operator::Linear(op)) = model.operators().next() else { return times };
-    let exponent = i32::from(model.output().exponent);
-    let layer = LinearI32 { matrix: model.matrix(&op.weights), bias: None, exponent };
-    let mut output = vec![0; op.weights.rows as usize * batch as usize];
-    let started = Instant::now();
-    while times.len() < 3 || started.elapsed() < DURATION {
-        let run = Instant::now();
-        (kernels.linear_i32)(&layer, black_box(input), &mut [], black_box(&mut output));
-        times.push(run.elapsed());
+impl Share<'_> {
+    /// The times of products, one after another.
+    fn products(&mut self, kernels: &'static Kernels, batch: u32, input: &[i8]) -> Vec<Duration> {
+        self.output.resize(self.matrix.rows() * batch as usize, 0);
+        let mut times = Vec::new();
+        let started = Instant::now();
+        // With copies, one turn goes round all of them.
+        while times.is_empty() || times.len() < self.packed.len() || started.elapsed() < TURN {
+            let run = Instant::now();
+            if let (Some(packed), Some(matrix)) = (&kernels.packed, self.packed.get(self.next)) {
+                let layer = PackedI32 { matrix, bias: None, exponent: self.exponent };
+                (packed.linear_i32)(&layer, black_box(input), &mut self.workspace, black_box(&mut self.output));
+                self.next = (self.next + 1) % self.packed.len();
+            } else {
+                let layer = LinearI32 { matrix: self.matrix, bias: None, exponent: self.exponent };
+                (kernels.linear_i32)(&layer, black_box(input), &mut [], black_box(&mut self.output));
+            }
+            times.push(run.elapsed());
+        }
+        times
     }
-    times
 }
 
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or(Duration::MAX)
+/// What is measured beside the instruction sets.
+struct MachineTimes {
+    weights: Array2<f32>,
+    inputs: Array2<f32>,
+    operations: f64,
+    memory: Vec<u64>,
+    near: usize,
+    best: [Duration; 3],
+}
+
+impl MachineTimes {
+    fn new(shape: &Shape, weight_bytes: usize) -> Self {
+        let [rows, columns, batch] = [shape.rows, shape.columns, shape.batch].map(|size| size as usize);
+        let near = (weight_bytes / 8).max(1);
+        Self {
+            weights: Array2::from_shape_fn((columns, rows), |(k, n)| ((k + n) % 3) as f32 - 1.0),
+            inputs: Array2::from_shape_fn((batch, columns), |(b, k)| ((b + k) % 255) as f32 - 127.0),
+            operations: 2.0 * rows as f64 * columns as f64 * batch as f64,
+            memory: vec![1; (memory_bytes() / 8).max(near)],
+            near,
+            best: [Duration::MAX; 3],
+        }
+    }
+
+    fn turn(&mut self) {
+        let near = self.memory.get(..self.near).unwrap_or(&[]);
+        let repeats = (1 << 20) / self.near.max(1) + 1;
+        let started = Instant::now();
+        for _ in 0..repeats {
+            black_box(read(black_box(near)));
+        }
+        let near = started.elapsed() / repeats as u32;
+        let started = Instant::now();
+        black_box(read(black_box(&self.memory)));
+        let far = started.elapsed();
+        let started = Instant::now();
+        black_box(self.inputs.dot(&self.weights));
+        let times = [started.elapsed(), near, far];
+        for (best, time) in self.best.iter_mut().zip(times) {
+            *best = (*best).min(time);
+        }
+    }
+
+    fn machine(&self) -> Machine {
+        let [product, near, far] = self.best.map(|time| time.as_secs_f64());
+        Machine {
+            f32_gops: self.operations / product / 1e9,
+            read_gb_s: (self.near * 8) as f64 / near / 1e9,
+            memory_gb_s: (self.memory.len() * 8) as f64 / far / 1e9,
+        }
+    }
+}
+
+/// Reads everything once.
+fn read(words: &[u64]) -> u64 {
+    match &trishift::kernels::best().packed {
+        Some(packed) => (packed.read)(words),
+        None => words.iter().fold(0, |sum: u64, word| sum.wrapping_add(*word)),
+    }
+}
+
+/// Eight times the last cache, at most a gibibyte.
+fn memory_bytes() -> usize {
+    let size = |index: u32| {
+        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
+        std::fs::read_to_string(path).ok()?.trim().strip_suffix('K')?.parse::<usize>().ok()
+    };
+    let last = (0..8).filter_map(size).max().map_or(LAST_CACHE, |kibibytes| kibibytes << 10);
+    (8 * last).min(1 << 30)
 }
 
 /// A model file of one linear layer with random trits and exponents.
-fn random_layer(rows: u32, columns: u32, group: GroupSize, random: &mut ChaCha8Rng) -> Result<Vec<u8>, BenchError> {
-    let (n, k) = (rows as usize, columns as usize);
+fn random_layer(rows: u32, shape: &Shape, random: &mut ChaCha8Rng) -> Result<Vec<u8>, BenchError> {
+    let (n, k, group) = (rows as usize, shape.columns as usize, shape.group);
     let trits: Vec<i8> = (0..n * k).map(|_| (random.next_u32() % 3) as i8 - 1).collect();
     let smallest = -8;
     let exponents: Vec<i8> =
-        (0..n * group.count(k)).map(|_| smallest + (random.next_u32() % (WINDOW_BITS + 1)) as i8).collect();
+        (0..n * group.count(k)).map(|_| smallest + (random.next_u32() % (shape.window_bits + 1)) as i8).collect();
     let mut writer = ModelWriter::new("bench");
     let values = MatrixValues { rows: n, columns: k, group, trits: &trits, exponents: &exponents };
     let weights = writer.add_matrix(&values)?;
@@ -161,7 +377,7 @@ fn random_layer(rows: u32, columns: u32, group: GroupSize, random: &mut ChaCha8R
         last: 0,
     };
     let tensors = [
-        tensor(TensorClass::Input, DataType::I8, 0, columns),
+        tensor(TensorClass::Input, DataType::I8, 0, shape.columns),
         tensor(TensorClass::Output, DataType::I32, i16::from(smallest), rows),
     ];
     Ok(writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 })?)

@@ -5,6 +5,7 @@
 
 #[cfg(all(feature = "alloc", feature = "linear"))]
 pub mod linear;
+mod operators;
 
 use crate::Kernels;
 
@@ -38,7 +39,7 @@ macro_rules! has {
 /// A function that gives the table, or nothing where the processor lacks a feature.
 #[cfg(target_arch = "x86_64")]
 macro_rules! table {
-    ($function:ident, $name:literal, $module:ident, $($feature:tt),+) => {
+    ($function:ident, $name:literal, $module:ident, $features:literal, [$($feature:tt),+]) => {
         #[allow(unsafe_code, reason = "the table is handed out only where the processor has what its functions need")]
         fn $function() -> Option<&'static Kernels> {
             static TABLE: Kernels = Kernels {
@@ -46,7 +47,7 @@ macro_rules! table {
                 // SAFETY: the table is handed out below alone, where the processor has these instructions.
                 #[cfg(all(feature = "alloc", feature = "linear"))]
                 packed: Some(unsafe { linear::$module::packed_kernels() }),
-                ..crate::dispatch::DEFINITIONS
+                ..operators::operators!($features)
             };
             has!($($feature),+).then_some(&TABLE)
         }
@@ -54,8 +55,14 @@ macro_rules! table {
 }
 
 #[cfg(target_arch = "x86_64")]
-table!(avx512_vnni, "avx512-vnni", x86_avx512_vnni, "avx512f", "avx512bw", "avx512vl", "avx512vnni", "bmi2", "avx2");
+table!(
+    avx512_vnni,
+    "avx512-vnni",
+    x86_avx512_vnni,
+    "avx512f,avx512bw,avx512vl,avx512dq,bmi2",
+    ["avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "bmi2", "avx2"]
+);
 #[cfg(target_arch = "x86_64")]
-table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2", "avxvnni", "bmi2");
+table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2,bmi2", ["avx2", "avxvnni", "bmi2"]);
 #[cfg(target_arch = "x86_64")]
-table!(avx2, "avx2", x86_avx2, "avx2", "bmi2");
+table!(avx2, "avx2", x86_avx2, "avx2,bmi2", ["avx2", "bmi2"]);

@@ -6,12 +6,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::num::NonZeroUsize;
 use trishift_format::GroupSize;
-use trishift_trainer::bench::{self, Shape};
+use trishift_trainer::bench::{self, Measurement, Shape};
 
 /// What to measure.
 #[derive(Subcommand)]
 pub(super) enum Bench {
-    /// Ternary matrix products on this machine's processor, one line per instruction set.
+    /// Ternary matrix products on this machine's processor, one line per instruction set; rates are those of the best run.
+    ///
+    /// TRISHIFT_ISA names one instruction set to measure alone.
     Cpu(Cpu),
 }
 
@@ -30,6 +32,12 @@ pub(super) struct Cpu {
     /// Samples.
     #[arg(long, value_name = "B", default_value_t = 1)]
     batch: u32,
+    /// Exponents of a row lie 0 to BITS steps above its smallest.
+    #[arg(long, value_name = "BITS", default_value_t = bench::WINDOW_BITS)]
+    window_bits: u32,
+    /// Read the weights from memory: go round as many copies as no cache holds.
+    #[arg(long)]
+    from_memory: bool,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -44,14 +52,27 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
         group: GroupSize::new(arguments.group).context("--group")?,
         batch: arguments.batch,
         threads,
+        window_bits: arguments.window_bits,
+        from_memory: arguments.from_memory,
     };
-    for measurement in bench::cpu(&shape)? {
+    let (measurements, machine) = bench::cpu(&shape)?;
+    for measurement in measurements {
         if arguments.json {
             output::json(&json!({
                 "isa": measurement.isa,
                 "batch": shape.batch,
                 "gops": measurement.gops,
+                "peak_gops": measurement.peak_gops,
                 "weights_per_ns": measurement.weights_per_ns,
+                "gops_median": measurement.gops_median,
+                "f32_gops": machine.f32_gops,
+                "weights_gb_s": measurement.weights_gb_s,
+                "read_gb_s": machine.read_gb_s,
+                "memory_gb_s": machine.memory_gb_s,
+                "packing_ms": measurement.packing_ms,
+                "weight_bytes": measurement.weight_bytes,
+                "window_bits": shape.window_bits,
+                "from_memory": shape.from_memory,
                 "threads": threads,
                 "rows": shape.rows,
                 "cols": shape.columns,
@@ -59,9 +80,17 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
                 "runs": measurement.runs,
             }))?;
         } else {
-            let weights = measurement.weights_per_ns;
-            say!("{:<12} {:>9.2} GOP/s  {weights:>7.3} weights/ns", measurement.isa, measurement.gops);
+            let Measurement { isa, gops, weights_per_ns, weights_gb_s, .. } = measurement;
+            let peak = measurement.peak_gops.map_or(String::new(), |peak| {
+                format!("  {:>5.1} % of {peak:.0} GOP/s on registers", 100.0 * gops / peak)
+            });
+            say!("{isa:<12} {gops:>9.2} GOP/s  {weights_per_ns:>8.3} weights/ns  {weights_gb_s:>6.2} GB/s{peak}");
         }
+    }
+    if !arguments.json {
+        let bench::Machine { f32_gops, read_gb_s, memory_gb_s } = machine;
+        say!("{:<12} {f32_gops:>9.2} GOP/s", "float32");
+        say!("reading      {read_gb_s:>9.2} GB/s from as many bytes, {memory_gb_s:.2} GB/s from memory");
     }
     Ok(())
 }

@@ -48,6 +48,10 @@ pub(super) trait Leaf<const L: usize>: Copy {
     fn unpack(self, piece: &Block<'_, L>, digit: u32, panel: &mut [u32]);
     /// Adds the panel's products with the samples of a tile, times 2^`shift`, to `sums`.
     fn tile(self, panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]);
+    /// As [`super::read_words`].
+    fn read(self, words: &[u64]) -> u64 {
+        super::read_words(words)
+    }
     /// As [`super::finish::finish_i8`].
     fn finish_i8(self, sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]);
     /// As [`Transcoder::block`].

@@ -9,6 +9,15 @@
 /// Those functions of a leaf that are plain Rust, compiled for an instruction set.
 macro_rules! compiled_for {
     ($features:literal) => {
+        fn read(self, words: &[u64]) -> u64 {
+            #[target_feature(enable = $features)]
+            fn compiled(words: &[u64]) -> u64 {
+                super::read_words(words)
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(words) }
+        }
+
         fn pack_tile(self, shape: &super::packed::Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
             #[target_feature(enable = $features)]
             fn compiled(shape: &super::packed::Shape, samples: &[i8], count: usize, flip: u32, out: &mut [u32]) {
@@ -124,6 +133,11 @@ pub struct PackedKernels {
     pub linear_i8: fn(&PackedI8<'_>, &[i8], &mut Workspace, &mut [i8]),
     /// int32 outputs, as [`crate::linear::linear_i32`].
     pub linear_i32: fn(&PackedI32<'_>, &[i8], &mut Workspace, &mut [i32]),
+    /// The instruction set's multiply-add on registers alone, so many rounds of it; gives the operations done, two for each
+    /// product. What a product of matrices can at most reach.
+    pub peak: fn(u64) -> u64,
+    /// Reads words and adds them up: what a product that is bound by memory can at most reach.
+    pub read: fn(&[u64]) -> u64,
 }
 
 /// Packed kernels in plain Rust, in the order of AVX-512's and of AVX2's: for tests on any machine.
@@ -132,11 +146,15 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
         pack: |matrix| pack(matrix, Portable::<16, true>),
         linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<16, true>),
         linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<16, true>),
+        peak: |_| 0,
+        read: read_words,
     },
     PackedKernels {
         pack: |matrix| pack(matrix, Portable::<8, false>),
         linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<8, false>),
         linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<8, false>),
+        peak: |_| 0,
+        read: read_words,
     },
 ];
 
@@ -231,6 +249,19 @@ fn portable_i32(layer: &PackedI32<'_>, input: &[i8], workspace: &mut Workspace, 
         Format { lanes: 8, .. } => linear_i32(layer, input, workspace, output, Portable::<8, false>),
         _ => linear_i32(layer, input, workspace, output, Portable::<4, false>),
     }
+}
+
+/// The sum of the words, in several sums that do not wait for each other.
+#[inline(always)]
+fn read_words(words: &[u64]) -> u64 {
+    let (blocks, rest) = words.as_chunks::<64>();
+    let mut sums = [0u64; 64];
+    for block in blocks {
+        for (sum, word) in sums.iter_mut().zip(block) {
+            *sum = sum.wrapping_add(*word);
+        }
+    }
+    sums.iter().chain(rest).fold(0, |sum: u64, word| sum.wrapping_add(*word))
 }
 
 /// Biases and shifts of the rows, in the workspace's memory.

@@ -122,11 +122,12 @@ impl PackedMatrix {
     pub(super) fn block<const L: usize>(&self, block: usize) -> Block<'_, L> {
         let vectors = self.words.words().as_chunks::<L>().0;
         let of_block = self.shape.block_vectors();
+        let window = self.windows.get(block).copied().unwrap_or(Window { largest: 0, plain: true });
         Block {
             vectors: vectors.get(block * of_block..(block + 1) * of_block).unwrap_or(&[]),
             group_quads: self.shape.group_quads,
-            plain: self.windows.get(block).is_none_or(|window| window.plain) || !self.format.rotated,
-            largest: self.windows.get(block).map_or(u8::MAX, |window| window.largest),
+            plain: window.plain || !self.format.rotated,
+            largest: window.largest,
         }
     }
 
@@ -151,6 +152,6 @@ pub(super) struct Block<'a, const L: usize> {
     pub(super) group_quads: usize,
     /// Counts are distances of exponents, not rotations.
     pub(super) plain: bool,
-    /// The largest of those distances.
+    /// The largest distance of the whole block.
     pub(super) largest: u8,
 }

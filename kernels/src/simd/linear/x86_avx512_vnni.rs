@@ -9,6 +9,7 @@ use super::driver::{Leaf, Panel, Sums};
 use super::input::for_each_group;
 use super::packed::{Block, Format, Shape};
 use super::transcode::offset_of_group;
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 const L: usize = 16;
@@ -69,8 +70,7 @@ impl Leaf<L> for Avx512Vnni {
     fn unpack(self, piece: &Block<'_, L>, digit: u32, panel: &mut [u32]) {
         // SAFETY: `self` proves that the processor has the instructions.
         unsafe {
-            // Where one digit is all there is, every weight belongs to it.
-            if !piece.plain && u32::from(piece.largest) <= Self::PANEL_WINDOW {
+            if piece.largest <= 6 && !piece.plain {
                 unpack::<false>(piece, digit, panel);
             } else {
                 unpack::<true>(piece, digit, panel);
@@ -217,8 +217,8 @@ fn one_group<const C: usize, const PLAIN: bool>(
     }
 }
 
-/// A panel of int8 weights, [quads, field] vectors of quads: trits times 2^distance. `ANY` digit and counts; otherwise
-/// digit 0 of counts that are rotations, none of them of a distance beyond a digit.
+/// A panel of int8 weights, [quads, field] vectors of quads: trits times 2^distance. `ANY` digit and counts; otherwise the
+/// only digit of counts that are rotations.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn unpack<const ANY: bool>(piece: &Block<'_, L>, digit: u32, panel: &mut [u32]) {
     let mut panel = panel.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0.iter_mut();
@@ -278,16 +278,47 @@ fn tile<const C: usize>(panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: 
     }
 }
 
+/// Multiply-adds whose operands never leave their registers.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn peak(rounds: u64) -> u64 {
+    // SAFETY: instructions of the features above, on registers that are named as overwritten; no memory is touched.
+    unsafe {
+        asm!(
+            "2:",
+            "vpdpbusd zmm0, zmm30, zmm31",
+            "vpdpbusd zmm1, zmm30, zmm31",
+            "vpdpbusd zmm2, zmm30, zmm31",
+            "vpdpbusd zmm3, zmm30, zmm31",
+            "vpdpbusd zmm4, zmm30, zmm31",
+            "vpdpbusd zmm5, zmm30, zmm31",
+            "vpdpbusd zmm6, zmm30, zmm31",
+            "vpdpbusd zmm7, zmm30, zmm31",
+            "vpdpbusd zmm8, zmm30, zmm31",
+            "vpdpbusd zmm9, zmm30, zmm31",
+            "vpdpbusd zmm10, zmm30, zmm31",
+            "vpdpbusd zmm11, zmm30, zmm31",
+            "sub {rounds}, 1",
+            "jnz 2b",
+            rounds = inout(reg) rounds.max(1) => _,
+            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+            options(nomem, nostack)
+        );
+    }
+    rounds.max(1) * 12 * 64 * 2
+}
+
 /// For a table of kernels that is handed out only where the processor has AVX-512 F, BW and VNNI.
 ///
 /// # Safety
 /// So is the value: its functions are to be called on such a processor alone.
 pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
-    // SAFETY: as the caller promises.
     const LEAF: Avx512Vnni = Avx512Vnni(());
     PackedKernels {
         pack: |matrix| super::pack(matrix, LEAF),
         linear_i8: |layer, input, workspace, output| super::linear_i8(layer, input, workspace, output, LEAF),
         linear_i32: |layer, input, workspace, output| super::linear_i32(layer, input, workspace, output, LEAF),
+        read: |words| LEAF.read(words),
+        // SAFETY: as the caller promises.
+        peak: |rounds| unsafe { peak(rounds) },
     }
 }

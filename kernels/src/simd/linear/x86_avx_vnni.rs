@@ -8,6 +8,7 @@ use super::PackedKernels;
 use super::driver::{Leaf, Panel, Sums};
 use super::input::for_each_group;
 use super::packed::{Block, Format, Shape};
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 const L: usize = 8;
@@ -241,16 +242,47 @@ fn tile<const C: usize>(panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: 
     }
 }
 
+/// Multiply-adds whose operands never leave their registers.
+#[target_feature(enable = "avx2,avxvnni")]
+fn peak(rounds: u64) -> u64 {
+    // SAFETY: instructions of the features above, on registers that are named as overwritten; no memory is touched.
+    unsafe {
+        asm!(
+            "2:",
+            "{{vex}} vpdpbusd ymm0, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm1, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm2, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm3, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm4, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm5, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm6, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm7, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm8, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm9, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm10, ymm14, ymm15",
+            "{{vex}} vpdpbusd ymm11, ymm14, ymm15",
+            "sub {rounds}, 1",
+            "jnz 2b",
+            rounds = inout(reg) rounds.max(1) => _,
+            out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+            options(nomem, nostack)
+        );
+    }
+    rounds.max(1) * 12 * 32 * 2
+}
+
 /// For a table of kernels that is handed out only where the processor has AVX2, AVX-VNNI and BMI2.
 ///
 /// # Safety
 /// So is the value: its functions are to be called on such a processor alone.
 pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
-    // SAFETY: as the caller promises.
     const LEAF: AvxVnni = AvxVnni(());
     PackedKernels {
         pack: |matrix| super::pack(matrix, LEAF),
         linear_i8: |layer, input, workspace, output| super::linear_i8(layer, input, workspace, output, LEAF),
         linear_i32: |layer, input, workspace, output| super::linear_i32(layer, input, workspace, output, LEAF),
+        read: |words| LEAF.read(words),
+        // SAFETY: as the caller promises.
+        peak: |rounds| unsafe { peak(rounds) },
     }
 }

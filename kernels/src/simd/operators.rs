@@ -1,0 +1,102 @@
+//! The other operators: their definitions compiled for an instruction set, of which the compiler makes vectors, and one
+//! that is written in another way so that it does.
+//!
+//! Norms, requantisation, additions and ReLU become loops over vectors; softmax and embeddings look their values up one by
+//! one, and gain less.
+
+/// A function of the same arguments that is compiled for the features. Where it is called, the processor has them.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compiled {
+    ($features:literal, $definition:path, $($argument:ident: $type:ty),+ $(=> $result:ty)?) => {{
+        #[target_feature(enable = $features)]
+        fn compiled($($argument: $type),+) $(-> $result)? {
+            $definition($($argument),+)
+        }
+        // SAFETY: the function goes into a table that is handed out only where the processor has the features.
+        |$($argument),+| unsafe { compiled($($argument),+) }
+    }};
+}
+
+/// A table of operators compiled for these features; those of linear layers are the definition.
+///
+/// It may be handed out only where the processor has the features.
+#[cfg(target_arch = "x86_64")]
+macro_rules! operators {
+    ($features:literal) => {{
+        #[allow(unused_imports, reason = "not every build has every operator")]
+        use crate::simd::operators::compiled;
+        crate::Kernels {
+            #[cfg(feature = "shift-norm")]
+            shift_norm: compiled!(
+                $features, crate::shift_norm::shift_norm,
+                input: &[i32], length: usize, relu: bool, output: &mut [i8]
+            ),
+            #[cfg(feature = "requantize")]
+            requantize: compiled!(
+                $features, crate::requantize::requantize,
+                input: &[i32], shift: i32, relu: bool, output: &mut [i8]
+            ),
+            #[cfg(feature = "relu")]
+            relu: compiled!($features, crate::relu::relu, input: &[i8], output: &mut [i8]),
+            #[cfg(feature = "add")]
+            add: compiled!(
+                $features, crate::add::add,
+                left: &[i8], right: &[i8], alignment: crate::add::Alignment, relu: bool, output: &mut [i8]
+            ),
+            #[cfg(feature = "argmax")]
+            argmax_i8: compiled!(
+                $features, crate::simd::operators::argmax_batch,
+                input: &[i8], length: usize, output: &mut [i32]
+            ),
+            #[cfg(feature = "argmax")]
+            argmax_i32: compiled!(
+                $features, crate::simd::operators::argmax_batch,
+                input: &[i32], length: usize, output: &mut [i32]
+            ),
+            #[cfg(feature = "rms-norm")]
+            rms_norm: compiled!(
+                $features, crate::rms_norm::rms_norm,
+                input: &[i32], length: usize, one: i32, relu: bool, output: &mut [i8]
+            ),
+            #[cfg(feature = "embedding")]
+            embedding_i8: compiled!(
+                $features, crate::embedding::embedding_i8,
+                embedding: &crate::embedding::Embedding<'_>, indices: crate::Values<'_>, output: &mut [i8]
+                => Result<(), crate::embedding::OutsideTable>
+            ),
+            #[cfg(feature = "embedding")]
+            embedding_i32: compiled!(
+                $features, crate::embedding::embedding_i32,
+                embedding: &crate::embedding::Embedding<'_>, indices: crate::Values<'_>, output: &mut [i32]
+                => Result<(), crate::embedding::OutsideTable>
+            ),
+            #[cfg(feature = "softmax")]
+            softmax_i8: compiled!(
+                $features, crate::softmax::softmax_i8,
+                input: crate::Values<'_>, length: usize, exponents: crate::softmax::Exponents, output: &mut [i8]
+            ),
+            #[cfg(feature = "softmax")]
+            softmax_i32: compiled!(
+                $features, crate::softmax::softmax_i32,
+                input: crate::Values<'_>, length: usize, exponents: crate::softmax::Exponents, output: &mut [i32]
+            ),
+            ..crate::dispatch::DEFINITIONS
+        }
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unused_imports, reason = "not every build has every operator")]
+pub(super) use {compiled, operators};
+
+/// As [`crate::argmax::argmax_batch`]: the largest element first, then its place, both of them loops without a branch on
+/// what came before.
+#[cfg(feature = "argmax")]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for tables of vector instruction sets"))]
+#[inline(always)]
+pub(super) fn argmax_batch<T: Copy + Ord>(input: &[T], length: usize, output: &mut [i32]) {
+    for (output, sample) in output.iter_mut().zip(input.chunks_exact(length.max(1))) {
+        let largest = sample.iter().copied().max();
+        *output = sample.iter().position(|value| Some(*value) == largest).unwrap_or(0) as i32;
+    }
+}

@@ -44,6 +44,8 @@ struct Layer {
     group: GroupSize,
     layout: Layout,
     output: DataType,
+    /// From base 2^−9 on, this many exponents: more than 16 are stored one by one in rows.
+    window: u32,
     measured: bool,
 }
 
@@ -52,17 +54,24 @@ struct Layer {
 fn layers() -> Vec<Layer> {
     let mut layers = Vec::new();
     let mut push = |columns, rows, group, layout, output, measured| {
-        layers.push(Layer { columns, rows, group, layout, output, measured });
+        layers.push(Layer { columns, rows, group, layout, output, window: 6, measured });
     };
     let sizes = GroupSize::ALL;
-    for (columns, rows) in [(784, 128), (784, 256), (128, 10)] {
-        for group in sizes.into_iter().filter(|group| matches!(group.get(), 32 | 40)) {
-            push(columns, rows, group, Layout::Groups, DataType::I8, true);
+    let usual = sizes.into_iter().filter(|group| matches!(group.get(), 32 | 40));
+    // The rows from 16 on are those around which the kernel of many rows begins to be the better one.
+    for rows in [128, 256, 16, 24, 28, 32, 36, 40, 48] {
+        for group in usual.clone() {
+            push(784, rows, group, Layout::Groups, DataType::I8, true);
         }
     }
+    for group in usual {
+        push(128, 10, group, Layout::Groups, DataType::I8, true);
+    }
     for group in sizes {
-        push(128, 10, group, Layout::Groups, DataType::I32, true);
-        push(128, 48, group, Layout::Groups, DataType::I32, true);
+        for layout in [Layout::Groups, Layout::Rows] {
+            push(784, 128, group, layout, DataType::I8, true);
+            push(128, 10, group, layout, DataType::I32, true);
+        }
     }
     for group in sizes {
         for (index, columns) in [1, group.get() + 3, 2 * group.get(), 103].into_iter().enumerate() {
@@ -73,19 +82,25 @@ fn layers() -> Vec<Layer> {
             }
         }
     }
+    for group in [GroupSize::ALL[0], GroupSize::ALL[5], GroupSize::ALL[6]] {
+        for (rows, output) in [(1, DataType::I8), (10, DataType::I32), (41, DataType::I8), (41, DataType::I32)] {
+            let (columns, layout) = (103, Layout::Rows);
+            layers.push(Layer { columns, rows, group, layout, output, window: 18, measured: false });
+        }
+    }
     layers
 }
 
 impl Layer {
     fn name(&self) -> String {
-        let Self { columns, rows, group, layout, output, .. } = self;
-        format!("{columns}x{rows}-{group}-{layout}-{output:?}")
+        let Self { columns, rows, group, layout, output, window, .. } = self;
+        format!("{columns}x{rows}-{group}-{layout}-{output:?}-{window}")
     }
 
     fn file(&self, random: &mut Random) -> Result<Vec<u8>, String> {
-        let Self { columns, rows, group, layout, output, .. } = *self;
+        let Self { columns, rows, group, layout, output, window, .. } = *self;
         let trits: Vec<i8> = (0..rows * columns).map(|_| (random.next() % 3) as i8 - 1).collect();
-        let exponents: Vec<i8> = (0..rows * group.count(columns)).map(|_| (random.next() % 6) as i8 - 9).collect();
+        let exponents: Vec<i8> = (0..rows * group.count(columns)).map(|_| (random.next() % window) as i8 - 9).collect();
         let bias: Vec<i32> = (0..rows).map(|_| random.next() as i32 % 8192 - 4096).collect();
         let mut writer = ModelWriter::new("layer");
         let values = MatrixValues { rows, columns, group, trits: &trits, exponents: &exponents };

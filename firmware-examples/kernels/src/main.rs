@@ -13,7 +13,7 @@ use semihosting::{eprintln, println, process};
 use static_cell::ConstStaticCell;
 use trishift::Model;
 use trishift::format::bound::Accumulators;
-use trishift::format::{DataType, Operator};
+use trishift::format::{DataType, Layout, Operator};
 use trishift::kernels::linear::{LinearI8, LinearI32};
 use trishift::kernels::{Kernels, SCALAR, best};
 
@@ -154,13 +154,16 @@ fn print(layer: &Layer, model: &Model<'_>, instructions: u32, by_definition: u32
     let (columns, rows) = (model.input().len(), model.output().len());
     let macs = (columns * rows) as u64;
     let thousandths = |count: u32| (u64::from(count) * 1000 + macs / 2) / macs;
-    let name = match model.operators().next() {
-        Some(Operator::Linear(op)) => (best().linear_name)(&model.matrix(&op.weights)),
-        _ => "",
+    let (name, layout) = match model.operators().next() {
+        Some(Operator::Linear(op)) => {
+            let matrix = model.matrix(&op.weights);
+            ((best().linear_name)(&matrix), if matrix.layout() == Layout::Groups { "groups" } else { "rows" })
+        }
+        _ => ("", ""),
     };
     let (ratio, scalar) = (thousandths(instructions), thousandths(by_definition));
     println!(
-        "{{\"board\":\"{}\",\"kernel\":\"linear_{columns}x{rows}\",\"group\":{},\"algorithm\":\"{name}\",\
+        "{{\"board\":\"{}\",\"kernel\":\"linear_{columns}x{rows}\",\"group\":{},\"layout\":\"{layout}\",\"algorithm\":\"{name}\",\
          \"instructions\":{instructions},\"macs\":{macs},\"instructions_per_mac\":{}.{:03},\"mismatches\":{mismatches},\
          \"weight_bytes\":{},\"scalar_instructions_per_mac\":{}.{:03}}}",
         emulated_board::NAME,

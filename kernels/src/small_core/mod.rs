@@ -158,36 +158,27 @@ enum Layer<'a> {
 /// All samples of a batch, with [`Algorithm::words`] words. `output` is for int8 outputs.
 #[inline(never)]
 fn run(algorithm: &Algorithm, layer: Layer<'_>, input: &[i8], words: &mut [i32], sums: &mut [i32], output: &mut [i8]) {
-    let matrix = match layer {
-        Layer::I8(layer, _) => &layer.matrix,
-        Layer::I32(layer) => &layer.matrix,
+    let (matrix, bias, units, narrow) = match layer {
+        Layer::I8(layer, _) => (&layer.matrix, layer.bias, None, layer.matrix.rows()),
+        Layer::I32(layer) => (&layer.matrix, None, Some(layer.exponent), 0),
     };
     let (rows, columns) = (matrix.rows(), matrix.columns());
     let (mut input, mut output, mut first) = (input, output, 0);
     while columns > 0 && input.len() >= columns {
         let Some(sums) = sums.get_mut(first..).and_then(|sums| sums.get_mut(..rows)) else { return };
-        let (result, units) = match layer {
-            Layer::I8(layer, _) => {
-                let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(rows) else { return };
-                output = results;
-                start(layer.bias, sums);
-                if matrix.encoding() == ExponentEncoding::Int8 {
-                    smallest_exponents(matrix, result);
-                }
-                (result, None)
-            }
-            Layer::I32(layer) => {
-                first += rows;
-                start(None, sums);
-                (&mut [][..], Some(layer.exponent))
-            }
-        };
+        first += rows - narrow;
+        let Some((result, results)) = core::mem::take(&mut output).split_at_mut_checked(narrow) else { return };
+        start(bias, sums);
+        if matrix.encoding() == ExponentEncoding::Int8 {
+            smallest_exponents(matrix, result);
+        }
         accumulate(algorithm, matrix, input, words, sums, units.map_or(Units::Rows(result), Units::Layer));
         match layer {
             Layer::I8(layer, requantize) => requantize_rows(requantize, layer, sums, result),
             Layer::I32(layer) => finish_rows(layer, sums),
         }
         input = input.get(columns..).unwrap_or(&[]);
+        output = results;
     }
 }
 

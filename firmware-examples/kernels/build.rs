@@ -30,8 +30,8 @@ fn configure() -> Result<(), String> {
         let name = format!("{}.tsm", layer.name());
         fs::write(out.join(&name), file).map_err(|error| format!("cannot write {name}: {error}"))?;
         let (measured, group) = (layer.measured, layer.group.get());
-        let bytes = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))");
-        let _ = writeln!(list, "Layer {{ measured: {measured}, group: {group}, file: {bytes} }},");
+        let file = format!("&Aligned(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\")))");
+        let _ = writeln!(list, "Layer {{ measured: {measured}, group: {group}, file: {file} }},");
     }
     list.push(']');
     fs::write(out.join("layers.rs"), list).map_err(|error| format!("cannot write layers.rs: {error}"))
@@ -69,13 +69,13 @@ fn layers() -> Vec<Layer> {
     }
     for group in sizes {
         for layout in [Layout::Groups, Layout::Rows] {
-            push(784, 128, group, layout, DataType::I8, true);
+            push(480, 128, group, layout, DataType::I8, true);
             push(128, 10, group, layout, DataType::I32, true);
         }
     }
     for group in sizes {
         for (index, columns) in [1, group.get() + 3, 2 * group.get(), 103].into_iter().enumerate() {
-            for rows in [1, 10, 41] {
+            for rows in [1, 10, 45] {
                 let layout = if (index + rows) % 3 == 0 { Layout::Rows } else { Layout::Groups };
                 let output = if index % 2 == 0 { DataType::I8 } else { DataType::I32 };
                 push(columns, rows, group, layout, output, false);
@@ -83,7 +83,7 @@ fn layers() -> Vec<Layer> {
         }
     }
     for group in [GroupSize::ALL[0], GroupSize::ALL[5], GroupSize::ALL[6]] {
-        for (rows, output) in [(1, DataType::I8), (10, DataType::I32), (41, DataType::I8), (41, DataType::I32)] {
+        for (rows, output) in [(1, DataType::I8), (10, DataType::I32), (45, DataType::I8), (45, DataType::I32)] {
             let (columns, layout) = (103, Layout::Rows);
             layers.push(Layer { columns, rows, group, layout, output, window: 18, measured: false });
         }

@@ -38,7 +38,7 @@ impl Family for Core {
         add_two: add_two_split,
         even: true,
     };
-    const FROM: usize = 28;
+    const FROM: usize = 44;
     const REQUANTIZE: Requantize = requantize;
 }
 

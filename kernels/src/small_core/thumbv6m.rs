@@ -39,7 +39,7 @@ impl Family for Core {
         add_two: add_two_split,
         even: false,
     };
-    const FROM: usize = 28;
+    const FROM: usize = 38;
     const REQUANTIZE: Requantize = requantize;
 }
 

@@ -222,7 +222,11 @@ fn the_profile_sees_every_operator_in_order() {
     for (index, operator) in model.operators().enumerate() {
         let lens = [operator.inputs()[0], operator.output()].map(|tensor| model.tensor(tensor).len() as u64);
         let macs = if operator.kind() == OperatorKind::Linear { 2 * lens[0] * lens[1] } else { 0 };
-        let step = trishift::Step { index, kind: operator.kind(), macs, kernels, kernel: kernels };
+        let kernel = match operator {
+            trishift_format::Operator::Linear(op) => (engine.kernels().linear_name)(&model.matrix(&op.weights)),
+            _ => kernels,
+        };
+        let step = trishift::Step { index, kind: operator.kind(), macs, kernels, kernel };
         expected.extend([("begin", step), ("end", step)]);
     }
     assert_eq!(seen.0, expected);

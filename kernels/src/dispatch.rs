@@ -52,7 +52,7 @@ pub struct Kernels {
     pub linear_name: fn(&trishift_format::TernaryMatrix<'_>) -> &'static str,
     /// Linear layers on matrices that are packed when they are loaded, where the instruction set has any; the functions
     /// above read the file's own order.
-    #[cfg(all(feature = "alloc", feature = "linear"))]
+    #[cfg(all(feature = "alloc", feature = "linear", not(small_core)))]
     pub packed: Option<crate::simd::linear::PackedKernels>,
     /// Scratch of the linear layers: their third argument.
     pub scratch: Scratch,
@@ -123,7 +123,7 @@ pub(crate) const DEFINITIONS: Kernels = Kernels {
     linear_i32: |layer, input, _, output| crate::linear::linear_i32(layer, input, output),
     #[cfg(feature = "linear")]
     linear_name: |_| "scalar",
-    #[cfg(all(feature = "alloc", feature = "linear"))]
+    #[cfg(all(feature = "alloc", feature = "linear", not(small_core)))]
     packed: None,
     scratch: Scratch::NONE,
     #[cfg(feature = "shift-norm")]

@@ -6,6 +6,7 @@
 
 /// A function of the same arguments that is compiled for the features. Where it is called, the processor has them.
 #[cfg(target_arch = "x86_64")]
+#[allow(unused_macros, reason = "not every build has every operator")]
 macro_rules! compiled {
     ($features:literal, $definition:path, $($argument:ident: $type:ty),+ $(=> $result:ty)?) => {{
         #[target_feature(enable = $features)]

@@ -233,13 +233,13 @@ fn unpack(piece: &Block<'_, L>, digit: u32, panel: &mut [u32]) {
             return;
         };
         let counts = load(counts);
-        for f in 0..4 {
+        for (f, multipliers) in multipliers.iter_mut().enumerate() {
             let distances = _mm256_shuffle_epi8(counts, byte_of_words(f));
             let distances = _mm256_sub_epi32(distances, _mm256_set1_epi32((digit * (MULTIPLIER_BITS + 1)) as i32));
             let beyond = _mm256_cmpgt_epi32(distances, _mm256_set1_epi32(MULTIPLIER_BITS as i32));
             // Negative counts shift everything out.
             let powers = _mm256_sllv_epi32(_mm256_set1_epi32(0x0001_0001), distances);
-            store(&mut multipliers[f], _mm256_andnot_si256(beyond, powers));
+            store(multipliers, _mm256_andnot_si256(beyond, powers));
         }
         for (weights, out) in weights.iter().zip(out) {
             let weights = load(weights);

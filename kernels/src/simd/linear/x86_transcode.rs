@@ -76,12 +76,13 @@ fn decode(rows: &[[u8; BYTES]; 4], codes: &mut [u8; 5 * BYTES]) {
         let rest = _mm256_xor_si256(rest, _mm256_set1_epi8(-128));
         digits[0] = _mm256_add_epi8(_mm256_slli_epi16::<2>(digits[0]), rest);
     }
+    #[allow(clippy::needless_range_loop, reason = "a part of every digit's places")]
     for part in 0..5 {
         let mut mixed = _mm256_setzero_si256();
-        for digit in 0..5 {
+        for (digits, places) in digits.iter().zip(&PLACES) {
             // SAFETY: the array is 16 bytes, and the load asks for no alignment.
-            let places = unsafe { _mm_loadu_si128(PLACES[digit][part].as_ptr().cast()) };
-            let placed = _mm256_shuffle_epi8(digits[digit], _mm256_broadcastsi128_si256(places));
+            let places = unsafe { _mm_loadu_si128(places[part].as_ptr().cast()) };
+            let placed = _mm256_shuffle_epi8(*digits, _mm256_broadcastsi128_si256(places));
             mixed = _mm256_or_si256(mixed, placed);
         }
         let (low, high) = (16 * part, 16 * part + 80);

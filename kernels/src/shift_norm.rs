@@ -9,9 +9,13 @@ use crate::requantize::{rounding_shift_right, saturate};
 /// Scalar definition. Input and output are [batch, `length`].
 #[inline(always)]
 pub fn shift_norm(input: &[i32], length: usize, relu: bool, output: &mut [i8]) {
-    let length = length.max(1);
-    for (output, input) in output.chunks_exact_mut(length).zip(input.chunks_exact(length)) {
-        normalize(input, shift(input), relu, output);
+    let (mut input, mut output, length) = (input, output, length.max(1));
+    // Chunks would divide, which a compiler for size does not see to be harmless.
+    while let (Some((sample, samples)), Some((result, results))) =
+        (input.split_at_checked(length), core::mem::take(&mut output).split_at_mut_checked(length))
+    {
+        normalize(sample, shift(sample), relu, result);
+        (input, output) = (samples, results);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A record in the file is length-prefixed and begins with the operator's code, so that a reader can name an operator
 //! that it does not know. Codes are never reused.
+//!
+//! The structures keep their fields in the order in which they stand (`repr(C)`): so one code decodes all of them.
 
 use crate::ParseError;
 use crate::fields::Fields;
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 /// y = x·Wᵀ + b with ternary weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct Linear {
     /// Input tensor, int8, as many elements as the matrix has columns.
     pub input: u16,
@@ -25,6 +28,7 @@ pub struct Linear {
 
 /// Shift norm: scales a sample by the power of two that brings its mean magnitude just under 27 steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct ShiftNorm {
     /// Input tensor, int32.
     pub input: u16,
@@ -36,6 +40,7 @@ pub struct ShiftNorm {
 
 /// int32 to int8 by a rounding shift between the tensors' exponents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct Requantize {
     /// Input tensor, int32.
     pub input: u16,
@@ -47,6 +52,7 @@ pub struct Requantize {
 
 /// y = max(x, 0), int8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct Relu {
     /// Input tensor, int8.
     pub input: u16,
@@ -56,6 +62,7 @@ pub struct Relu {
 
 /// y = sat8(a + b), the finer operand aligned to the output's exponent by a rounding shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct Add {
     /// First operand, int8.
     pub left: u16,
@@ -69,6 +76,7 @@ pub struct Add {
 
 /// Index of the largest element, the first one where several are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct ArgMax {
     /// Input tensor, int8 or int32.
     pub input: u16,
@@ -78,6 +86,7 @@ pub struct ArgMax {
 
 /// RMS norm: divides a sample by the root of its mean square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct RmsNorm {
     /// Input tensor, int32.
     pub input: u16,
@@ -89,6 +98,7 @@ pub struct RmsNorm {
 
 /// Rows of a ternary table, one for each element of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct Embedding {
     /// Input tensor: row numbers, int8 (q means row q + 128) or int32.
     pub input: u16,
@@ -101,6 +111,7 @@ pub struct Embedding {
 
 /// Softmax: a sample's elements become shares of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
 pub struct Softmax {
     /// Input tensor, int8 or int32.
     pub input: u16,

@@ -454,9 +454,12 @@ impl Part {
     }
 }
 
-/// Inputs that so many bytes of weights meet.
+/// Inputs that so many bytes of weights meet: a table, because compilers make a multiplication of shifts and additions.
+static INPUTS: [u8; BYTES + 1] = [0, 5, 10, 15, 20, 25, 30, 35, 40];
+
 fn inputs_of(bytes: usize) -> usize {
-    bytes + (bytes << 2)
+    // No part is larger.
+    INPUTS.get(bytes).copied().unwrap_or(0).into()
 }
 
 /// Prepares for so many bytes from the first input on, of which there are five times as many.
@@ -488,7 +491,7 @@ fn prepare_long_padded(algorithm: &Algorithm, words: &mut [i32], inputs: &[i8], 
     prepare(algorithm, words, inputs, pairs << 1);
     let done = algorithm.pair << (pairs >> 1);
     let done = if pairs == 3 { done + algorithm.pair } else { done };
-    let (words, inputs) = (words.get_mut(done..), inputs.get((pairs << 3) + (pairs << 1)..));
+    let (words, inputs) = (words.get_mut(done..), inputs.get(inputs_of(pairs << 1)..));
     if let (Some(words), Some(inputs)) = (words, inputs) {
         prepare_padded(algorithm, words, inputs, bytes - (pairs << 1));
     }
@@ -547,7 +550,7 @@ impl Algorithm {
 
     /// Where the words for the seventh byte begin.
     fn seventh(&self) -> usize {
-        self.pair + (self.pair << 1)
+        self.words - self.pair
     }
 }
 

@@ -166,14 +166,17 @@ fn print(layer: &Layer, model: &Model<'_>, instructions: u32, by_definition: u32
         _ => ("", ""),
     };
     let (ratio, scalar) = (thousandths(instructions), thousandths(by_definition));
+    let order = if layout == "rows" { "_rows" } else { "" };
+    let output = if model.output().data_type == DataType::I32 { "_int32" } else { "" };
     println!(
-        "{{\"board\":\"{}\",\"kernel\":\"linear_{columns}x{rows}\",\"group\":{},\"layout\":\"{layout}\",\"algorithm\":\"{name}\",\
-         \"instructions\":{instructions},\"macs\":{macs},\"instructions_per_mac\":{}.{:03},\"mismatches\":{mismatches},\
-         \"weight_bytes\":{},\"scalar_instructions_per_mac\":{}.{:03}}}",
+        "{{\"board\":\"{}\",\"kernel\":\"linear_{columns}x{rows}_g{}{order}{output}\",\"instructions\":{instructions},\
+         \"macs\":{macs},\"instructions_per_mac\":{}.{:03},\"mismatches\":{mismatches},\"samples\":1,\
+         \"group\":{},\"layout\":\"{layout}\",\"algorithm\":\"{name}\",\"weight_bytes\":{},\"scalar_instructions_per_mac\":{}.{:03}}}",
         emulated_board::NAME,
         layer.group,
         ratio / 1000,
         ratio % 1000,
+        layer.group,
         model.weight_bytes(),
         scalar / 1000,
         scalar % 1000,

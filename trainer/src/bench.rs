@@ -131,8 +131,10 @@ pub fn cpu(shape: &Shape) -> Result<(Vec<Measurement>, Machine), BenchError> {
     if window_bits > MAX_WINDOW_BITS {
         return Err(BenchError::Window(window_bits));
     }
-    // A full row with exponents that far apart still fits int32.
-    let most = (i32::MAX as u32) / (128 << window_bits);
+    // A full row of the widest exponents still fits int32. In wider windows than usual that would leave few columns: there
+    // the mean over all exponents counts, at most 2/(window + 1) of the widest; random trits are 0 often enough.
+    let means = if window_bits > WINDOW_BITS { window_bits.div_ceil(2) } else { 1 };
+    let most = (i32::MAX as u32) / (128 << window_bits) * means;
     let limit = 1u64 << 28;
     let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
     let sizes = [product(rows, columns), product(rows, batch), product(columns, batch)];

@@ -81,6 +81,8 @@ mod input;
 mod packed;
 mod portable;
 mod transcode;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(super) mod wasm32_simd128;
 mod workspace;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_avx2;

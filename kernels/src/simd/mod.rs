@@ -21,8 +21,8 @@ pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
 
 /// The tables of vector instruction sets that this processor can run, best first.
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-pub(crate) fn tables() -> [Option<&'static Kernels>; 2] {
-    [neon_dotprod(), neon()]
+pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
+    [neon_i8mm(), neon_dotprod(), neon()]
 }
 
 /// The table of a build with vectors.
@@ -97,6 +97,8 @@ table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2,bmi2", ["avx2", "avxvnni", "bmi
 #[cfg(target_arch = "x86_64")]
 table!(avx2, "avx2", x86_avx2, "avx2,bmi2", ["avx2", "bmi2"]);
 
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+table!(neon_i8mm, "neon-i8mm", aarch64_neon_i8mm, "neon,dotprod,i8mm", ["neon", "dotprod", "i8mm"]);
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 table!(neon_dotprod, "neon-dotprod", aarch64_neon_dotprod, "neon,dotprod", ["neon", "dotprod"]);
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]

@@ -72,6 +72,8 @@ macro_rules! compiled_for {
 pub(super) mod aarch64_neon;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod aarch64_neon_dotprod;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod aarch64_neon_i8mm;
 mod aligned;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "fields that only some instruction sets read"))]
 mod driver;

@@ -179,18 +179,18 @@ fn one_group<const C: usize>(
     let mut sums = starts.map(|start| [u32x4_splat(start); 4]);
     for (weights, inputs) in weights.iter().zip(inputs) {
         let (weights, inputs) = (load(weights), inputs.map(broadcast));
-        for f in 0..4 {
-            let codes = codes(weights, f);
-            for c in 0..C {
-                sums[c][f] = dot(sums[c][f], codes, inputs[c]);
+        let fields = [0, 1, 2, 3].map(|f| codes(weights, f));
+        for c in 0..C {
+            for f in 0..4 {
+                sums[c][f] = dot(sums[c][f], fields[f], inputs[c]);
             }
         }
     }
     let counts = load(counts);
-    for f in 0..4 {
-        let powers = powers(distances(counts, f), PLACES_32);
-        for c in 0..C {
-            totals[c][f] = i32x4_add(totals[c][f], i32x4_mul(sums[c][f], powers));
+    let powers = [0, 1, 2, 3].map(|f| powers(distances(counts, f), PLACES_32));
+    for c in 0..C {
+        for f in 0..4 {
+            totals[c][f] = i32x4_add(totals[c][f], i32x4_mul(sums[c][f], powers[f]));
         }
     }
 }

@@ -99,38 +99,48 @@ fn unpack(piece: &Block<'_, L>, digit: u32, window: u32, panel: &mut [u32]) {
     }
 }
 
-/// The panel kernel for `C` samples in `P` pairs: two fields at a time.
+/// The panel kernel for `C` samples in `P` pairs.
 #[target_feature(enable = "neon,i8mm")]
 fn tile<const C: usize, const P: usize>(panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
     fetch(panel.next);
+    two_fields::<C, P, 0>(panel, inputs, shift, sums);
+    two_fields::<C, P, 2>(panel, inputs, shift, sums);
+}
+
+/// Two fields, from `F` on.
+#[target_feature(enable = "neon,i8mm")]
+fn two_fields<const C: usize, const P: usize, const F: usize>(
+    panel: &Panel<'_, L>,
+    inputs: &[u32],
+    shift: u32,
+    sums: &mut [Sums<L>],
+) {
     let Some((first, weights)) = panel.words.as_chunks::<L>().0.as_chunks::<4>().0.split_first() else { return };
     let (inputs, last) = inputs.as_chunks::<C>().0.as_chunks::<2>();
     let last = last.first().zip(weights.get(2 * inputs.len()));
-    for pair in [0, 2] {
-        // Of field, half and pair of samples.
-        let mut products = [[[vdupq_n_s32(0); P]; 2]; 2];
-        for ([first, second], [even, odd]) in weights.as_chunks::<2>().0.iter().zip(inputs) {
-            let inputs = pairs::<C, P>(even, odd);
-            for f in 0..2 {
-                let halves = [load(&first[pair + f]), load(&second[pair + f])];
-                multiply_all::<P>(&mut products[f], halves, &inputs);
-            }
-        }
-        if let Some((input, weights)) = last {
-            let inputs = pairs::<C, P>(input, &[0; C]);
-            for f in 0..2 {
-                let (quad, none) = (load(&weights[pair + f]), vdupq_n_u32(0));
-                multiply_all::<P>(&mut products[f], [vzip1q_u32(quad, none), vzip2q_u32(quad, none)], &inputs);
-            }
-        }
+    // Of field, half and pair of samples.
+    let mut products = [[[vdupq_n_s32(0); P]; 2]; 2];
+    for ([first, second], [even, odd]) in weights.as_chunks::<2>().0.iter().zip(inputs) {
+        let inputs = pairs::<C, P>(even, odd);
         for f in 0..2 {
-            let begin = vreinterpretq_s32_u32(load(&first[pair + f]));
-            for (p, sums) in sums.chunks_mut(2).enumerate().take(P) {
-                let [low, high] = [products[f][0][p], products[f][1][p]];
-                let samples = [vuzp1q_s32(low, high), vuzp2q_s32(low, high)];
-                for (sums, product) in sums.iter_mut().zip(samples) {
-                    add_shifted(&mut sums[pair + f..], &[vaddq_s32(product, begin)], shift);
-                }
+            let halves = [load(&first[F + f]), load(&second[F + f])];
+            multiply_all::<P>(&mut products[f], halves, &inputs);
+        }
+    }
+    if let Some((input, weights)) = last {
+        let inputs = pairs::<C, P>(input, &[0; C]);
+        for f in 0..2 {
+            let (quad, none) = (load(&weights[F + f]), vdupq_n_u32(0));
+            multiply_all::<P>(&mut products[f], [vzip1q_u32(quad, none), vzip2q_u32(quad, none)], &inputs);
+        }
+    }
+    for f in 0..2 {
+        let begin = vreinterpretq_s32_u32(load(&first[F + f]));
+        for (p, sums) in sums.chunks_mut(2).enumerate().take(P) {
+            let [low, high] = [products[f][0][p], products[f][1][p]];
+            let samples = [vuzp1q_s32(low, high), vuzp2q_s32(low, high)];
+            for (sums, product) in sums.iter_mut().zip(samples) {
+                add_shifted(&mut sums[F + f..], &[vaddq_s32(product, begin)], shift);
             }
         }
     }
@@ -142,8 +152,13 @@ fn tile<const C: usize, const P: usize>(panel: &Panel<'_, L>, inputs: &[u32], sh
 fn pairs<const C: usize, const P: usize>(even: &[u32; C], odd: &[u32; C]) -> [uint32x4_t; P] {
     let mut pairs = [vdupq_n_u32(0); P];
     for (p, pair) in pairs.iter_mut().enumerate() {
-        let other = if 2 * p + 1 < C { [even[2 * p + 1], odd[2 * p + 1]] } else { [0, 0] };
-        *pair = load(&[even[2 * p], odd[2 * p], other[0], other[1]]);
+        let two = |inputs: &[u32; C]| match inputs.as_chunks::<2>().0.get(p) {
+            // SAFETY: the array is 8 bytes, and the load asks for no more than the alignment of its words.
+            Some(two) => unsafe { vld1_u32(two.as_ptr()) },
+            None => vcreate_u32(inputs[2 * p].into()),
+        };
+        let (even, odd) = (two(even), two(odd));
+        *pair = vcombine_u32(vzip1_u32(even, odd), vzip2_u32(even, odd));
     }
     pairs
 }

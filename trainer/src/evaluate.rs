@@ -69,15 +69,17 @@ pub fn check(model: &Model<'_>, data: &Dataset, classes: usize) -> Result<(), Ev
     Ok(())
 }
 
-/// Logits of samples [samples, inputs] by the runtime, [samples, outputs], on all cores.
+/// Logits of samples [samples, inputs] by the runtime, [samples, outputs], on all cores, with the kernels that
+/// `TRISHIFT_ISA` names or the best ones.
 ///
 /// # Errors
 /// [`EvaluateError::Runtime`].
 pub fn run(model: &Model<'_>, samples: &[i8]) -> Result<Vec<i32>, EvaluateError> {
     let mut logits = vec![0i32; samples.len() / model.input().len().max(1) * model.output().len()];
     let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
-    trishift::run_threads(model, trishift::kernels::best(), samples, &mut logits, threads)
-        .map_err(|error| EvaluateError::Runtime(error.to_string()))?;
+    let refused = |error: &dyn std::fmt::Display| EvaluateError::Runtime(error.to_string());
+    let kernels = trishift::kernels::from_environment().map_err(|error| refused(&error))?;
+    trishift::run_threads(model, kernels, samples, &mut logits, threads).map_err(|error| refused(&error))?;
     Ok(logits)
 }
 

@@ -172,12 +172,12 @@ fn check_packed(
     let matrix = (kernels.pack)(&narrow.matrix(&op.weights));
     assert_eq!((matrix.rows(), matrix.columns(), matrix.group()), (case.rows, case.columns, case.group));
     let bias = narrow.bias(&op);
-    let layer = PackedI8 { matrix: &matrix, bias, scale: i32::from(case.scale), relu: case.relu };
+    let layer = PackedI8 { matrix: &matrix, bias, scale: i32::from(case.scale), relu: case.relu, rows: 0..case.rows };
     let mut output = vec![77i8; case.batch() * case.rows];
     (kernels.linear_i8)(&layer, &case.input, &mut workspace, &mut output);
     let op = linear(wide);
     let matrix = (kernels.pack)(&wide.matrix(&op.weights));
-    let layer = PackedI32 { matrix: &matrix, bias: wide.bias(&op), exponent: layer_unit };
+    let layer = PackedI32 { matrix: &matrix, bias: wide.bias(&op), exponent: layer_unit, rows: 0..case.rows };
     let mut logits = vec![77i32; case.batch() * case.rows];
     (kernels.linear_i32)(&layer, &case.input, &mut workspace, &mut logits);
     compare(expected, &logits, &output, name);

@@ -252,13 +252,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 let (bias, relu) = (model.bias(op), op.relu);
                 #[cfg(feature = "std")]
                 if let (Some(packed), Some(matrix)) = (kernels.packed, self.weights.model().matrix(index)) {
+                    let rows = 0..matrix.rows();
                     let workspace = &mut self.workspace;
                     match (model.accumulators(op), target_slice) {
                         (PerRow { scale }, OutputSlice::I8(out)) => {
-                            (packed.linear_i8)(&PackedI8 { matrix, bias, scale, relu }, input, workspace, out);
+                            (packed.linear_i8)(&PackedI8 { matrix, bias, scale, relu, rows }, input, workspace, out);
                         }
                         (Layer { exponent }, OutputSlice::I32(out)) => {
-                            (packed.linear_i32)(&PackedI32 { matrix, bias, exponent }, input, workspace, out);
+                            (packed.linear_i32)(&PackedI32 { matrix, bias, exponent, rows }, input, workspace, out);
                         }
                         _ => return Err(unreachable),
                     }

@@ -49,7 +49,7 @@ fn linear(criterion: &mut Criterion) {
             let id = BenchmarkId::new(kernels.name, format!("{rows}x{columns}_g{group}_b{batch}"));
             if let Some(packed) = &kernels.packed {
                 let (matrix, mut workspace) = ((packed.pack)(&layer.matrix), Workspace::new());
-                let layer = PackedI32 { matrix: &matrix, bias: None, exponent: -9 };
+                let layer = PackedI32 { matrix: &matrix, bias: None, exponent: -9, rows: 0..rows };
                 bench.bench_function(id, |b| {
                     b.iter(|| (packed.linear_i32)(&layer, &input, &mut workspace, &mut output));
                 });

@@ -276,11 +276,12 @@ impl Share<'_> {
         while times.is_empty() || times.len() < self.packed.len() || started.elapsed() < TURN {
             let run = Instant::now();
             if let (Some(packed), Some(matrix)) = (&kernels.packed, self.packed.get(self.next)) {
-                let layer = PackedI32 { matrix, bias: None, exponent: self.exponent };
+                let layer = PackedI32 { matrix, bias: None, exponent: self.exponent, rows: 0..matrix.rows() };
                 (packed.linear_i32)(&layer, black_box(input), &mut self.workspace, black_box(&mut self.output));
                 self.next = (self.next + 1) % self.packed.len();
             } else {
-                let layer = LinearI32 { matrix: self.matrix, bias: None, exponent: self.exponent };
+                let layer =
+                    LinearI32 { matrix: self.matrix, bias: None, exponent: self.exponent, rows: 0..matrix.rows() };
                 (kernels.linear_i32)(&layer, black_box(input), &mut [], black_box(&mut self.output));
             }
             times.push(run.elapsed());

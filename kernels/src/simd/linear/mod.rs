@@ -89,6 +89,7 @@ pub use workspace::Workspace;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use driver::{Leaf, multiply};
 use finish::RowFinish;
 use packed::{Format, RowConstants, Shape, Window};
@@ -97,32 +98,38 @@ use transcode::Transcoder;
 use trishift_format::{Bias, TernaryMatrix};
 
 /// A linear layer with int8 outputs and packed weights; else as [`crate::linear::LinearI8`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PackedI8<'a> {
     /// Weights [rows, columns].
     pub matrix: &'a PackedMatrix,
-    /// One int32 per row, in the row's accumulator unit.
+    /// One int32 per row of the matrix, in the row's accumulator unit.
     pub bias: Option<Bias<'a>>,
     /// s_out − s_in; a row's requantising shift is this minus its smallest exponent.
     pub scale: i32,
     /// Lower clamp at 0.
     pub relu: bool,
+    /// Rows to compute, of which outputs have a column each: all, or a thread's share ([`PackedMatrix::shares`]). What is
+    /// not in the matrix is left out.
+    pub rows: Range<usize>,
 }
 
 /// A linear layer with int32 outputs and packed weights; else as [`crate::linear::LinearI32`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PackedI32<'a> {
     /// Weights [rows, columns].
     pub matrix: &'a PackedMatrix,
-    /// One int32 per row, in the layer's unit.
+    /// One int32 per row of the matrix, in the layer's unit.
     pub bias: Option<Bias<'a>>,
     /// The unit 2^exponent of every output, relative to the input's.
     pub exponent: i32,
+    /// Rows to compute, of which outputs have a column each: all, or a thread's share ([`PackedMatrix::shares`]). What is
+    /// not in the matrix is left out.
+    pub rows: Range<usize>,
 }
 
 /// Linear layers of an instruction set, on packed weights.
 ///
-/// Inputs are [batch, columns], outputs [batch, rows], for any batch. A matrix that another instruction set's `pack` made
+/// Inputs are [batch, columns], outputs [batch, rows of the range], for any batch. A matrix that another instruction set's `pack` made
 /// gives the same results, slowly.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -200,11 +207,11 @@ fn linear_i8<const L: usize, F: Leaf<L>>(
     if layer.matrix.format != F::FORMAT {
         return portable_i8(layer, input, workspace, output);
     }
-    let [bias, shift] = finish_of(layer.matrix, layer.bias, workspace, |unit| layer.scale - unit);
+    let rows = layer.matrix.clamp(&layer.rows);
+    let [bias, shift] = finish_of(layer.matrix, &rows, layer.bias, workspace, |unit| layer.scale - unit);
     let finish = RowFinish { bias: &bias, shift: &shift };
-    let rows = layer.matrix.rows();
-    multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
-        let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
+    multiply(leaf, layer.matrix, &rows, input, workspace, |row, sample, sums| {
+        let output = output.get_mut(sample * rows.len() + row..(sample + 1) * rows.len()).unwrap_or(&mut []);
         leaf.finish_i8(sums, finish.from(row), layer.relu, output);
     });
     workspace.finish = [bias, shift];
@@ -223,11 +230,11 @@ fn linear_i32<const L: usize, F: Leaf<L>>(
     }
     // In 0..=31 by the int32 bound, but for rows of zeros.
     let shift = |unit: i32| (unit - layer.exponent).clamp(0, 31);
-    let [bias, shift] = finish_of(layer.matrix, layer.bias, workspace, shift);
+    let rows = layer.matrix.clamp(&layer.rows);
+    let [bias, shift] = finish_of(layer.matrix, &rows, layer.bias, workspace, shift);
     let finish = RowFinish { bias: &bias, shift: &shift };
-    let rows = layer.matrix.rows();
-    multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
-        let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
+    multiply(leaf, layer.matrix, &rows, input, workspace, |row, sample, sums| {
+        let output = output.get_mut(sample * rows.len() + row..(sample + 1) * rows.len()).unwrap_or(&mut []);
         leaf.finish_i32(sums, finish.from(row), output);
     });
     workspace.finish = [bias, shift];
@@ -264,18 +271,19 @@ fn read_words(words: &[u64]) -> u64 {
     sums.iter().chain(rest).fold(0, |sum: u64, word| sum.wrapping_add(*word))
 }
 
-/// Biases and shifts of the rows, in the workspace's memory.
+/// Biases and shifts of some rows, in the workspace's memory.
 fn finish_of(
     matrix: &PackedMatrix,
+    rows: &Range<usize>,
     bias: Option<Bias<'_>>,
     workspace: &mut Workspace,
     shift: impl Fn(i32) -> i32,
 ) -> [Vec<i32>; 2] {
     let [mut biases, mut shifts] = core::mem::take(&mut workspace.finish);
     biases.clear();
-    biases.extend(bias.iter().flat_map(Bias::iter));
-    biases.resize(matrix.rows(), 0);
+    biases.extend(bias.iter().flat_map(|bias| bias.iter().skip(rows.start).take(rows.len())));
+    biases.resize(rows.len(), 0);
     shifts.clear();
-    shifts.extend(matrix.constants.iter().take(matrix.rows()).map(|row| shift(row.unit)));
+    shifts.extend(matrix.constants.iter().skip(rows.start).take(rows.len()).map(|row| shift(row.unit)));
     [biases, shifts]
 }

@@ -8,6 +8,10 @@ pub mod linear;
 mod operators;
 
 use crate::Kernels;
+#[cfg(all(feature = "std", target_arch = "aarch64", target_endian = "little"))]
+use std::arch::is_aarch64_feature_detected as is_detected;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use std::arch::is_x86_feature_detected as is_detected;
 
 /// The tables of vector instruction sets that this processor can run, best first.
 #[cfg(target_arch = "x86_64")]
@@ -15,19 +19,25 @@ pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
     [avx512_vnni(), avx_vnni(), avx2()]
 }
 
+/// The tables of vector instruction sets that this processor can run, best first.
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(crate) fn tables() -> [Option<&'static Kernels>; 2] {
+    [neon_dotprod(), neon()]
+}
+
 /// None for this architecture.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
 pub(crate) const fn tables() -> [Option<&'static Kernels>; 0] {
     []
 }
 
 /// True where the processor has the features: asked at run time with `std`, else known from the build's target.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 macro_rules! has {
     ($($feature:tt),+) => {{
         #[cfg(feature = "std")]
         {
-            $(std::arch::is_x86_feature_detected!($feature))&&+
+            $(is_detected!($feature))&&+
         }
         #[cfg(not(feature = "std"))]
         {
@@ -37,7 +47,7 @@ macro_rules! has {
 }
 
 /// A function that gives the table, or nothing where the processor lacks a feature.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 macro_rules! table {
     ($function:ident, $name:literal, $module:ident, $features:literal, [$($feature:tt),+]) => {
         #[allow(unsafe_code, reason = "the table is handed out only where the processor has what its functions need")]
@@ -66,3 +76,8 @@ table!(
 table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2,bmi2", ["avx2", "avxvnni", "bmi2"]);
 #[cfg(target_arch = "x86_64")]
 table!(avx2, "avx2", x86_avx2, "avx2,bmi2", ["avx2", "bmi2"]);
+
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+table!(neon_dotprod, "neon-dotprod", aarch64_neon_dotprod, "neon,dotprod", ["neon", "dotprod"]);
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+table!(neon, "neon", aarch64_neon, "neon", ["neon"]);

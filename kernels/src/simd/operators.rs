@@ -5,7 +5,7 @@
 //! one, and gain less.
 
 /// A function of the same arguments that is compiled for the features. Where it is called, the processor has them.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 #[allow(unused_macros, reason = "not every build has every operator")]
 macro_rules! compiled {
     ($features:literal, $definition:path, $($argument:ident: $type:ty),+ $(=> $result:ty)?) => {{
@@ -21,7 +21,7 @@ macro_rules! compiled {
 /// A table of operators compiled for these features; those of linear layers are the definition.
 ///
 /// It may be handed out only where the processor has the features.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 macro_rules! operators {
     ($features:literal) => {{
         #[allow(unused_imports, reason = "not every build has every operator")]
@@ -86,14 +86,14 @@ macro_rules! operators {
     }};
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 #[allow(unused_imports, reason = "not every build has every operator")]
 pub(super) use {compiled, operators};
 
 /// As [`crate::argmax::argmax_batch`]: the largest element first, then its place, both of them loops without a branch on
 /// what came before.
 #[cfg(feature = "argmax")]
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for tables of vector instruction sets"))]
+#[allow(dead_code, reason = "for tables of vector instruction sets, which not every architecture has")]
 #[inline(always)]
 pub(super) fn argmax_batch<T: Copy + Ord>(input: &[T], length: usize, output: &mut [i32]) {
     for (output, sample) in output.iter_mut().zip(input.chunks_exact(length.max(1))) {

@@ -7,6 +7,7 @@
 //! few loops that time is spent in.
 
 /// Those functions of a leaf that are plain Rust, compiled for an instruction set.
+#[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
     ($features:literal) => {
         fn read(self, words: &[u64]) -> u64 {
@@ -67,10 +68,16 @@ macro_rules! compiled_for {
     };
 }
 
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod aarch64_neon;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod aarch64_neon_dotprod;
 mod aligned;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "fields that only some instruction sets read"))]
 mod driver;
 mod finish;
 mod input;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "fields that only some instruction sets read"))]
 mod packed;
 mod portable;
 mod transcode;

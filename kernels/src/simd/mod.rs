@@ -21,25 +21,40 @@ pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
 
 /// The tables of vector instruction sets that this processor can run, best first.
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-pub(crate) fn tables() -> [Option<&'static Kernels>; 2] {
-    [neon_dotprod(), neon()]
+pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
+    [neon_i8mm(), neon_dotprod(), neon()]
+}
+
+/// The table of a build with vectors.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) fn tables() -> [Option<&'static Kernels>; 1] {
+    [simd128()]
 }
 
 /// None for this architecture.
-#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+)))]
 pub(crate) const fn tables() -> [Option<&'static Kernels>; 0] {
     []
 }
 
-/// True where the processor has the features: asked at run time with `std`, else known from the build's target.
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+/// True where the processor has the features: asked at run time with `std`, else known from the build's target, as
+/// WebAssembly's always are.
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 macro_rules! has {
     ($($feature:tt),+) => {{
-        #[cfg(feature = "std")]
+        #[cfg(all(feature = "std", not(target_arch = "wasm32")))]
         {
             $(is_detected!($feature))&&+
         }
-        #[cfg(not(feature = "std"))]
+        #[cfg(not(all(feature = "std", not(target_arch = "wasm32"))))]
         {
             cfg!(all($(target_feature = $feature),+))
         }
@@ -47,10 +62,15 @@ macro_rules! has {
 }
 
 /// A function that gives the table, or nothing where the processor lacks a feature.
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 macro_rules! table {
     ($function:ident, $name:literal, $module:ident, $features:literal, [$($feature:tt),+]) => {
         #[allow(unsafe_code, reason = "the table is handed out only where the processor has what its functions need")]
+        #[cfg_attr(target_arch = "wasm32", allow(unused_unsafe, reason = "a module with other instructions does not load"))]
         fn $function() -> Option<&'static Kernels> {
             static TABLE: Kernels = Kernels {
                 name: $name,
@@ -78,6 +98,11 @@ table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2,bmi2", ["avx2", "avxvnni", "bmi
 table!(avx2, "avx2", x86_avx2, "avx2,bmi2", ["avx2", "bmi2"]);
 
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+table!(neon_i8mm, "neon-i8mm", aarch64_neon_i8mm, "neon,dotprod,i8mm", ["neon", "dotprod", "i8mm"]);
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 table!(neon_dotprod, "neon-dotprod", aarch64_neon_dotprod, "neon,dotprod", ["neon", "dotprod"]);
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 table!(neon, "neon", aarch64_neon, "neon", ["neon"]);
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+table!(simd128, "simd128", wasm32_simd128, "simd128", ["simd128"]);

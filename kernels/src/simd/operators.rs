@@ -5,7 +5,11 @@
 //! one, and gain less.
 
 /// A function of the same arguments that is compiled for the features. Where it is called, the processor has them.
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 #[allow(unused_macros, reason = "not every build has every operator")]
 macro_rules! compiled {
     ($features:literal, $definition:path, $($argument:ident: $type:ty),+ $(=> $result:ty)?) => {{
@@ -21,7 +25,11 @@ macro_rules! compiled {
 /// A table of operators compiled for these features; those of linear layers are the definition.
 ///
 /// It may be handed out only where the processor has the features.
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 macro_rules! operators {
     ($features:literal) => {{
         #[allow(unused_imports, reason = "not every build has every operator")]
@@ -86,7 +94,11 @@ macro_rules! operators {
     }};
 }
 
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 #[allow(unused_imports, reason = "not every build has every operator")]
 pub(super) use {compiled, operators};
 

@@ -34,9 +34,10 @@ const PANEL_WINDOW: u32 = 5;
 #[derive(Clone, Copy, Debug)]
 struct Neon(());
 
-/// Those functions of a leaf that do not depend on what multiplies: `self` proves that the processor has NEON.
+/// Those functions of a leaf that do not depend on what multiplies, but for how its panels are made: `self` proves that the
+/// processor has NEON, and what the function for that needs.
 macro_rules! neon_for {
-    ($window:expr) => {
+    ($window:expr, $unpack:path) => {
         const FORMAT: super::packed::Format = super::aarch64_neon::FORMAT;
         const ROW_SAMPLES: usize = 2;
         const PANEL_WINDOW: u32 = $window;
@@ -56,7 +57,7 @@ macro_rules! neon_for {
 
         fn unpack(self, piece: &super::packed::Block<'_, L>, digit: u32, panel: &mut [u32]) {
             // SAFETY: `self` proves that the processor has the instructions.
-            unsafe { super::aarch64_neon::unpack(piece, digit, $window, panel) }
+            unsafe { $unpack(piece, digit, $window, panel) }
         }
 
         fn finish_i8(self, sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
@@ -75,7 +76,7 @@ pub(super) use neon_for;
 impl Leaf<L> for Neon {
     const PANEL_SAMPLES: usize = 4;
 
-    neon_for!(PANEL_WINDOW);
+    neon_for!(PANEL_WINDOW, unpack);
 
     fn panel_from(_: &Shape, digits: u32) -> usize {
         if digits == 1 { 4 } else { usize::MAX }

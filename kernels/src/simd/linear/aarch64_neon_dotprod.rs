@@ -21,7 +21,7 @@ struct NeonDotprod(());
 impl Leaf<L> for NeonDotprod {
     const PANEL_SAMPLES: usize = 6;
 
-    neon_for!(6);
+    neon_for!(6, super::aarch64_neon::unpack);
 
     fn panel_from(shape: &Shape, digits: u32) -> usize {
         match (digits, shape.group_quads) {
@@ -76,8 +76,9 @@ fn dot(mut sums: int32x4_t, weights: int8x16_t, inputs: int8x16_t) -> int32x4_t 
     sums
 }
 
+/// The row kernel.
 #[target_feature(enable = "neon,dotprod")]
-fn rows<const C: usize>(block: &Block<'_, L>, inputs: &[u32], starts: &[u32], sums: &mut [Sums<L>]) {
+pub(super) fn rows<const C: usize>(block: &Block<'_, L>, inputs: &[u32], starts: &[u32], sums: &mut [Sums<L>]) {
     let (inputs, starts) = (inputs.as_chunks::<C>().0, starts.as_chunks::<C>().0);
     let Some(sums) = sums.first_chunk_mut::<C>() else { return };
     match block.group_quads {

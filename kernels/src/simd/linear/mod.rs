@@ -72,6 +72,8 @@ macro_rules! compiled_for {
 pub(super) mod aarch64_neon;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod aarch64_neon_dotprod;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod aarch64_neon_i8mm;
 mod aligned;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "fields that only some instruction sets read"))]
 mod driver;
@@ -81,6 +83,8 @@ mod input;
 mod packed;
 mod portable;
 mod transcode;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(super) mod wasm32_simd128;
 mod workspace;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_avx2;

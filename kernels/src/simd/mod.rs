@@ -3,6 +3,21 @@
 //! [`linear`] holds linear layers on packed matrices. The tables of this module are handed out by
 //! [`available`](crate::available), which asks the processor first: that is what makes calling their functions sound.
 
+/// True where the processor has the features: asked at run time with `std`, else known from the build's target.
+#[cfg(target_arch = "x86_64")]
+macro_rules! has {
+    ($($feature:tt),+) => {{
+        #[cfg(feature = "std")]
+        {
+            $(std::arch::is_x86_feature_detected!($feature))&&+
+        }
+        #[cfg(not(feature = "std"))]
+        {
+            cfg!(all($(target_feature = $feature),+))
+        }
+    }};
+}
+
 #[cfg(all(feature = "alloc", feature = "linear"))]
 pub mod linear;
 mod operators;
@@ -19,21 +34,6 @@ pub(crate) fn tables() -> [Option<&'static Kernels>; 3] {
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) const fn tables() -> [Option<&'static Kernels>; 0] {
     []
-}
-
-/// True where the processor has the features: asked at run time with `std`, else known from the build's target.
-#[cfg(target_arch = "x86_64")]
-macro_rules! has {
-    ($($feature:tt),+) => {{
-        #[cfg(feature = "std")]
-        {
-            $(std::arch::is_x86_feature_detected!($feature))&&+
-        }
-        #[cfg(not(feature = "std"))]
-        {
-            cfg!(all($(target_feature = $feature),+))
-        }
-    }};
 }
 
 /// A function that gives the table, or nothing where the processor lacks a feature.
@@ -66,3 +66,28 @@ table!(
 table!(avx_vnni, "avx-vnni", x86_avx_vnni, "avx2,bmi2", ["avx2", "avxvnni", "bmi2"]);
 #[cfg(target_arch = "x86_64")]
 table!(avx2, "avx2", x86_avx2, "avx2,bmi2", ["avx2", "bmi2"]);
+
+/// Plain int8 products of the instruction set with this name, for comparisons: none where it has none, or the processor
+/// lacks it.
+#[cfg(all(feature = "alloc", feature = "linear"))]
+#[allow(unsafe_code, reason = "kernels are handed out only where the processor has what their functions need")]
+pub fn int8(name: &str) -> Option<linear::int8::Int8Kernels> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let is = |table: Option<&Kernels>| table.is_some_and(|table| table.name == name);
+        if is(avx512_vnni()) {
+            // SAFETY: the processor has what this table needs, or there would be none.
+            return Some(unsafe { linear::x86_avx512_vnni::int8_kernels() });
+        }
+        if is(avx_vnni()) {
+            // SAFETY: as above.
+            return Some(unsafe { linear::x86_avx_vnni::int8_kernels() });
+        }
+        if is(avx2()) {
+            // SAFETY: as above.
+            return Some(unsafe { linear::x86_avx2::int8_kernels() });
+        }
+    }
+    let _ = name;
+    None
+}

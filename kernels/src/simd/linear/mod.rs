@@ -27,26 +27,6 @@ macro_rules! compiled_for {
             unsafe { compiled(shape, samples, count, flip, out) }
         }
 
-        fn transcode(
-            self,
-            transcoder: &mut super::transcode::Transcoder<'_>,
-            block: usize,
-            vectors: &mut [[u32; L]],
-            constants: &mut [super::packed::RowConstants],
-        ) -> super::packed::Window {
-            #[target_feature(enable = $features)]
-            fn compiled(
-                transcoder: &mut super::transcode::Transcoder<'_>,
-                block: usize,
-                vectors: &mut [[u32; L]],
-                constants: &mut [super::packed::RowConstants],
-            ) -> super::packed::Window {
-                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
-            }
-            // SAFETY: `self` proves that the processor has the instructions.
-            unsafe { compiled(transcoder, block, vectors, constants) }
-        }
-
         fn finish_i8(self, sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
             #[target_feature(enable = $features)]
             fn compiled(sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
@@ -67,10 +47,37 @@ macro_rules! compiled_for {
     };
 }
 
+/// Transcoding with AVX2, compiled for an instruction set that has it.
+#[cfg(target_arch = "x86_64")]
+macro_rules! transcode_for {
+    ($features:literal) => {
+        fn transcode(
+            self,
+            transcoder: &mut super::transcode::Transcoder<'_>,
+            block: usize,
+            vectors: &mut [[u32; L]],
+            constants: &mut [super::packed::RowConstants],
+        ) -> super::packed::Window {
+            #[target_feature(enable = $features)]
+            fn compiled(
+                transcoder: &mut super::transcode::Transcoder<'_>,
+                block: usize,
+                vectors: &mut [[u32; L]],
+                constants: &mut [super::packed::RowConstants],
+            ) -> super::packed::Window {
+                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(transcoder, block, vectors, constants) }
+        }
+    };
+}
+
 mod aligned;
 mod driver;
 mod finish;
 mod input;
+pub mod int8;
 mod packed;
 mod portable;
 mod transcode;

@@ -94,6 +94,7 @@ mod x86_transcode;
 pub use packed::PackedMatrix;
 pub use workspace::Workspace;
 
+use aligned::Aligned;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -176,8 +177,9 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
 fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> PackedMatrix {
     let format = F::FORMAT;
     let shape = Shape::new(matrix.rows(), matrix.columns(), matrix.group(), format.lanes);
-    let mut words = aligned::Aligned::default();
-    let all = words.at_least(shape.blocks * shape.block_vectors() * L);
+    // Blocks are made one after another where the caches hold one.
+    let (mut words, mut block) = (Aligned::with_room(shape.blocks * shape.block_vectors() * L), Aligned::default());
+    let block = block.at_least(shape.block_vectors() * L);
     let mut constants = vec![RowConstants::default(); shape.blocks * shape.block_rows];
     let mut windows = vec![Window { largest: 0, plain: true }; shape.blocks];
     let mut transcoder = Transcoder::new(matrix, shape, format);
@@ -185,17 +187,17 @@ fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> Pack
     let ones = vec![0x0101_0101; shape.quads];
     let mut starts = vec![0; shape.groups * F::STARTS];
     leaf.prepare(&shape, &ones, 1, &mut starts);
-    let blocks = all.as_chunks_mut::<L>().0.chunks_exact_mut(shape.block_vectors().max(1));
-    let parts = blocks.zip(constants.chunks_exact_mut(shape.block_rows)).zip(&mut windows);
-    for (index, ((vectors, constants), window)) in parts.enumerate() {
+    for (index, (constants, window)) in constants.chunks_exact_mut(shape.block_rows).zip(&mut windows).enumerate() {
+        let vectors = block.as_chunks_mut::<L>().0;
         *window = leaf.transcode(&mut transcoder, index, vectors, constants);
         let plain = window.plain || !format.rotated;
-        let block = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
+        let packed = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
         let mut sums = [[[0; L]; 4]];
         for (sum, constants) in sums.as_flattened_mut().as_flattened_mut().iter_mut().zip(constants.iter()) {
             *sum = constants.offset;
         }
-        leaf.rows(&block, &ones, &starts, &mut sums);
+        leaf.rows(&packed, &ones, &starts, &mut sums);
+        words.push(vectors.as_flattened());
         for (sum, constants) in sums.as_flattened().as_flattened().iter().zip(constants) {
             constants.panel_offset = sum.wrapping_mul(128).wrapping_neg();
         }

@@ -7,7 +7,6 @@
 
 use super::transcode::{LookUp, Steps};
 use core::arch::x86_64::*;
-use trishift_format::trits::{MAX_BYTE, ZERO_BYTE};
 
 /// Bytes of a vector: so many of a row are decoded at a time.
 const BYTES: usize = 32;
@@ -155,19 +154,18 @@ impl Steps<16> for Avx512Vbmi {
     }
 }
 
-/// The lowest four digits of every byte, two bits each.
-static LOW_DIGITS: [[u8; 64]; 4] = {
-    let mut table = [[0; 64]; 4];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut digits = if byte <= MAX_BYTE as usize { byte } else { ZERO_BYTE as usize };
-        let mut i = 0;
+/// The four digits of every number below 81, two bits each.
+static LOW_DIGITS: [[u8; 64]; 2] = {
+    let mut table = [[0; 64]; 2];
+    let mut number = 0;
+    while number < 81 {
+        let (mut digits, mut i) = (number, 0);
         while i < 4 {
-            table[byte / 64][byte % 64] |= ((digits % 3) as u8) << (2 * i);
+            table[number / 64][number % 64] |= ((digits % 3) as u8) << (2 * i);
             digits /= 3;
             i += 1;
         }
-        byte += 1;
+        number += 1;
     }
     table
 };
@@ -204,7 +202,8 @@ fn select(mask: i8, a: __m512i, b: __m512i) -> __m512i {
 /// Rows are equally long, of 64 bytes at least.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn decode_wide(rows: [&[u8]; 4], codes: &mut [u8]) {
-    let tables = [0, 1, 2, 3].map(|quarter| load_wide(&LOW_DIGITS[quarter]));
+    let tables = [load_wide(&LOW_DIGITS[0]), load_wide(&LOW_DIGITS[1])];
+    let power = _mm512_set1_epi8(81);
     let places = [0, 1, 2, 3, 4].map(|part| load_wide(&SPREAD.0[part]));
     let (length, mut at) = (rows[0].len(), 0);
     while at < length {
@@ -213,21 +212,18 @@ fn decode_wide(rows: [&[u8]; 4], codes: &mut [u8]) {
         let bytes = rows.map(|row| row.get(at..).and_then(|row| row.first_chunk::<WIDE_BYTES>()));
         let out = codes.get_mut(5 * at..).and_then(|codes| codes.first_chunk_mut::<{ 5 * WIDE_BYTES }>());
         let ([Some(a), Some(b), Some(c), Some(d)], Some(out)) = (bytes, out) else { return };
-        let mut low = [_mm512_setzero_si512(); 4];
-        let mut highest = _mm512_setzero_si512();
-        for (row, bytes) in [a, b, c, d].into_iter().enumerate() {
+        // What 81 can be taken from once is less then, else it wraps round to more.
+        let less = |number: __m512i| _mm512_min_epu8(number, _mm512_sub_epi8(number, power));
+        let [a, b, c, d] = [a, b, c, d].map(|bytes| {
             let bytes = load_wide(bytes);
-            let upper = _mm512_permutex2var_epi8(tables[2], bytes, tables[3]);
-            let lower = _mm512_permutex2var_epi8(tables[0], bytes, tables[1]);
-            low[row] = _mm512_mask_mov_epi8(lower, _mm512_movepi8_mask(bytes), upper);
-            let one = _mm512_set1_epi8(1 << (2 * row));
-            for least in [81, 162u8] {
-                let reached = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8(least as i8));
-                highest = _mm512_mask_add_epi8(highest, reached, highest, one);
-            }
-        }
+            let rest = less(less(bytes));
+            // 0, 81 or 162: the highest digit stands in bits 0 and 1, 4 and 5, 6 and 7.
+            let highest = _mm512_sub_epi8(bytes, rest);
+            (_mm512_permutex2var_epi8(tables[0], rest, tables[1]), highest)
+        });
+        let highest = select(0x0F, select(0x03, a.1, _mm512_slli_epi16::<2>(b.1)), select(0x3F, c.1, d.1));
+        let (a, b, c, d) = (a.0, b.0, c.0, d.0);
         // From four digits of a row in a byte to four rows of a digit: halves of bytes, then halves of those.
-        let [a, b, c, d] = low;
         let halves = |a: __m512i, b: __m512i| {
             [select(0x0F, a, _mm512_slli_epi16::<4>(b)), select(0x0F, _mm512_srli_epi16::<4>(a), b)]
         };

@@ -15,7 +15,7 @@ use core::ops::Range;
 const SLAB: usize = 264;
 
 /// Quads of a piece: its panel stays in the first cache. A piece has whole groups.
-const PIECE_QUADS: usize = 128;
+pub(super) const PIECE_QUADS: usize = 128;
 
 /// Sums of one sample and block: a vector for each field.
 pub(super) type Sums<const L: usize> = [[u32; L]; 4];
@@ -201,25 +201,25 @@ fn slab_of<const L: usize, F: Leaf<L>>(
 
 /// Samples in as few tiles as possible, of sizes as equal as possible.
 #[derive(Clone, Copy)]
-struct Tiles {
+pub(super) struct Tiles {
     samples: usize,
-    count: usize,
+    pub(super) count: usize,
 }
 
 /// Some neighbouring samples.
 #[derive(Clone, Copy)]
-struct Tile {
+pub(super) struct Tile {
     first: usize,
-    samples: usize,
+    pub(super) samples: usize,
 }
 
 impl Tiles {
-    fn new(samples: usize, most: usize) -> Self {
+    pub(super) fn new(samples: usize, most: usize) -> Self {
         Self { samples, count: samples.div_ceil(most.max(1)) }
     }
 
     #[inline(always)]
-    fn iter(self) -> impl Iterator<Item = Tile> {
+    pub(super) fn iter(self) -> impl Iterator<Item = Tile> {
         let Self { samples, count } = self;
         let (size, larger) = (samples.checked_div(count).unwrap_or(0), samples.checked_rem(count).unwrap_or(0));
         (0..count)
@@ -229,7 +229,7 @@ impl Tiles {
 
 impl Tile {
     /// The tile's part of something that has `size` elements for each sample.
-    const fn of(self, size: usize) -> core::ops::Range<usize> {
+    pub(super) const fn of(self, size: usize) -> core::ops::Range<usize> {
         self.first * size..(self.first + self.samples) * size
     }
 }

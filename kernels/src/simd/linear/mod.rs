@@ -28,26 +28,6 @@ macro_rules! compiled_for {
             unsafe { compiled(shape, samples, count, flip, out) }
         }
 
-        fn transcode(
-            self,
-            transcoder: &mut super::transcode::Transcoder<'_>,
-            block: usize,
-            vectors: &mut [[u32; L]],
-            constants: &mut [super::packed::RowConstants],
-        ) -> super::packed::Window {
-            #[target_feature(enable = $features)]
-            fn compiled(
-                transcoder: &mut super::transcode::Transcoder<'_>,
-                block: usize,
-                vectors: &mut [[u32; L]],
-                constants: &mut [super::packed::RowConstants],
-            ) -> super::packed::Window {
-                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
-            }
-            // SAFETY: `self` proves that the processor has the instructions.
-            unsafe { compiled(transcoder, block, vectors, constants) }
-        }
-
         fn finish_i8(self, sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
             #[target_feature(enable = $features)]
             fn compiled(sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
@@ -68,6 +48,32 @@ macro_rules! compiled_for {
     };
 }
 
+/// Transcoding with AVX2, compiled for an instruction set that has it.
+#[cfg(target_arch = "x86_64")]
+macro_rules! transcode_for {
+    ($features:literal) => {
+        fn transcode(
+            self,
+            transcoder: &mut super::transcode::Transcoder<'_>,
+            block: usize,
+            vectors: &mut [[u32; L]],
+            constants: &mut [super::packed::RowConstants],
+        ) -> super::packed::Window {
+            #[target_feature(enable = $features)]
+            fn compiled(
+                transcoder: &mut super::transcode::Transcoder<'_>,
+                block: usize,
+                vectors: &mut [[u32; L]],
+                constants: &mut [super::packed::RowConstants],
+            ) -> super::packed::Window {
+                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(transcoder, block, vectors, constants) }
+        }
+    };
+}
+
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod aarch64_neon;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -79,6 +85,7 @@ mod aligned;
 mod driver;
 mod finish;
 mod input;
+pub mod int8;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "fields that only some instruction sets read"))]
 mod packed;
 mod portable;
@@ -98,6 +105,7 @@ mod x86_transcode;
 pub use packed::PackedMatrix;
 pub use workspace::Workspace;
 
+use aligned::Aligned;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -180,8 +188,9 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
 fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> PackedMatrix {
     let format = F::FORMAT;
     let shape = Shape::new(matrix.rows(), matrix.columns(), matrix.group(), format.lanes);
-    let mut words = aligned::Aligned::default();
-    let all = words.at_least(shape.blocks * shape.block_vectors() * L);
+    // Blocks are made one after another where the caches hold one.
+    let (mut words, mut block) = (Aligned::with_room(shape.blocks * shape.block_vectors() * L), Aligned::default());
+    let block = block.at_least(shape.block_vectors() * L);
     let mut constants = vec![RowConstants::default(); shape.blocks * shape.block_rows];
     let mut windows = vec![Window { largest: 0, plain: true }; shape.blocks];
     let mut transcoder = Transcoder::new(matrix, shape, format);
@@ -189,17 +198,17 @@ fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> Pack
     let ones = vec![0x0101_0101; shape.quads];
     let mut starts = vec![0; shape.groups * F::STARTS];
     leaf.prepare(&shape, &ones, 1, &mut starts);
-    let blocks = all.as_chunks_mut::<L>().0.chunks_exact_mut(shape.block_vectors().max(1));
-    let parts = blocks.zip(constants.chunks_exact_mut(shape.block_rows)).zip(&mut windows);
-    for (index, ((vectors, constants), window)) in parts.enumerate() {
+    for (index, (constants, window)) in constants.chunks_exact_mut(shape.block_rows).zip(&mut windows).enumerate() {
+        let vectors = block.as_chunks_mut::<L>().0;
         *window = leaf.transcode(&mut transcoder, index, vectors, constants);
         let plain = window.plain || !format.rotated;
-        let block = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
+        let packed = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
         let mut sums = [[[0; L]; 4]];
         for (sum, constants) in sums.as_flattened_mut().as_flattened_mut().iter_mut().zip(constants.iter()) {
             *sum = constants.offset;
         }
-        leaf.rows(&block, &ones, &starts, &mut sums);
+        leaf.rows(&packed, &ones, &starts, &mut sums);
+        words.push(vectors.as_flattened());
         for (sum, constants) in sums.as_flattened().as_flattened().iter().zip(constants) {
             constants.panel_offset = sum.wrapping_mul(128).wrapping_neg();
         }

@@ -9,6 +9,8 @@ use crate::output::OutputSlice;
 #[cfg(feature = "std")]
 use crate::packed::{PackedModel, Weights};
 use crate::profile::{Profiler, Step};
+#[cfg(feature = "threads")]
+use crate::team::Team;
 use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
 use trishift_kernels::Kernels;
 #[cfg(all(feature = "std", feature = "linear"))]
@@ -26,6 +28,9 @@ pub struct Engine<'model, 'arena> {
     /// Of kernels with packed weights.
     #[cfg(all(feature = "std", feature = "linear"))]
     workspace: Workspace,
+    /// Who helps with single samples.
+    #[cfg(feature = "threads")]
+    team: Option<Team<'arena>>,
 }
 
 impl<'model, 'arena> Engine<'model, 'arena> {
@@ -63,6 +68,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             weights: Weights::Own(PackedModel::with_kernels(model, kernels)),
             #[cfg(all(feature = "std", feature = "linear"))]
             workspace: Workspace::new(),
+            #[cfg(feature = "threads")]
+            team: None,
         })
     }
 
@@ -83,6 +90,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             weights: Weights::Shared(packed),
             #[cfg(feature = "linear")]
             workspace: Workspace::new(),
+            #[cfg(feature = "threads")]
+            team: None,
         })
     }
 
@@ -95,6 +104,12 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         workspace: Workspace,
     ) -> Result<Self, EngineError> {
         Ok(Self { workspace, ..Self::shared(packed, arena, batch)? })
+    }
+
+    /// Large layers of single samples are dealt out to this team.
+    #[cfg(feature = "threads")]
+    pub(crate) fn with_team(self, team: Team<'arena>) -> Self {
+        Self { team: Some(team), ..self }
     }
 
     /// The workspace, for another engine.
@@ -252,13 +267,33 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 let (bias, relu) = (model.bias(op), op.relu);
                 #[cfg(feature = "std")]
                 if let (Some(packed), Some(matrix)) = (kernels.packed, self.weights.model().matrix(index)) {
+                    let rows = 0..matrix.rows();
                     let workspace = &mut self.workspace;
+                    let narrow = |scale, rows| PackedI8 { matrix, bias, scale, relu, rows };
+                    let wide = |exponent, rows| PackedI32 { matrix, bias, exponent, rows };
+                    #[cfg(feature = "threads")]
+                    if let Some(team) = self.team.as_mut().filter(|team| samples == 1 && team.pays(matrix)) {
+                        match (model.accumulators(op), target_slice) {
+                            (PerRow { scale }, OutputSlice::I8(out)) => {
+                                team.run(matrix, out, |rows, workspace, out| {
+                                    (packed.linear_i8)(&narrow(scale, rows), input, workspace, out);
+                                })
+                            }
+                            (Layer { exponent }, OutputSlice::I32(out)) => {
+                                team.run(matrix, out, |rows, workspace, out| {
+                                    (packed.linear_i32)(&wide(exponent, rows), input, workspace, out);
+                                });
+                            }
+                            _ => return Err(unreachable),
+                        }
+                        return Ok(());
+                    }
                     match (model.accumulators(op), target_slice) {
                         (PerRow { scale }, OutputSlice::I8(out)) => {
-                            (packed.linear_i8)(&PackedI8 { matrix, bias, scale, relu }, input, workspace, out);
+                            (packed.linear_i8)(&narrow(scale, rows), input, workspace, out);
                         }
                         (Layer { exponent }, OutputSlice::I32(out)) => {
-                            (packed.linear_i32)(&PackedI32 { matrix, bias, exponent }, input, workspace, out);
+                            (packed.linear_i32)(&wide(exponent, rows), input, workspace, out);
                         }
                         _ => return Err(unreachable),
                     }

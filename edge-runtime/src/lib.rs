@@ -40,6 +40,8 @@ mod packed;
 mod pool;
 mod profile;
 mod scratch;
+#[cfg(feature = "threads")]
+mod team;
 
 #[cfg(feature = "std")]
 pub use arena::HeapArena;

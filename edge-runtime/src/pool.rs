@@ -1,6 +1,7 @@
 //! Any number of samples on several threads (feature `threads`): a batch is cut into chunks, and whoever is idle takes the
-//! next one.
+//! next one; of a single sample, the rows of large layers are dealt out.
 
+use crate::team::Team;
 use crate::{Engine, EngineError, HeapArena, Model, OutputSlice, PackedModel, RunError};
 use crossbeam_queue::ArrayQueue;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -111,7 +112,7 @@ impl<'model> EnginePool<'model> {
         };
         // What keeps an engine from being made is found out here.
         let mut memory = pool.memory()?;
-        memory.engine(&pool.packed, pool.chunk)?;
+        Engine::shared(&pool.packed, memory.arena.bytes(), pool.chunk)?;
         pool.give_back(memory);
         Ok(pool)
     }
@@ -141,21 +142,34 @@ impl<'model> EnginePool<'model> {
         let threads = self.threads.as_ref().map_or(1, rayon::ThreadPool::current_num_threads);
         // An equal share for each thread, or several.
         let chunk = samples.div_ceil(threads * samples.div_ceil(self.chunk * threads)).min(self.chunk);
+        if let (Some(threads), 1) = (&self.threads, samples) {
+            return self.chunk(input, output, Some(threads));
+        }
         let chunks: Vec<_> = input.chunks(chunk * sample).zip(split(output, chunk * result)).collect();
         match &self.threads {
-            Some(threads) if chunks.len() > 1 => {
-                threads.install(|| chunks.into_par_iter().try_for_each(|(input, output)| self.chunk(input, output)))
-            }
-            _ => chunks.into_iter().try_for_each(|(input, output)| self.chunk(input, output)),
+            Some(threads) if chunks.len() > 1 => threads
+                .install(|| chunks.into_par_iter().try_for_each(|(input, output)| self.chunk(input, output, None))),
+            _ => chunks.into_iter().try_for_each(|(input, output)| self.chunk(input, output, None)),
         }
     }
 
-    fn chunk(&self, input: &[i8], output: OutputSlice<'_>) -> Result<(), BatchError> {
+    /// Runs some samples on this thread; single ones with the help of `threads`.
+    fn chunk(
+        &self,
+        input: &[i8],
+        output: OutputSlice<'_>,
+        threads: Option<&rayon::ThreadPool>,
+    ) -> Result<(), BatchError> {
         let mut memory = self.memory()?;
         if self.stateful {
             memory.arena.bytes().fill(0);
         }
-        let mut engine = memory.engine(&self.packed, self.chunk)?;
+        let ChunkMemory { arena, workspace, of_threads } = &mut memory;
+        let engine = Engine::with_workspace(&self.packed, arena.bytes(), self.chunk, core::mem::take(workspace))?;
+        let mut engine = match threads {
+            Some(threads) => engine.with_team(Team { threads, workspaces: of_threads }),
+            None => engine,
+        };
         let run = engine.run(input, output);
         memory.workspace = engine.into_workspace();
         self.give_back(memory);
@@ -167,7 +181,7 @@ impl<'model> EnginePool<'model> {
             Some(memory) => Ok(memory),
             None => {
                 let arena = HeapArena::new(self.packed.model(), self.chunk)?;
-                Ok(ChunkMemory { arena, workspace: Workspace::new() })
+                Ok(ChunkMemory { arena, workspace: Workspace::new(), of_threads: Vec::new() })
             }
         }
     }
@@ -183,18 +197,8 @@ impl<'model> EnginePool<'model> {
 struct ChunkMemory {
     arena: HeapArena,
     workspace: Workspace,
-}
-
-impl ChunkMemory {
-    /// An engine; it has the workspace until it is asked for it.
-    fn engine<'a, 'model>(
-        &'a mut self,
-        packed: &'a PackedModel<'model>,
-        batch: usize,
-    ) -> Result<Engine<'model, 'a>, EngineError> {
-        let workspace = core::mem::take(&mut self.workspace);
-        Engine::with_workspace(packed, self.arena.bytes(), batch, workspace)
-    }
+    /// Of threads that help with a single sample.
+    of_threads: Vec<Workspace>,
 }
 
 fn split(output: OutputSlice<'_>, share: usize) -> Vec<OutputSlice<'_>> {

@@ -3,7 +3,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
-use trishift_format::{DataType, GroupSize, InputScale, Linear, Model, Operator, Tensor, TensorClass};
+use trishift_format::{DataType, GroupSize, InputScale, Linear, Model, Operator, Tensor, TensorClass, TernaryMatrix};
 use trishift_kernels::linear::LinearI32;
 use trishift_kernels::simd::linear::{PackedI32, Workspace};
 
@@ -49,7 +49,7 @@ fn linear(criterion: &mut Criterion) {
             let id = BenchmarkId::new(kernels.name, format!("{rows}x{columns}_g{group}_b{batch}"));
             if let Some(packed) = &kernels.packed {
                 let (matrix, mut workspace) = ((packed.pack)(&layer.matrix), Workspace::new());
-                let layer = PackedI32 { matrix: &matrix, bias: None, exponent: -9 };
+                let layer = PackedI32 { matrix: &matrix, bias: None, exponent: -9, rows: 0..rows };
                 bench.bench_function(id, |b| {
                     b.iter(|| (packed.linear_i32)(&layer, &input, &mut workspace, &mut output));
                 });
@@ -59,6 +59,30 @@ fn linear(criterion: &mut Criterion) {
         }
     }
     bench.finish();
+}
+
+/// The trits of a matrix, one byte and one trit after the other, as the words of blocks of 64 rows.
+fn byte_by_byte(matrix: &TernaryMatrix<'_>, quads: usize) -> Vec<u32> {
+    let mut words = vec![0u32; matrix.rows().div_ceil(64) * quads * 16];
+    for row in 0..matrix.rows() {
+        let (block, field, lane) = (row / 64, row % 64 / 16, row % 16);
+        let mut column = 0;
+        for group in matrix.row(row).iter().flat_map(|row| row.groups()) {
+            let end = column + group.len;
+            for byte in group.bytes {
+                let mut digits = *byte;
+                for _ in 0..5 {
+                    if column < end {
+                        let word = &mut words[(block * quads + column / 4) * 16 + lane];
+                        *word |= u32::from(digits % 3) << (8 * (column % 4) + 2 * field);
+                        digits /= 3;
+                        column += 1;
+                    }
+                }
+            }
+        }
+    }
+    words
 }
 
 fn packing(criterion: &mut Criterion) {
@@ -75,6 +99,8 @@ fn packing(criterion: &mut Criterion) {
             let id = BenchmarkId::new(kernels.name, format!("4096x4096_g{group}"));
             bench.bench_function(id, |b| b.iter(|| (packed.pack)(&matrix)));
         }
+        let id = BenchmarkId::new("byte by byte", format!("4096x4096_g{group}"));
+        bench.bench_function(id, |b| b.iter(|| byte_by_byte(&matrix, 1024)));
     }
     bench.finish();
 }

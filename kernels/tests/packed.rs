@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use core::ops::Range;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
     Bias, DataType, ExponentEncoding, GroupSize, InputScale, Layout, Linear, Model, Operator, Tensor, TensorClass,
@@ -102,20 +103,21 @@ fn implementations() -> impl Iterator<Item = (&'static str, &'static PackedKerne
     tables.chain(PORTABLE_PACKED.iter().map(|packed| ("plain Rust", packed)))
 }
 
-/// int8 and int32 outputs on packed weights.
+/// int8 and int32 outputs on packed weights, of these rows.
 fn run(
     kernels: &PackedKernels,
     packed: &PackedMatrix,
+    rows: Range<usize>,
     bias: Option<Bias<'_>>,
     scale: i32,
     input: &[i8],
     workspace: &mut Workspace,
 ) -> (Vec<i8>, Vec<i32>) {
-    let outputs = input.len() / packed.columns() * packed.rows();
+    let outputs = input.len() / packed.columns() * rows.len();
     let (mut narrow, mut wide) = (vec![99; outputs], vec![99; outputs]);
-    let layer = PackedI8 { matrix: packed, bias, scale, relu: scale % 2 == 0 };
+    let layer = PackedI8 { matrix: packed, bias, scale, relu: scale % 2 == 0, rows: rows.clone() };
     (kernels.linear_i8)(&layer, input, workspace, &mut narrow);
-    let layer = PackedI32 { matrix: packed, bias, exponent: SMALLEST.into() };
+    let layer = PackedI32 { matrix: packed, bias, exponent: SMALLEST.into(), rows };
     (kernels.linear_i32)(&layer, input, workspace, &mut wide);
     (narrow, wide)
 }
@@ -148,7 +150,7 @@ fn check(case: &Case, batches: &[usize], random: &mut Random) -> bool {
         for input in inputs.iter().take(if *batch < 8 { 3 } else { 1 }) {
             let expected = defined(matrix, bias, scale, input);
             for (name, kernels, packed) in &packed {
-                let found = run(kernels, packed, bias, scale, input, &mut workspace);
+                let found = run(kernels, packed, 0..packed.rows(), bias, scale, input, &mut workspace);
                 assert!(found == expected, "{name}, batch {batch}, scale {scale}: {case:?}");
             }
         }
@@ -259,8 +261,69 @@ fn matrices_of_other_instruction_sets_give_the_same() {
         let packed = (packing.pack)(&matrix);
         assert!(packed.bytes() >= packed.stream_bytes());
         for (name, kernels) in implementations() {
-            let found = run(kernels, &packed, bias, -38, &input, &mut Workspace::new());
+            let found = run(kernels, &packed, 0..packed.rows(), bias, -38, &input, &mut Workspace::new());
             assert!(found == expected, "{name} on a matrix of {packer}");
+        }
+    }
+}
+
+#[test]
+fn ranges_of_rows_are_parts_of_the_whole() {
+    let mut random = Random(9);
+    for (rows, group, window) in [(1, 4, 3), (64, 8, 5), (200, 32, 5), (331, 20, 9), (331, 4, 12)] {
+        let group = GroupSize::new(group).unwrap();
+        let (trits, layout) = (Trits::Random, LAYOUTS[random.below(2)]);
+        let case = Case { rows, columns: 75, group, layout, trits, window, bias: true };
+        let file = case.file(&mut random).unwrap();
+        let model = Model::parse(&file).unwrap();
+        let Some(Operator::Linear(op)) = model.operators().next() else { panic!("one linear layer") };
+        let (matrix, bias) = (model.matrix(&op.weights), model.bias(&op));
+        for batch in [1, 2, 5, 9] {
+            let input: Vec<i8> = (0..batch * 75).map(|_| random.next() as i8).collect();
+            let (narrow, wide) = defined(matrix, bias, -38, &input);
+            for (name, kernels) in implementations() {
+                let (packed, mut workspace) = ((kernels.pack)(&matrix), Workspace::new());
+                let shares: Vec<_> = (0..9).flat_map(|count| packed.shares(count)).collect();
+                let any = (0..9).map(|_| [random.below(rows + 1), random.below(rows + 1)]);
+                for rows in shares.into_iter().chain(any.map(|[a, b]| a.min(b)..a.max(b))).chain([0..rows, 1..rows]) {
+                    let found = run(kernels, &packed, rows.clone(), bias, -38, &input, &mut workspace);
+                    let expected_narrow: Vec<_> =
+                        narrow.chunks(packed.rows()).flat_map(|sample| &sample[rows.clone()]).copied().collect();
+                    let expected_wide: Vec<_> =
+                        wide.chunks(packed.rows()).flat_map(|sample| &sample[rows.clone()]).copied().collect();
+                    assert!(found == (expected_narrow, expected_wide), "{name}, batch {batch}, {rows:?}: {case:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn shares_are_all_rows() {
+    let mut random = Random(10);
+    for rows in [1, 63, 64, 65, 200, 331] {
+        let group = GroupSize::new(8).unwrap();
+        let (trits, layout) = (Trits::AllOne, Layout::Rows);
+        let case = Case { rows, columns: 8, group, layout, trits, window: 1, bias: false };
+        let file = case.file(&mut random).unwrap();
+        let model = Model::parse(&file).unwrap();
+        let Some(Operator::Linear(op)) = model.operators().next() else { panic!("one linear layer") };
+        for (_, kernels) in implementations() {
+            let packed = (kernels.pack)(&model.matrix(&op.weights));
+            assert_eq!(packed.shares(0).count(), 0);
+            for count in 1..20 {
+                let shares: Vec<_> = packed.shares(count).collect();
+                assert!((1..=count).contains(&shares.len()));
+                assert_eq!(shares.iter().fold(0, |end, share| if share.start == end { share.end } else { 0 }), rows);
+                // Ranges that lie outside, or backwards, give nothing.
+                #[allow(clippy::reversed_empty_ranges, reason = "what nobody should ask for")]
+                for rows in [rows..rows + 9, 5000..9000, 1..0] {
+                    let layer = PackedI32 { matrix: &packed, bias: None, exponent: SMALLEST.into(), rows };
+                    let mut output = [7; 9];
+                    (kernels.linear_i32)(&layer, &[1; 8], &mut Workspace::new(), &mut output);
+                    assert_eq!(output, [7; 9]);
+                }
+            }
         }
     }
 }
@@ -278,7 +341,7 @@ fn slices_of_the_wrong_length_do_not_panic() {
     for (_, kernels) in implementations() {
         let packed = (kernels.pack)(&matrix);
         for (input, output) in [(0, 40), (49, 40), (51, 40), (100, 40), (100, 79), (400, 0), (450, 3)] {
-            let layer = PackedI32 { matrix: &packed, bias: None, exponent: SMALLEST.into() };
+            let layer = PackedI32 { matrix: &packed, bias: None, exponent: SMALLEST.into(), rows: 0..40 };
             (kernels.linear_i32)(&layer, &vec![1; input], &mut Workspace::new(), &mut vec![0; output]);
         }
     }

@@ -62,7 +62,7 @@ fn every_width_of_the_window() {
                 for (name, kernels) in &tables {
                     let packed = (kernels.pack)(&matrix);
                     let mut output = vec![0; batch * ROWS];
-                    let layer = PackedI32 { matrix: &packed, bias: None, exponent: 0 };
+                    let layer = PackedI32 { matrix: &packed, bias: None, exponent: 0, rows: 0..ROWS };
                     (kernels.linear_i32)(&layer, &input, &mut Workspace::new(), &mut output);
                     assert_eq!(output, expected, "{name}, groups of {group}, window {window}, batch {batch}");
                 }

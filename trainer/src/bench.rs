@@ -1,7 +1,7 @@
 //! `trishift bench cpu`: ternary matrix products of every instruction set this machine can run, as ratios within one run.
 //!
 //! Times drift on a machine that others share. So everything is measured in turns, round after round: each instruction
-//! set's product, its multiply-add on registers alone, the same product in float32, and reading. Rates are those of the
+//! set's product, its multiply-add on registers alone, the same product with int8 weights and in float32, and reading. Rates are those of the
 //! best turn of each; the median of a product's times is given too.
 
 use ndarray::Array2;
@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use trishift::kernels::linear::LinearI32;
+use trishift::kernels::simd::linear::int8::{Int8Kernels, Int8Matrix};
 use trishift::kernels::simd::linear::{PackedI32, PackedMatrix, Workspace};
 use trishift::kernels::{Kernels, Unavailable, VARIABLE};
 use trishift_format::write::{MatrixValues, ModelWriter, Region, WriteError};
@@ -55,6 +56,9 @@ pub struct Measurement {
     pub weight_bytes: usize,
     /// 10⁹ operations a second of the multiply-add on one thread's registers; none for plain Rust.
     pub peak_gops: Option<f64>,
+    /// 10⁹ operations a second of the same product with int8 weights, by the instruction set's plain int8 kernels; best.
+    /// None where it has none.
+    pub int8_gops: Option<f64>,
     /// Milliseconds that packing the matrix takes, on one thread; none for plain Rust.
     pub packing_ms: Option<f64>,
     /// Products timed.
@@ -178,6 +182,8 @@ struct Contestant<'a> {
     peak_gops: f64,
     /// Of each turn's products: the time of the slowest share.
     times: Vec<Duration>,
+    /// The best such time of plain int8.
+    int8: Option<Duration>,
 }
 
 /// What one thread computes.
@@ -186,6 +192,8 @@ struct Share<'a> {
     exponent: i32,
     /// As many as are needed to read from memory; none for plain Rust.
     packed: Vec<PackedMatrix>,
+    /// Plain int8 weights, as many copies; none where the instruction set has no kernels for them.
+    int8: Option<(Int8Kernels, Vec<Int8Matrix>)>,
     workspace: Workspace,
     output: Vec<i32>,
     next: usize,
@@ -215,11 +223,17 @@ impl<'a> Contestant<'a> {
             } else {
                 weight_bytes += matrix.bytes();
             }
+            let int8 = trishift::kernels::simd::int8(kernels.name).map(|kernels| {
+                let (rows, columns) = (matrix.rows(), matrix.columns());
+                let weights: Vec<i8> = (0..rows * columns).map(|i| (i * 89 % 255) as u8 as i8).collect();
+                let copies = (cold / models.len() / weights.len().max(1)).max(1);
+                (kernels, (0..copies).map(|_| (kernels.pack)(rows, columns, &weights)).collect())
+            });
             let exponent = i32::from(model.output().exponent);
             let (workspace, output) = (Workspace::new(), Vec::new());
-            shares.push(Share { matrix, exponent, packed, workspace, output, next: 0 });
+            shares.push(Share { matrix, exponent, packed, int8, workspace, output, next: 0 });
         }
-        Self { kernels, shares, weight_bytes, packing, peak_gops: 0.0, times: Vec::new() }
+        Self { kernels, shares, weight_bytes, packing, peak_gops: 0.0, times: Vec::new(), int8: None }
     }
 
     /// Peaks, then products for a while.
@@ -232,17 +246,24 @@ impl<'a> Contestant<'a> {
             }
         }
         let kernels = self.kernels;
+        let times = self.on_all_shares(|share| share.products(kernels, shape.batch, input));
+        self.times.extend(times);
+        let int8 = self.on_all_shares(|share| share.int8_products(input)).into_iter().min();
+        self.int8 = self.int8.into_iter().chain(int8).min();
+    }
+
+    /// The times of products that all shares compute at once.
+    fn on_all_shares(&mut self, products: impl Fn(&mut Share<'_>) -> Vec<Duration> + Sync) -> Vec<Duration> {
+        let products = &products;
         let times: Vec<Vec<Duration>> = std::thread::scope(|scope| {
-            let shares = self.shares.iter_mut();
-            let workers: Vec<_> =
-                shares.map(|share| scope.spawn(|| share.products(kernels, shape.batch, input))).collect();
+            let workers: Vec<_> = self.shares.iter_mut().map(|share| scope.spawn(|| products(share))).collect();
             workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect()
         });
         // All threads work through the same time; a product is done when the slowest share is.
         let runs = times.iter().map(Vec::len).min().unwrap_or(0);
-        for run in 0..runs {
-            self.times.push(times.iter().filter_map(|times| times.get(run)).max().copied().unwrap_or_default());
-        }
+        (0..runs)
+            .map(|run| times.iter().filter_map(|times| times.get(run)).max().copied().unwrap_or_default())
+            .collect()
     }
 
     fn measurement(&self, shape: &Shape) -> Measurement {
@@ -260,6 +281,7 @@ impl<'a> Contestant<'a> {
             weights_gb_s: self.weight_bytes as f64 / best / 1e9,
             weight_bytes: self.weight_bytes,
             peak_gops: (self.peak_gops > 0.0).then_some(self.peak_gops),
+            int8_gops: self.int8.map(|time| operations / time.as_secs_f64() / 1e9),
             packing_ms: self.packing.map(|time| time.as_secs_f64() * 1e3),
             runs: times.len(),
         }
@@ -276,7 +298,7 @@ impl Share<'_> {
         while times.is_empty() || times.len() < self.packed.len() || started.elapsed() < TURN {
             let run = Instant::now();
             if let (Some(packed), Some(matrix)) = (&kernels.packed, self.packed.get(self.next)) {
-                let layer = PackedI32 { matrix, bias: None, exponent: self.exponent };
+                let layer = PackedI32 { matrix, bias: None, exponent: self.exponent, rows: 0..matrix.rows() };
                 (packed.linear_i32)(&layer, black_box(input), &mut self.workspace, black_box(&mut self.output));
                 self.next = (self.next + 1) % self.packed.len();
             } else {
@@ -284,6 +306,22 @@ impl Share<'_> {
                 (kernels.linear_i32)(&layer, black_box(input), &mut [], black_box(&mut self.output));
             }
             times.push(run.elapsed());
+        }
+        times
+    }
+
+    /// The same of plain int8; none where there are no kernels for it.
+    fn int8_products(&mut self, input: &[i8]) -> Vec<Duration> {
+        let mut times = Vec::new();
+        let Some((kernels, matrices)) = &self.int8 else { return times };
+        let started = Instant::now();
+        for matrix in matrices.iter().cycle() {
+            let run = Instant::now();
+            (kernels.multiply)(matrix, black_box(input), &mut self.workspace, black_box(&mut self.output));
+            times.push(run.elapsed());
+            if times.len() >= matrices.len() && started.elapsed() >= TURN {
+                break;
+            }
         }
         times
     }

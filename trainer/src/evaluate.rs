@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use thiserror::Error;
-use trishift::Model;
+use trishift::{EnginePool, Model};
 use trishift_format::DataType;
 
 /// Samples that are run at a time: logits of large data sets need not fit memory.
@@ -69,16 +69,42 @@ pub fn check(model: &Model<'_>, data: &Dataset, classes: usize) -> Result<(), Ev
     Ok(())
 }
 
-/// Logits of samples [samples, inputs] by the runtime, [samples, outputs], on all cores.
-///
-/// # Errors
-/// [`EvaluateError::Runtime`].
-pub fn run(model: &Model<'_>, samples: &[i8]) -> Result<Vec<i32>, EvaluateError> {
-    let mut logits = vec![0i32; samples.len() / model.input().len().max(1) * model.output().len()];
-    let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
-    trishift::run_threads(model, trishift::kernels::best(), samples, &mut logits, threads)
-        .map_err(|error| EvaluateError::Runtime(error.to_string()))?;
-    Ok(logits)
+/// The runtime with a model, on all cores.
+#[derive(Debug)]
+pub struct Runtime<'model> {
+    pool: EnginePool<'model>,
+}
+
+impl<'model> Runtime<'model> {
+    /// With the kernels that `TRISHIFT_ISA` names, or the best ones of this machine.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Runtime`].
+    pub fn new(model: &Model<'model>) -> Result<Self, EvaluateError> {
+        let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
+        let kernels = trishift::kernels::from_environment().map_err(|error| refused(&error))?;
+        Ok(Self { pool: EnginePool::with_kernels(model, kernels, threads).map_err(|error| refused(&error))? })
+    }
+
+    /// The kernels' name.
+    pub fn kernels(&self) -> &'static str {
+        self.pool.packed().kernels().name
+    }
+
+    /// Logits of samples [samples, inputs], [samples, outputs].
+    ///
+    /// # Errors
+    /// [`EvaluateError::Runtime`].
+    pub fn logits(&self, samples: &[i8]) -> Result<Vec<i32>, EvaluateError> {
+        let model = self.pool.packed().model();
+        let mut logits = vec![0i32; samples.len() / model.input().len().max(1) * model.output().len()];
+        self.pool.run(samples, &mut logits).map_err(|error| refused(&error))?;
+        Ok(logits)
+    }
+}
+
+fn refused(error: &dyn std::fmt::Display) -> EvaluateError {
+    EvaluateError::Runtime(error.to_string())
 }
 
 /// How well logits answer.

@@ -66,7 +66,8 @@ pub fn generate(
     }
     let refused = |error: &dyn std::fmt::Display| GenerateError::Runtime(error.to_string());
     let mut arena = HeapArena::new(model, 1).map_err(|error| refused(&error))?;
-    let mut engine = Engine::new(model, arena.bytes(), 1).map_err(|error| refused(&error))?;
+    let kernels = trishift::kernels::from_environment().map_err(|error| refused(&error))?;
+    let mut engine = Engine::with_kernels(model, arena.bytes(), 1, kernels).map_err(|error| refused(&error))?;
     let mut generator = ChaCha8Rng::seed_from_u64(sampling.seed);
     let padding = std::iter::repeat_n(PADDING, input.len());
     let mut context: VecDeque<u8> = padding.chain(prompt.iter().copied()).collect();

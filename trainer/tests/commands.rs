@@ -134,7 +134,7 @@ fn bench_gives_one_line_for_each_instruction_set() {
     let text = output(folder.path(), "bench cpu --rows 96 --cols 100 --group 20 --batch 3 --threads 2 --json");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
-        assert_keys(line, "isa batch gops weights_per_ns threads");
+        assert_keys(line, "isa batch gops int8_gops weights_per_ns threads");
         let number = |key: &str| line[key].as_f64().unwrap();
         assert_eq!(["rows", "cols", "group", "batch", "threads"].map(number), [96.0, 100.0, 20.0, 3.0, 2.0]);
         assert!(number("gops") > 0.0);

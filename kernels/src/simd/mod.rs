@@ -3,15 +3,35 @@
 //! [`linear`] holds linear layers on packed matrices. The tables of this module are handed out by
 //! [`available`](crate::available), which asks the processor first: that is what makes calling their functions sound.
 
+/// True where the processor has the features: asked at run time with `std`, else known from the build's target, as
+/// WebAssembly's always are.
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+macro_rules! has {
+    ($($feature:tt),+) => {{
+        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        {
+            $(std::arch::is_x86_feature_detected!($feature))&&+
+        }
+        #[cfg(all(feature = "std", target_arch = "aarch64"))]
+        {
+            $(std::arch::is_aarch64_feature_detected!($feature))&&+
+        }
+        #[cfg(any(not(feature = "std"), target_arch = "wasm32"))]
+        {
+            cfg!(all($(target_feature = $feature),+))
+        }
+    }};
+}
+
 #[cfg(all(feature = "alloc", feature = "linear"))]
 pub mod linear;
 mod operators;
 
 use crate::Kernels;
-#[cfg(all(feature = "std", target_arch = "aarch64", target_endian = "little"))]
-use std::arch::is_aarch64_feature_detected as is_detected;
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-use std::arch::is_x86_feature_detected as is_detected;
 
 /// The tables of vector instruction sets that this processor can run, best first.
 #[cfg(target_arch = "x86_64")]
@@ -39,26 +59,6 @@ pub(crate) fn tables() -> [Option<&'static Kernels>; 1] {
 )))]
 pub(crate) const fn tables() -> [Option<&'static Kernels>; 0] {
     []
-}
-
-/// True where the processor has the features: asked at run time with `std`, else known from the build's target, as
-/// WebAssembly's always are.
-#[cfg(any(
-    target_arch = "x86_64",
-    all(target_arch = "aarch64", target_endian = "little"),
-    all(target_arch = "wasm32", target_feature = "simd128")
-))]
-macro_rules! has {
-    ($($feature:tt),+) => {{
-        #[cfg(all(feature = "std", not(target_arch = "wasm32")))]
-        {
-            $(is_detected!($feature))&&+
-        }
-        #[cfg(not(all(feature = "std", not(target_arch = "wasm32"))))]
-        {
-            cfg!(all($(target_feature = $feature),+))
-        }
-    }};
 }
 
 /// A function that gives the table, or nothing where the processor lacks a feature.
@@ -106,3 +106,28 @@ table!(neon, "neon", aarch64_neon, "neon", ["neon"]);
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 table!(simd128, "simd128", wasm32_simd128, "simd128", ["simd128"]);
+
+/// Plain int8 products of the instruction set with this name, for comparisons: none where it has none, or the processor
+/// lacks it.
+#[cfg(all(feature = "alloc", feature = "linear"))]
+#[allow(unsafe_code, reason = "kernels are handed out only where the processor has what their functions need")]
+pub fn int8(name: &str) -> Option<linear::int8::Int8Kernels> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let is = |table: Option<&Kernels>| table.is_some_and(|table| table.name == name);
+        if is(avx512_vnni()) {
+            // SAFETY: the processor has what this table needs, or there would be none.
+            return Some(unsafe { linear::x86_avx512_vnni::int8_kernels() });
+        }
+        if is(avx_vnni()) {
+            // SAFETY: as above.
+            return Some(unsafe { linear::x86_avx_vnni::int8_kernels() });
+        }
+        if is(avx2()) {
+            // SAFETY: as above.
+            return Some(unsafe { linear::x86_avx2::int8_kernels() });
+        }
+    }
+    let _ = name;
+    None
+}

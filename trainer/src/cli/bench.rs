@@ -65,6 +65,7 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
                 "peak_gops": measurement.peak_gops,
                 "weights_per_ns": measurement.weights_per_ns,
                 "gops_median": measurement.gops_median,
+                "int8_gops": measurement.int8_gops,
                 "f32_gops": machine.f32_gops,
                 "weights_gb_s": measurement.weights_gb_s,
                 "read_gb_s": machine.read_gb_s,
@@ -84,7 +85,8 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
             let peak = measurement.peak_gops.map_or(String::new(), |peak| {
                 format!("  {:>5.1} % of {peak:.0} GOP/s on registers", 100.0 * gops / peak)
             });
-            say!("{isa:<12} {gops:>9.2} GOP/s  {weights_per_ns:>8.3} weights/ns  {weights_gb_s:>6.2} GB/s{peak}");
+            let int8 = measurement.int8_gops.map_or(String::new(), |int8| format!("  int8 {int8:.2} GOP/s"));
+            say!("{isa:<12} {gops:>9.2} GOP/s  {weights_per_ns:>8.3} weights/ns  {weights_gb_s:>6.2} GB/s{peak}{int8}");
         }
     }
     if !arguments.json {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use trishift::Model;
 use trishift_format::InputScale;
 use trishift_trainer::config::{DataConfig, Scaling};
@@ -55,11 +55,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let outputs = outputs_of_classes(&model, &data.classes)?;
     let mut score = Score::default();
-    let started = Instant::now();
+    let runtime = evaluate::Runtime::new(&model)?;
+    let (started, mut in_runtime) = (Instant::now(), Duration::ZERO);
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
         evaluate::check(&model, part, data.classes.len())?;
         for range in evaluate::chunks(part) {
-            let logits = evaluate::run(&model, &part.dense(range.clone()))?;
+            let samples = part.dense(range.clone());
+            let run = Instant::now();
+            let logits = runtime.logits(&samples)?;
+            in_runtime += run.elapsed();
             let labels = part.labels.get(range).unwrap_or_default().iter();
             let labels: Vec<u16> = labels.filter_map(|class| outputs.get(usize::from(*class)).copied()).collect();
             score.add(&logits, &labels, model.output().exponent.into());
@@ -68,6 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Score { samples, correct, .. } = score;
     anyhow::ensure!(samples > 0, "{} has no such samples; choose others with --part", arguments.data.display());
     let seconds = started.elapsed().as_secs_f64();
+    let samples_per_second = samples as f64 / in_runtime.as_secs_f64();
     if arguments.json {
         output::json(&json!({
             "accuracy": score.accuracy(),
@@ -76,10 +81,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "loss": score.mean_loss(),
             "bits": score.bits(),
             "seconds": seconds,
+            "kernels": runtime.kernels(),
+            "samples_per_second": samples_per_second,
         }))?;
     } else {
         say!("accuracy  {}  ({} of {} samples)", percent(score.accuracy()), correct, thousands(samples as u64));
         say!("loss      {:.4} nats, {:.4} bits a sample", score.mean_loss(), score.bits());
+        say!(
+            "speed     {} samples a second in the runtime, {} kernels",
+            thousands(samples_per_second as u64),
+            runtime.kernels()
+        );
     }
     Ok(())
 }

@@ -130,10 +130,11 @@ pub(super) fn judge(
     }
     evaluate::check(&model, &data.test, data.classes.len())?;
     let unit = exported.network.layers.last().map_or(0, FrozenLayer::layer_unit);
+    let runtime = evaluate::Runtime::new(&model)?;
     for range in evaluate::chunks(&data.test) {
         let samples = data.test.dense(range.clone());
         let labels = data.test.labels.get(range).unwrap_or_default();
-        let engine = evaluate::run(&model, &samples)?;
+        let engine = runtime.logits(&samples)?;
         let training = backend.logits(&samples);
         outcome.score.add(&engine, labels, model.output().exponent.into());
         outcome.correct_before_export += evaluate::correct(&training, outputs, labels);

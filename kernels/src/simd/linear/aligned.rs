@@ -1,6 +1,5 @@
 //! Memory that begins on a cache line.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes of a cache line and of the widest vector.
@@ -17,15 +16,29 @@ pub(super) struct Aligned {
 }
 
 impl Aligned {
-    /// So many zeros.
-    pub(super) fn zeros(len: usize) -> Self {
-        let memory = vec![0; len + LINE / WORD];
+    /// None, with room for so many.
+    pub(super) fn with_room(len: usize) -> Self {
+        let mut memory: Vec<u32> = Vec::with_capacity(len + LINE / WORD);
         // Where the address cannot be known the words lie as they come: alignment is for speed alone.
         let start = match memory.as_ptr().align_offset(LINE) {
             offset if offset < LINE / WORD => offset,
             _ => 0,
         };
-        Self { memory, start, len }
+        memory.resize(start, 0);
+        Self { memory, start, len: 0 }
+    }
+
+    /// Appends words, for which there is room.
+    pub(super) fn push(&mut self, words: &[u32]) {
+        self.memory.extend_from_slice(words);
+        self.len += words.len();
+    }
+
+    /// So many zeros.
+    pub(super) fn zeros(len: usize) -> Self {
+        let mut zeros = Self::with_room(len);
+        zeros.memory.resize(zeros.start + len, 0);
+        Self { len, ..zeros }
     }
 
     /// The first `len` words, of which there are as many after this; their contents are whatever was there.

@@ -9,12 +9,13 @@ use super::input::OFFSET_128;
 use super::packed::{Block, Format, PackedMatrix, RowConstants, Shape, Window};
 use super::transcode::{LookUp, Transcoder};
 use super::workspace::Workspace;
+use core::ops::Range;
 
 /// Samples of a slab: their sums of one block, and their inputs of one piece, stay in the second cache.
 const SLAB: usize = 264;
 
 /// Quads of a piece: its panel stays in the first cache. A piece has whole groups.
-const PIECE_QUADS: usize = 128;
+pub(super) const PIECE_QUADS: usize = 128;
 
 /// Sums of one sample and block: a vector for each field.
 pub(super) type Sums<const L: usize> = [[u32; L]; 4];
@@ -84,23 +85,28 @@ const fn digits(window: Window, panel_window: u32) -> u32 {
     window.largest as u32 / (panel_window + 1) + 1
 }
 
-/// Calls `finish(first row of the block, sample, sums of the block's rows)` for every block and sample.
+/// Calls `finish(row, sample, sums of the rows from this one on)` for every sample and every block that has some of `rows`,
+/// which are in the matrix; the row is counted from the first of them.
 ///
 /// `input` is [batch, columns]; what is no whole sample is left out.
 pub(super) fn multiply<const L: usize, F: Leaf<L>>(
     leaf: F,
     matrix: &PackedMatrix,
+    rows: &Range<usize>,
     input: &[i8],
     workspace: &mut Workspace,
     mut finish: impl FnMut(usize, usize, &[u32]),
 ) {
     let shape = &matrix.shape;
+    let blocks = rows.start / shape.block_rows..rows.end.div_ceil(shape.block_rows);
     let slab = SLAB.saturating_mul(shape.columns).max(1);
     for (index, input) in input.chunks(slab).enumerate() {
         let samples = input.len() / shape.columns.max(1);
         if samples > 0 {
-            slab_of(leaf, matrix, input, samples, workspace, |row, sample, sums| {
-                finish(row, index * SLAB + sample, sums);
+            slab_of(leaf, matrix, blocks.clone(), input, samples, workspace, |row, sample, sums| {
+                // Of the first block some rows may come before the range.
+                let sums = sums.get(rows.start.saturating_sub(row)..).unwrap_or(&[]);
+                finish(row.saturating_sub(rows.start), index * SLAB + sample, sums);
             });
         }
     }
@@ -109,12 +115,14 @@ pub(super) fn multiply<const L: usize, F: Leaf<L>>(
 fn slab_of<const L: usize, F: Leaf<L>>(
     leaf: F,
     matrix: &PackedMatrix,
+    blocks: Range<usize>,
     input: &[i8],
     samples: usize,
     workspace: &mut Workspace,
     mut finish: impl FnMut(usize, usize, &[u32]),
 ) {
     let shape = &matrix.shape;
+    let windows = matrix.windows.get(blocks.clone()).unwrap_or(&[]);
     let Workspace { signed, starts, unsigned, panel, sums, .. } = workspace;
     let panel_digits = |window: &Window| {
         let digits = digits(*window, F::PANEL_WINDOW);
@@ -123,7 +131,7 @@ fn slab_of<const L: usize, F: Leaf<L>>(
     let (row_tiles, panel_tiles) = (Tiles::new(samples, F::ROW_SAMPLES), Tiles::new(samples, F::PANEL_SAMPLES));
     let inputs = shape.quads * samples;
     let (mut row_inputs, mut row_starts): (&[u32], &[u32]) = (&[], &[]);
-    if matrix.windows.iter().any(|window| panel_digits(window).is_none()) {
+    if windows.iter().any(|window| panel_digits(window).is_none()) {
         let (inputs, starts) = (signed.at_least(inputs), starts.at_least(shape.groups * samples * F::STARTS));
         for tile in row_tiles.iter() {
             let Some(out) = inputs.get_mut(tile.of(shape.quads)) else { continue };
@@ -134,7 +142,7 @@ fn slab_of<const L: usize, F: Leaf<L>>(
         (row_inputs, row_starts) = (inputs, starts);
     }
     let mut panel_inputs: &[u32] = &[];
-    if matrix.windows.iter().any(|window| panel_digits(window).is_some()) {
+    if windows.iter().any(|window| panel_digits(window).is_some()) {
         let inputs = unsigned.at_least(inputs);
         for tile in panel_tiles.iter() {
             let Some(out) = inputs.get_mut(tile.of(shape.quads)) else { continue };
@@ -146,7 +154,7 @@ fn slab_of<const L: usize, F: Leaf<L>>(
     let piece_groups = (PIECE_QUADS / shape.group_quads).max(1);
     let panel = panel.at_least(F::panel_words(piece_groups * shape.group_quads, piece_groups));
     let sums = sums.at_least(samples * 4 * L);
-    for (index, window) in matrix.windows.iter().enumerate() {
+    for (index, window) in blocks.zip(windows) {
         let block = matrix.block::<L>(index);
         let sums = sums.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0;
         let mut constants = [[0; L]; 4];
@@ -193,25 +201,25 @@ fn slab_of<const L: usize, F: Leaf<L>>(
 
 /// Samples in as few tiles as possible, of sizes as equal as possible.
 #[derive(Clone, Copy)]
-struct Tiles {
+pub(super) struct Tiles {
     samples: usize,
-    count: usize,
+    pub(super) count: usize,
 }
 
 /// Some neighbouring samples.
 #[derive(Clone, Copy)]
-struct Tile {
+pub(super) struct Tile {
     first: usize,
-    samples: usize,
+    pub(super) samples: usize,
 }
 
 impl Tiles {
-    fn new(samples: usize, most: usize) -> Self {
+    pub(super) fn new(samples: usize, most: usize) -> Self {
         Self { samples, count: samples.div_ceil(most.max(1)) }
     }
 
     #[inline(always)]
-    fn iter(self) -> impl Iterator<Item = Tile> {
+    pub(super) fn iter(self) -> impl Iterator<Item = Tile> {
         let Self { samples, count } = self;
         let (size, larger) = (samples.checked_div(count).unwrap_or(0), samples.checked_rem(count).unwrap_or(0));
         (0..count)
@@ -221,7 +229,7 @@ impl Tiles {
 
 impl Tile {
     /// The tile's part of something that has `size` elements for each sample.
-    const fn of(self, size: usize) -> core::ops::Range<usize> {
+    pub(super) const fn of(self, size: usize) -> core::ops::Range<usize> {
         self.first * size..(self.first + self.samples) * size
     }
 }

@@ -28,26 +28,6 @@ macro_rules! compiled_for {
             unsafe { compiled(shape, samples, count, flip, out) }
         }
 
-        fn transcode(
-            self,
-            transcoder: &mut super::transcode::Transcoder<'_>,
-            block: usize,
-            vectors: &mut [[u32; L]],
-            constants: &mut [super::packed::RowConstants],
-        ) -> super::packed::Window {
-            #[target_feature(enable = $features)]
-            fn compiled(
-                transcoder: &mut super::transcode::Transcoder<'_>,
-                block: usize,
-                vectors: &mut [[u32; L]],
-                constants: &mut [super::packed::RowConstants],
-            ) -> super::packed::Window {
-                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
-            }
-            // SAFETY: `self` proves that the processor has the instructions.
-            unsafe { compiled(transcoder, block, vectors, constants) }
-        }
-
         fn finish_i8(self, sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
             #[target_feature(enable = $features)]
             fn compiled(sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
@@ -68,6 +48,32 @@ macro_rules! compiled_for {
     };
 }
 
+/// Transcoding with AVX2, compiled for an instruction set that has it.
+#[cfg(target_arch = "x86_64")]
+macro_rules! transcode_for {
+    ($features:literal) => {
+        fn transcode(
+            self,
+            transcoder: &mut super::transcode::Transcoder<'_>,
+            block: usize,
+            vectors: &mut [[u32; L]],
+            constants: &mut [super::packed::RowConstants],
+        ) -> super::packed::Window {
+            #[target_feature(enable = $features)]
+            fn compiled(
+                transcoder: &mut super::transcode::Transcoder<'_>,
+                block: usize,
+                vectors: &mut [[u32; L]],
+                constants: &mut [super::packed::RowConstants],
+            ) -> super::packed::Window {
+                transcoder.block(block, vectors, constants, super::x86_transcode::Avx2(()))
+            }
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { compiled(transcoder, block, vectors, constants) }
+        }
+    };
+}
+
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod aarch64_neon;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -79,6 +85,7 @@ mod aligned;
 mod driver;
 mod finish;
 mod input;
+pub mod int8;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "fields that only some instruction sets read"))]
 mod packed;
 mod portable;
@@ -98,8 +105,10 @@ mod x86_transcode;
 pub use packed::PackedMatrix;
 pub use workspace::Workspace;
 
+use aligned::Aligned;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use driver::{Leaf, multiply};
 use finish::RowFinish;
 use packed::{Format, RowConstants, Shape, Window};
@@ -108,32 +117,38 @@ use transcode::Transcoder;
 use trishift_format::{Bias, TernaryMatrix};
 
 /// A linear layer with int8 outputs and packed weights; else as [`crate::linear::LinearI8`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PackedI8<'a> {
     /// Weights [rows, columns].
     pub matrix: &'a PackedMatrix,
-    /// One int32 per row, in the row's accumulator unit.
+    /// One int32 per row of the matrix, in the row's accumulator unit.
     pub bias: Option<Bias<'a>>,
     /// s_out − s_in; a row's requantising shift is this minus its smallest exponent.
     pub scale: i32,
     /// Lower clamp at 0.
     pub relu: bool,
+    /// Rows to compute, of which outputs have a column each: all, or a thread's share ([`PackedMatrix::shares`]). What is
+    /// not in the matrix is left out.
+    pub rows: Range<usize>,
 }
 
 /// A linear layer with int32 outputs and packed weights; else as [`crate::linear::LinearI32`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PackedI32<'a> {
     /// Weights [rows, columns].
     pub matrix: &'a PackedMatrix,
-    /// One int32 per row, in the layer's unit.
+    /// One int32 per row of the matrix, in the layer's unit.
     pub bias: Option<Bias<'a>>,
     /// The unit 2^exponent of every output, relative to the input's.
     pub exponent: i32,
+    /// Rows to compute, of which outputs have a column each: all, or a thread's share ([`PackedMatrix::shares`]). What is
+    /// not in the matrix is left out.
+    pub rows: Range<usize>,
 }
 
 /// Linear layers of an instruction set, on packed weights.
 ///
-/// Inputs are [batch, columns], outputs [batch, rows], for any batch. A matrix that another instruction set's `pack` made
+/// Inputs are [batch, columns], outputs [batch, rows of the range], for any batch. A matrix that another instruction set's `pack` made
 /// gives the same results, slowly.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -173,8 +188,9 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
 fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> PackedMatrix {
     let format = F::FORMAT;
     let shape = Shape::new(matrix.rows(), matrix.columns(), matrix.group(), format.lanes);
-    let mut words = aligned::Aligned::default();
-    let all = words.at_least(shape.blocks * shape.block_vectors() * L);
+    // Blocks are made one after another where the caches hold one.
+    let (mut words, mut block) = (Aligned::with_room(shape.blocks * shape.block_vectors() * L), Aligned::default());
+    let block = block.at_least(shape.block_vectors() * L);
     let mut constants = vec![RowConstants::default(); shape.blocks * shape.block_rows];
     let mut windows = vec![Window { largest: 0, plain: true }; shape.blocks];
     let mut transcoder = Transcoder::new(matrix, shape, format);
@@ -182,17 +198,17 @@ fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> Pack
     let ones = vec![0x0101_0101; shape.quads];
     let mut starts = vec![0; shape.groups * F::STARTS];
     leaf.prepare(&shape, &ones, 1, &mut starts);
-    let blocks = all.as_chunks_mut::<L>().0.chunks_exact_mut(shape.block_vectors().max(1));
-    let parts = blocks.zip(constants.chunks_exact_mut(shape.block_rows)).zip(&mut windows);
-    for (index, ((vectors, constants), window)) in parts.enumerate() {
+    for (index, (constants, window)) in constants.chunks_exact_mut(shape.block_rows).zip(&mut windows).enumerate() {
+        let vectors = block.as_chunks_mut::<L>().0;
         *window = leaf.transcode(&mut transcoder, index, vectors, constants);
         let plain = window.plain || !format.rotated;
-        let block = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
+        let packed = packed::Block { vectors, group_quads: shape.group_quads, plain, largest: window.largest };
         let mut sums = [[[0; L]; 4]];
         for (sum, constants) in sums.as_flattened_mut().as_flattened_mut().iter_mut().zip(constants.iter()) {
             *sum = constants.offset;
         }
-        leaf.rows(&block, &ones, &starts, &mut sums);
+        leaf.rows(&packed, &ones, &starts, &mut sums);
+        words.push(vectors.as_flattened());
         for (sum, constants) in sums.as_flattened().as_flattened().iter().zip(constants) {
             constants.panel_offset = sum.wrapping_mul(128).wrapping_neg();
         }
@@ -211,11 +227,11 @@ fn linear_i8<const L: usize, F: Leaf<L>>(
     if layer.matrix.format != F::FORMAT {
         return portable_i8(layer, input, workspace, output);
     }
-    let [bias, shift] = finish_of(layer.matrix, layer.bias, workspace, |unit| layer.scale - unit);
+    let rows = layer.matrix.clamp(&layer.rows);
+    let [bias, shift] = finish_of(layer.matrix, &rows, layer.bias, workspace, |unit| layer.scale - unit);
     let finish = RowFinish { bias: &bias, shift: &shift };
-    let rows = layer.matrix.rows();
-    multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
-        let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
+    multiply(leaf, layer.matrix, &rows, input, workspace, |row, sample, sums| {
+        let output = output.get_mut(sample * rows.len() + row..(sample + 1) * rows.len()).unwrap_or(&mut []);
         leaf.finish_i8(sums, finish.from(row), layer.relu, output);
     });
     workspace.finish = [bias, shift];
@@ -234,11 +250,11 @@ fn linear_i32<const L: usize, F: Leaf<L>>(
     }
     // In 0..=31 by the int32 bound, but for rows of zeros.
     let shift = |unit: i32| (unit - layer.exponent).clamp(0, 31);
-    let [bias, shift] = finish_of(layer.matrix, layer.bias, workspace, shift);
+    let rows = layer.matrix.clamp(&layer.rows);
+    let [bias, shift] = finish_of(layer.matrix, &rows, layer.bias, workspace, shift);
     let finish = RowFinish { bias: &bias, shift: &shift };
-    let rows = layer.matrix.rows();
-    multiply(leaf, layer.matrix, input, workspace, |row, sample, sums| {
-        let output = output.get_mut(sample * rows + row..(sample + 1) * rows).unwrap_or(&mut []);
+    multiply(leaf, layer.matrix, &rows, input, workspace, |row, sample, sums| {
+        let output = output.get_mut(sample * rows.len() + row..(sample + 1) * rows.len()).unwrap_or(&mut []);
         leaf.finish_i32(sums, finish.from(row), output);
     });
     workspace.finish = [bias, shift];
@@ -275,18 +291,19 @@ fn read_words(words: &[u64]) -> u64 {
     sums.iter().chain(rest).fold(0, |sum: u64, word| sum.wrapping_add(*word))
 }
 
-/// Biases and shifts of the rows, in the workspace's memory.
+/// Biases and shifts of some rows, in the workspace's memory.
 fn finish_of(
     matrix: &PackedMatrix,
+    rows: &Range<usize>,
     bias: Option<Bias<'_>>,
     workspace: &mut Workspace,
     shift: impl Fn(i32) -> i32,
 ) -> [Vec<i32>; 2] {
     let [mut biases, mut shifts] = core::mem::take(&mut workspace.finish);
     biases.clear();
-    biases.extend(bias.iter().flat_map(Bias::iter));
-    biases.resize(matrix.rows(), 0);
+    biases.extend(bias.iter().flat_map(|bias| bias.iter().skip(rows.start).take(rows.len())));
+    biases.resize(rows.len(), 0);
     shifts.clear();
-    shifts.extend(matrix.constants.iter().take(matrix.rows()).map(|row| shift(row.unit)));
+    shifts.extend(matrix.constants.iter().skip(rows.start).take(rows.len()).map(|row| shift(row.unit)));
     [biases, shifts]
 }

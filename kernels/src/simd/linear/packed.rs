@@ -15,6 +15,7 @@
 
 use super::aligned::Aligned;
 use alloc::vec::Vec;
+use core::ops::Range;
 use trishift_format::GroupSize;
 
 /// How an instruction set wants its matrices.
@@ -105,6 +106,15 @@ impl PackedMatrix {
         self.shape.group
     }
 
+    /// At most `count` ranges of rows that are all rows together, for so many threads: of whole blocks, as equal as these
+    /// allow. A product of any other range reads its first and its last block as a whole too.
+    pub fn shares(&self, count: usize) -> impl Iterator<Item = Range<usize>> {
+        let Shape { rows, blocks, block_rows, .. } = self.shape;
+        let count = count.min(blocks);
+        let start = move |share: usize| (blocks / count * share + share.min(blocks % count)) * block_rows;
+        (0..count).map(move |share| start(share)..start(share + 1).min(rows))
+    }
+
     /// Bytes that the matrix takes in memory.
     pub fn bytes(&self) -> usize {
         self.words.bytes()
@@ -116,6 +126,12 @@ impl PackedMatrix {
     /// Bytes of weights and exponents that a product of one sample reads.
     pub const fn stream_bytes(&self) -> usize {
         self.shape.blocks * self.shape.block_vectors() * self.format.lanes * size_of::<u32>()
+    }
+
+    /// The part of a range that is there.
+    pub(super) fn clamp(&self, rows: &Range<usize>) -> Range<usize> {
+        let end = rows.end.min(self.shape.rows);
+        rows.start.min(end)..end
     }
 
     /// The vectors of a block; empty for one that is not there.

@@ -86,7 +86,7 @@ pub(super) struct Transcoder<'a> {
     row_bytes: usize,
     /// Trit bytes of a block's rows, where they do not lie together in the file.
     gathered: Vec<u8>,
-    /// Distances of the exponents of one row.
+    /// Distances of the exponents of a lane's four rows.
     row_distances: Vec<u8>,
     /// Those of a block, lane after lane, for each group a word with the bytes of four rows.
     distances: Vec<u8>,
@@ -112,7 +112,7 @@ impl<'a> Transcoder<'a> {
             format,
             row_bytes,
             gathered: Vec::new(),
-            row_distances: vec![0; shape.groups],
+            row_distances: vec![0; 4 * shape.groups],
             distances: vec![0; format.lanes * distance_stride],
             distance_stride,
             counts: vec![0; format.lanes * shape.groups],
@@ -200,7 +200,8 @@ impl<'a> Transcoder<'a> {
             let words = words.as_chunks_mut::<4>().0;
             for field in 0..4 {
                 let row = field * L + lane;
-                let distances = row_distances.as_mut_slice();
+                let distances = row_distances.get_mut(field * shape.groups..(field + 1) * shape.groups);
+                let distances = distances.unwrap_or(&mut []);
                 let unit = if first + row < shape.rows {
                     distances_of_row(matrix, first + row, distances)
                 } else {
@@ -213,9 +214,12 @@ impl<'a> Transcoder<'a> {
                     *constants =
                         RowConstants { unit, offset: sum.wrapping_mul(offset).wrapping_neg(), panel_offset: 0 };
                 }
-                for (word, distance) in words.iter_mut().zip(distances) {
-                    word[field] = *distance;
-                }
+            }
+            let (first, second) = row_distances.split_at(2 * shape.groups);
+            let (first, second) = (first.split_at(shape.groups), second.split_at(shape.groups));
+            let distances = first.0.iter().zip(first.1).zip(second.0.iter().zip(second.1));
+            for (word, ((a, b), (c, d))) in words.iter_mut().zip(distances) {
+                *word = [*a, *b, *c, *d];
             }
         }
         largest

@@ -10,6 +10,7 @@
 
 use super::PackedKernels;
 use super::driver::{Leaf, Panel, Sums};
+use super::int8::{self, Int8Kernels, Int8Leaf};
 use super::packed::{Block, Format, Shape};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -19,7 +20,8 @@ const L: usize = 8;
 /// Largest power of two that multiplies the sums of a group: products of 16 bits give 32 bits.
 const MULTIPLIER_BITS: u32 = 14;
 
-/// The proof that the processor has AVX2 and BMI2: made by [`packed_kernels`] alone.
+/// The proof that the processor has AVX2 and BMI2: made by [`packed_kernels`] and
+/// [`int8_kernels`] alone.
 #[derive(Clone, Copy, Debug)]
 struct Avx2(());
 
@@ -31,6 +33,7 @@ impl Leaf<L> for Avx2 {
     const STARTS: usize = 2;
 
     compiled_for!("avx2,bmi2");
+    transcode_for!("avx2,bmi2");
 
     fn panel_from(_: &Shape, digits: u32) -> usize {
         if digits == 1 { 3 } else { usize::MAX }
@@ -77,6 +80,24 @@ impl Leaf<L> for Avx2 {
                 3 => tile::<3>(panel, inputs, shift, sums),
                 4 => tile::<4>(panel, inputs, shift, sums),
                 _ => tile::<5>(panel, inputs, shift, sums),
+            }
+        }
+    }
+}
+
+impl Int8Leaf<L> for Avx2 {
+    const SAMPLES: usize = 4;
+    const OFFSET: bool = false;
+
+    fn int8_tile(self, piece: &Panel<'_, L>, inputs: &[u32], sums: &mut [Sums<L>]) {
+        // SAFETY: `self` proves that the processor has the instructions.
+        unsafe {
+            match sums.len() {
+                0 => {}
+                1 => int8_tile::<1>(piece, inputs, sums),
+                2 => int8_tile::<2>(piece, inputs, sums),
+                3 => int8_tile::<3>(piece, inputs, sums),
+                _ => int8_tile::<4>(piece, inputs, sums),
             }
         }
     }
@@ -329,6 +350,34 @@ fn tile_of_group<const C: usize>(
     }
 }
 
+/// Magnitudes of inputs as uint8, weights with their signs: two products are at most 2·128·127 < 2^15 in magnitude.
+#[target_feature(enable = "avx2")]
+fn int8_tile<const C: usize>(piece: &Panel<'_, L>, inputs: &[u32], sums: &mut [Sums<L>]) {
+    for vector in piece.next {
+        _mm_prefetch::<_MM_HINT_T1>(vector.as_ptr().cast());
+    }
+    let (piece, inputs) = (piece.words.as_chunks::<L>().0.as_chunks::<4>().0, inputs.as_chunks::<C>().0);
+    for pair in [0, 2] {
+        let mut products = [[_mm256_setzero_si256(); 2]; C];
+        for (weights, inputs) in piece.iter().zip(inputs) {
+            let weights = [load(&weights[pair]), load(&weights[pair + 1])];
+            for c in 0..C {
+                let input = _mm256_set1_epi32(inputs[c] as i32);
+                let magnitude = _mm256_abs_epi8(input);
+                for f in 0..2 {
+                    let two = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights[f], input));
+                    products[c][f] = _mm256_add_epi32(products[c][f], _mm256_madd_epi16(two, _mm256_set1_epi16(1)));
+                }
+            }
+        }
+        for (sums, products) in sums.iter_mut().zip(&products) {
+            for (sum, product) in sums[pair..].iter_mut().zip(products) {
+                store(sum, _mm256_add_epi32(load(sum), *product));
+            }
+        }
+    }
+}
+
 /// Multiply-adds whose operands never leave their registers.
 #[target_feature(enable = "avx2")]
 fn peak(rounds: u64) -> u64 {
@@ -371,5 +420,17 @@ pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
         read: |words| LEAF.read(words),
         // SAFETY: as the caller promises.
         peak: |rounds| unsafe { peak(rounds) },
+    }
+}
+
+/// For a reference that is handed out only where the processor has AVX2 and BMI2.
+///
+/// # Safety
+/// So is the value: its functions are to be called on such a processor alone.
+pub(crate) const unsafe fn int8_kernels() -> Int8Kernels {
+    const LEAF: Avx2 = Avx2(());
+    Int8Kernels {
+        pack: int8::pack::<L>,
+        multiply: |matrix, input, workspace, output| int8::multiply(matrix, input, workspace, output, LEAF),
     }
 }

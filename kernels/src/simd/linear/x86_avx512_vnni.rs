@@ -7,8 +7,10 @@
 use super::PackedKernels;
 use super::driver::{Leaf, Panel, Sums};
 use super::input::for_each_group;
-use super::packed::{Block, Format, Shape};
-use super::transcode::offset_of_group;
+use super::int8::{self, Int8Kernels, Int8Leaf};
+use super::packed::{Block, Format, RowConstants, Shape, Window};
+use super::transcode::{Transcoder, offset_of_group};
+use super::x86_transcode::{Avx2, Avx512Vbmi};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -17,7 +19,8 @@ const L: usize = 16;
 /// From this many quads on it pays to leave one mask away and to subtract sums instead.
 const PREFIX_FROM: usize = 4;
 
-/// The proof that the processor has AVX-512 F, BW and VNNI: made by [`packed_kernels`] alone.
+/// The proof that the processor has AVX-512 F, BW and VNNI: made by [`packed_kernels`] and
+/// [`int8_kernels`] alone.
 #[derive(Clone, Copy, Debug)]
 struct Avx512Vnni(());
 
@@ -29,6 +32,21 @@ impl Leaf<L> for Avx512Vnni {
     const STARTS: usize = 4;
 
     compiled_for!("avx512f,avx512bw,avx512vl,bmi2");
+
+    fn transcode(
+        self,
+        transcoder: &mut Transcoder<'_>,
+        block: usize,
+        vectors: &mut [[u32; L]],
+        constants: &mut [RowConstants],
+    ) -> Window {
+        if !has!("avx512vbmi") {
+            // SAFETY: `self` proves that the processor has the instructions.
+            return unsafe { transcode(transcoder, block, vectors, constants) };
+        }
+        // SAFETY: `self` proves that the processor has all instructions but VBMI, which it was asked for.
+        unsafe { transcode_vbmi(transcoder, block, vectors, constants) }
+    }
 
     fn panel_from(shape: &Shape, digits: u32) -> usize {
         match (digits, shape.group_quads) {
@@ -92,6 +110,28 @@ impl Leaf<L> for Avx512Vnni {
             }
         }
     }
+}
+
+impl Int8Leaf<L> for Avx512Vnni {}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+fn transcode(
+    transcoder: &mut Transcoder<'_>,
+    block: usize,
+    vectors: &mut [[u32; L]],
+    constants: &mut [RowConstants],
+) -> Window {
+    transcoder.block(block, vectors, constants, Avx2(()))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi2")]
+fn transcode_vbmi(
+    transcoder: &mut Transcoder<'_>,
+    block: usize,
+    vectors: &mut [[u32; L]],
+    constants: &mut [RowConstants],
+) -> Window {
+    transcoder.block(block, vectors, constants, Avx512Vbmi(()))
 }
 
 #[target_feature(enable = "avx512f")]
@@ -320,5 +360,17 @@ pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
         read: |words| LEAF.read(words),
         // SAFETY: as the caller promises.
         peak: |rounds| unsafe { peak(rounds) },
+    }
+}
+
+/// For a reference that is handed out only where the processor has AVX-512 F, BW and VNNI.
+///
+/// # Safety
+/// So is the value: its functions are to be called on such a processor alone.
+pub(crate) const unsafe fn int8_kernels() -> Int8Kernels {
+    const LEAF: Avx512Vnni = Avx512Vnni(());
+    Int8Kernels {
+        pack: int8::pack::<L>,
+        multiply: |matrix, input, workspace, output| int8::multiply(matrix, input, workspace, output, LEAF),
     }
 }

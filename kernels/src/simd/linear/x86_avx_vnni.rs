@@ -7,13 +7,15 @@
 use super::PackedKernels;
 use super::driver::{Leaf, Panel, Sums};
 use super::input::for_each_group;
+use super::int8::{self, Int8Kernels, Int8Leaf};
 use super::packed::{Block, Format, Shape};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
 const L: usize = 8;
 
-/// The proof that the processor has AVX2, AVX-VNNI and BMI2: made by [`packed_kernels`] alone.
+/// The proof that the processor has AVX2, AVX-VNNI and BMI2: made by [`packed_kernels`] and
+/// [`int8_kernels`] alone.
 #[derive(Clone, Copy, Debug)]
 struct AvxVnni(());
 
@@ -25,6 +27,7 @@ impl Leaf<L> for AvxVnni {
     const STARTS: usize = 4;
 
     compiled_for!("avx2,bmi2");
+    transcode_for!("avx2,bmi2");
 
     fn panel_from(shape: &Shape, digits: u32) -> usize {
         match (digits, shape.group_quads) {
@@ -80,6 +83,8 @@ impl Leaf<L> for AvxVnni {
         }
     }
 }
+
+impl Int8Leaf<L> for AvxVnni {}
 
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -284,5 +289,17 @@ pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
         read: |words| LEAF.read(words),
         // SAFETY: as the caller promises.
         peak: |rounds| unsafe { peak(rounds) },
+    }
+}
+
+/// For a reference that is handed out only where the processor has AVX2, AVX-VNNI and BMI2.
+///
+/// # Safety
+/// So is the value: its functions are to be called on such a processor alone.
+pub(crate) const unsafe fn int8_kernels() -> Int8Kernels {
+    const LEAF: AvxVnni = AvxVnni(());
+    Int8Kernels {
+        pack: int8::pack::<L>,
+        multiply: |matrix, input, workspace, output| int8::multiply(matrix, input, workspace, output, LEAF),
     }
 }

@@ -1,4 +1,5 @@
-//! The steps of transcoding with AVX2, for every x86 instruction set here.
+//! The steps of transcoding with AVX2, for every x86 instruction set here, and with AVX-512 VBMI, whose permutations of bytes
+//! are tables for a whole byte of trits.
 #![allow(
     unsafe_code,
     reason = "functions of an instruction set are called where the processor has it, and vectors are loaded and stored"
@@ -122,6 +123,165 @@ fn interleave<const L: usize>(codes: &[u8], stride: usize, vectors: &mut [[u32; 
                     unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), column) };
                 }
             }
+        }
+    }
+    if !rest.is_empty() {
+        LookUp.interleave(codes.get(16 * count..).unwrap_or(&[]), stride, rest);
+    }
+}
+
+/// Bytes of a row that AVX-512 decodes at a time.
+const WIDE_BYTES: usize = 64;
+
+/// The proof that the processor has AVX-512 F, BW and VBMI: made by the leaf that asks for them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512Vbmi(pub(super) ());
+
+impl Steps<16> for Avx512Vbmi {
+    #[inline(always)]
+    fn decode(self, rows: [&[u8]; 4], codes: &mut [u8]) {
+        if rows[0].len() < WIDE_BYTES {
+            return Steps::<16>::decode(Avx2(()), rows, codes);
+        }
+        // SAFETY: `self` proves that the processor has the instructions.
+        unsafe { decode_wide(rows, codes) }
+    }
+
+    #[inline(always)]
+    fn interleave(self, codes: &[u8], stride: usize, vectors: &mut [[u32; 16]]) {
+        // SAFETY: `self` proves that the processor has the instructions.
+        unsafe { interleave_wide(codes, stride, vectors) }
+    }
+}
+
+/// The four digits of every number below 81, two bits each.
+static LOW_DIGITS: [[u8; 64]; 2] = {
+    let mut table = [[0; 64]; 2];
+    let mut number = 0;
+    while number < 81 {
+        let (mut digits, mut i) = (number, 0);
+        while i < 4 {
+            table[number / 64][number % 64] |= ((digits % 3) as u8) << (2 * i);
+            digits /= 3;
+            i += 1;
+        }
+        number += 1;
+    }
+    table
+};
+
+/// For the 64 codes of each fifth, the byte whose digit it is, and 64 where the digit's number is odd; then the codes that
+/// are digits 2 and 3, and those that are digits 4, as masks.
+static SPREAD: ([[u8; 64]; 5], [[u64; 2]; 5]) = {
+    let (mut places, mut masks) = ([[0; 64]; 5], [[0; 2]; 5]);
+    let mut code = 0;
+    while code < 320 {
+        let (digit, part, at) = (code % 5, code / 64, code % 64);
+        places[part][at] = (code / 5) as u8 | ((digit as u8) & 1) << 6;
+        masks[part][0] |= ((digit / 2 == 1) as u64) << at;
+        masks[part][1] |= ((digit == 4) as u64) << at;
+        code += 1;
+    }
+    (places, masks)
+};
+
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn load_wide(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: the array is 64 bytes, and the load asks for no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// Bits of `a` where `mask` has ones, those of `b` elsewhere.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn select(mask: i8, a: __m512i, b: __m512i) -> __m512i {
+    _mm512_ternarylogic_epi32::<0xCA>(_mm512_set1_epi8(mask), a, b)
+}
+
+/// Rows are equally long, of 64 bytes at least.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn decode_wide(rows: [&[u8]; 4], codes: &mut [u8]) {
+    let tables = [load_wide(&LOW_DIGITS[0]), load_wide(&LOW_DIGITS[1])];
+    let power = _mm512_set1_epi8(81);
+    let places = [0, 1, 2, 3, 4].map(|part| load_wide(&SPREAD.0[part]));
+    let (length, mut at) = (rows[0].len(), 0);
+    while at < length {
+        // The last vector overlaps the one before.
+        at = at.min(length - WIDE_BYTES);
+        let bytes = rows.map(|row| row.get(at..).and_then(|row| row.first_chunk::<WIDE_BYTES>()));
+        let out = codes.get_mut(5 * at..).and_then(|codes| codes.first_chunk_mut::<{ 5 * WIDE_BYTES }>());
+        let ([Some(a), Some(b), Some(c), Some(d)], Some(out)) = (bytes, out) else { return };
+        // What 81 can be taken from once is less then, else it wraps round to more.
+        let less = |number: __m512i| _mm512_min_epu8(number, _mm512_sub_epi8(number, power));
+        let [a, b, c, d] = [a, b, c, d].map(|bytes| {
+            let bytes = load_wide(bytes);
+            let rest = less(less(bytes));
+            // 0, 81 or 162: the highest digit stands in bits 0 and 1, 4 and 5, 6 and 7.
+            let highest = _mm512_sub_epi8(bytes, rest);
+            (_mm512_permutex2var_epi8(tables[0], rest, tables[1]), highest)
+        });
+        let highest = select(0x0F, select(0x03, a.1, _mm512_slli_epi16::<2>(b.1)), select(0x3F, c.1, d.1));
+        let (a, b, c, d) = (a.0, b.0, c.0, d.0);
+        // From four digits of a row in a byte to four rows of a digit: halves of bytes, then halves of those.
+        let halves = |a: __m512i, b: __m512i| {
+            [select(0x0F, a, _mm512_slli_epi16::<4>(b)), select(0x0F, _mm512_srli_epi16::<4>(a), b)]
+        };
+        let ([a, c], [b, d]) = (halves(a, c), halves(b, d));
+        let quarters = |a: __m512i, b: __m512i| {
+            [select(0x33, a, _mm512_slli_epi16::<2>(b)), select(0x33, _mm512_srli_epi16::<2>(a), b)]
+        };
+        let ([a, b], [c, d]) = (quarters(a, b), quarters(c, d));
+        for (part, out) in out.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+            let [upper, last] = SPREAD.1[part];
+            let mixed = _mm512_permutex2var_epi8(a, places[part], b);
+            let mixed = _mm512_mask_mov_epi8(mixed, upper, _mm512_permutex2var_epi8(c, places[part], d));
+            let mixed = _mm512_mask_permutexvar_epi8(mixed, last, places[part], highest);
+            // SAFETY: the array is 64 bytes, and the store asks for no alignment.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), mixed) };
+        }
+        at += WIDE_BYTES;
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn interleave_wide(codes: &[u8], stride: usize, vectors: &mut [[u32; 16]]) {
+    let (fours, rest) = vectors.as_chunks_mut::<4>();
+    let count = fours.len();
+    let empty: &[[u8; 16]] = &[];
+    let mut lanes = [empty; 16];
+    for (lane, quads) in lanes.iter_mut().enumerate() {
+        let codes = codes.get(lane * stride..).unwrap_or(&[]);
+        *quads = codes.as_chunks::<16>().0.get(..count).unwrap_or(empty);
+    }
+    if lanes.iter().any(|lane| lane.len() < count) {
+        return;
+    }
+    for (index, vectors) in fours.iter_mut().enumerate() {
+        // Four quads of each lane; lanes that are four apart lie side by side.
+        let quads = |lane: usize| {
+            // SAFETY: every lane has `count` elements, of 16 bytes each, and the load asks for no alignment.
+            unsafe { _mm_loadu_si128(lanes[lane].as_ptr().add(index).cast()) }
+        };
+        let four = |lane: usize| {
+            let all = _mm512_castsi128_si512(quads(lane));
+            let all = _mm512_inserti32x4::<1>(all, quads(lane + 4));
+            let all = _mm512_inserti32x4::<2>(all, quads(lane + 8));
+            _mm512_inserti32x4::<3>(all, quads(lane + 12))
+        };
+        let [a, b, c, d] = [four(0), four(1), four(2), four(3)];
+        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+        let (ab_high, cd_high) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+        let columns = [
+            _mm512_unpacklo_epi64(ab, cd),
+            _mm512_unpackhi_epi64(ab, cd),
+            _mm512_unpacklo_epi64(ab_high, cd_high),
+            _mm512_unpackhi_epi64(ab_high, cd_high),
+        ];
+        for (vector, column) in vectors.iter_mut().zip(columns) {
+            // SAFETY: the array is 64 bytes, and the store asks for no alignment.
+            unsafe { _mm512_storeu_si512(vector.as_mut_ptr().cast(), column) };
         }
     }
     if !rest.is_empty() {

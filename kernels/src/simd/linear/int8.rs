@@ -4,6 +4,8 @@
 //! Weights lie in blocks of four vectors of rows, for each quad of columns a word of each row; blocks are cut into pieces
 //! that stay in the first cache while tiles of samples go by.
 
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86 has such kernels"))]
+
 use super::aligned::Aligned;
 use super::driver::{Leaf, PIECE_QUADS, Panel, Sums, Tiles};
 use super::input::OFFSET_128;

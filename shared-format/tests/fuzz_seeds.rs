@@ -1,4 +1,4 @@
-//! The seeds of the fuzz target `parse`, in `fuzz/corpus/parse`: small files, each named after what it holds.
+//! The seeds of the fuzz targets `parse` and `checkpoint`, in `fuzz/corpus`: small files, each named after what it holds.
 //!
 //! Checked like golden files, so that a change of the format does not leave the fuzzer with seeds that fail at the
 //! header. `TRISHIFT_BLESS=1 cargo test -p trishift-format --test fuzz_seeds` writes them anew.
@@ -125,13 +125,14 @@ fn seeds_are_what_their_names_say() {
 
 #[test]
 fn the_fuzzers_corpus_holds_the_seeds() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/parse");
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
     let bless = std::env::var_os("TRISHIFT_BLESS").is_some();
     for Seed { name, file, .. } in seeds() {
+        let path = corpus.join(if name.starts_with("checkpoint-") { "checkpoint" } else { "parse" }).join(name);
         if bless {
-            std::fs::write(folder.join(name), &file).expect("the corpus is writable");
+            std::fs::write(&path, &file).expect("the corpus is writable");
         }
-        let stored = std::fs::read(folder.join(name)).unwrap_or_default();
+        let stored = std::fs::read(&path).unwrap_or_default();
         assert!(stored == file, "{name} is not up to date");
     }
 }

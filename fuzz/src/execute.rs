@@ -1,0 +1,124 @@
+//! Runs an accepted model on the engine: alone, or beside the interpreter.
+
+use crate::interpreter::{Interpreter, RowMissing};
+use crate::network::Network;
+use crate::random::Random;
+use trishift::kernels::{Kernels, SCALAR};
+use trishift::{Engine, EngineError, HeapArena, OutputSlice, RunError};
+use trishift_format::{DataType, Model};
+
+/// Most elements and multiplications of a run: a file of some hundred bytes may well declare 2^32.
+const MOST_WORK: u64 = 1 << 16;
+
+/// Samples of a batch.
+const BATCH: usize = 3;
+
+/// True where a run does not take long: an element of a tensor costs as much as a multiplication.
+pub fn is_small(model: &Model<'_>) -> bool {
+    let elements = model.tensors().fold(0u64, |sum, tensor| sum.saturating_add(tensor.len() as u64));
+    elements.saturating_add(model.macs()).saturating_add(model.arena_bytes()) <= MOST_WORK
+}
+
+/// An output of the model's type.
+#[derive(Clone, Debug, PartialEq)]
+enum Output {
+    I8(Vec<i8>),
+    I32(Vec<i32>),
+}
+
+impl Output {
+    fn new(model: &Model<'_>, samples: usize) -> Self {
+        let len = samples * model.output().len();
+        match model.output().data_type {
+            DataType::I8 => Self::I8(vec![99; len]),
+            DataType::I32 => Self::I32(vec![99; len]),
+        }
+    }
+
+    fn slice(&mut self) -> OutputSlice<'_> {
+        match self {
+            Self::I8(values) => OutputSlice::I8(values),
+            Self::I32(values) => OutputSlice::I32(values),
+        }
+    }
+
+    fn values(&self) -> Vec<i128> {
+        match self {
+            Self::I8(values) => values.iter().map(|value| (*value).into()).collect(),
+            Self::I32(values) => values.iter().map(|value| (*value).into()).collect(),
+        }
+    }
+}
+
+/// Runs a small model once by the definitions, which are few and quickly linked; whatever comes out, it must come out.
+pub fn run(model: &Model<'_>) {
+    if !is_small(model) {
+        return;
+    }
+    let mut arena = HeapArena::new(model, 1).expect("a small arena fits this machine");
+    let mut engine = match Engine::with_kernels(model, arena.bytes(), 1, &SCALAR) {
+        Ok(engine) => engine,
+        Err(error) => return assert_eq!((error, model.input().data_type), (EngineError::InputType, DataType::I32)),
+    };
+    let input = Random(1).activations(model.input().len());
+    let mut output = Output::new(model, 1);
+    if let Err(error) = engine.run(&input, output.slice()) {
+        assert!(matches!(error, RunError::RowMissing { .. }), "{error}");
+    }
+}
+
+/// Runs a small model on every instruction set, twice sample by sample and once as a batch, beside the interpreter.
+pub fn compare(model: &Model<'_>, network: &Network, seed: u64) {
+    if !is_small(model) || model.input().data_type != DataType::I8 {
+        return;
+    }
+    let mut random = Random(seed);
+    let inputs = [0, 1].map(|_| random.activations(model.input().len()));
+    let mut interpreter = Interpreter::new(network);
+    let expected = inputs.each_ref().map(|input| interpreter.run(input).map(<[i128]>::to_vec));
+    let batch = random.activations(BATCH * model.input().len());
+    let samples = batch.chunks(model.input().len());
+    let expected_batch: Vec<_> =
+        samples.map(|input| Interpreter::new(network).run(input).map(<[i128]>::to_vec)).collect();
+    for kernels in trishift::kernels::available() {
+        sample_by_sample(model, kernels, &inputs, &expected);
+        at_once(model, kernels, &batch, &expected_batch);
+    }
+}
+
+type Expected = Result<Vec<i128>, RowMissing>;
+
+fn sample_by_sample(model: &Model<'_>, kernels: &'static Kernels, inputs: &[Vec<i8>], expected: &[Expected]) {
+    let mut arena = HeapArena::new(model, 1).expect("a small arena fits this machine");
+    let mut engine = Engine::with_kernels(model, arena.bytes(), 1, kernels).expect("the arena is right");
+    for (input, expected) in inputs.iter().zip(expected) {
+        let mut output = Output::new(model, 1);
+        let outcome = engine.run(input, output.slice());
+        assert_eq!(outcome.map_err(row_missing).map(|()| output.values()), *expected, "{}", kernels.name);
+        if outcome.is_err() {
+            return;
+        }
+    }
+}
+
+fn at_once(model: &Model<'_>, kernels: &'static Kernels, batch: &[i8], expected: &[Expected]) {
+    // Room for one sample more than there are.
+    let mut arena = HeapArena::new(model, BATCH + 1).expect("a small arena fits this machine");
+    let mut engine = Engine::with_kernels(model, arena.bytes(), BATCH + 1, kernels).expect("the arena is right");
+    let mut output = Output::new(model, BATCH);
+    let outcome = engine.run(batch, output.slice()).map_err(row_missing).map(|()| output.values());
+    // Operators run for all samples before the next one does.
+    let missing = expected.iter().filter_map(|outcome| outcome.as_ref().err()).min_by_key(|missing| missing.index);
+    let expected = match missing {
+        Some(missing) => Err(*missing),
+        None => Ok(expected.iter().flatten().flatten().copied().collect()),
+    };
+    assert_eq!(outcome, expected, "{}, batch", kernels.name);
+}
+
+fn row_missing(error: RunError) -> RowMissing {
+    match error {
+        RunError::RowMissing { index, row, .. } => RowMissing { index, row: row.into() },
+        other => panic!("a parsed model never gives this: {other}"),
+    }
+}

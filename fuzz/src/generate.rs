@@ -1,0 +1,333 @@
+//! Networks out of a fuzzer's bytes: every operator, every group size, both layouts, persistent tensors, any exponents.
+//!
+//! What comes out keeps every rule of the format but one: a row may exceed the int32 bound, which the writer must find.
+
+use crate::network::{Network, Node, Weights};
+use crate::random::Random;
+use arbitrary::{Result, Unstructured};
+use trishift_format::{DataType, GroupSize, InputScale, Layout, OperatorKind, Tensor, TensorClass};
+
+/// Most elements of a tensor.
+const MOST: usize = 64;
+
+/// Most operators of a network.
+const MOST_NODES: usize = 8;
+
+impl Network {
+    /// A network of up to eight operators.
+    ///
+    /// # Errors
+    /// None but where the bytes run out, which they do not: missing ones are taken as zeros.
+    pub fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+        let mut maker = Maker::new(u.int_in_range(1..=MOST)?, u.int_in_range(-8..=4)?);
+        if u.ratio(1, 4)? {
+            maker.accumulate();
+        }
+        if u.ratio(1, 4)? {
+            maker.remember(u)?;
+        }
+        while maker.nodes.is_empty() || (maker.nodes.len() < MOST_NODES && !u.is_empty()) {
+            maker.take(u)?;
+        }
+        maker.finish(u)
+    }
+}
+
+impl Weights {
+    /// A matrix of this shape.
+    ///
+    /// # Errors
+    /// As [`Network::generate`].
+    pub fn generate(u: &mut Unstructured<'_>, rows: usize, columns: usize) -> Result<Self> {
+        let group = *u.choose(&GroupSize::ALL)?;
+        let layout = *u.choose(&[Layout::Rows, Layout::Groups])?;
+        let mut random = Random(u.arbitrary()?);
+        // Of how many trits one is not 0; whole groups and rows of zeros come of it.
+        let rarity = *u.choose(&[0, 1, 2, 3, 20])?;
+        let trit = |_| match rarity {
+            0 => 1,
+            _ if random.between(1, rarity) == 1 => random.between(-1, 1) as i8,
+            _ => 0,
+        };
+        let trits = (0..rows * columns).map(trit).collect();
+        let base: i8 = if u.ratio(1, 8)? { u.arbitrary()? } else { u.int_in_range(-20..=0)? };
+        let window: i8 = if u.ratio(1, 4)? { u.arbitrary()? } else { u.int_in_range(0..=6)? };
+        let window = i64::from(window.unsigned_abs());
+        let exponent = |_| (i64::from(base) + random.between(0, window)).min(127) as i8;
+        let groups = columns.div_ceil(group.get());
+        let exponents = (0..rows * groups).map(exponent).collect();
+        let mut weights = Self { rows, columns, group, layout, trits, exponents };
+        for row in 0..rows {
+            weights.make_canonical(row);
+        }
+        Ok(weights)
+    }
+
+    /// Groups of zeros take the smallest exponent of the others; a row of zeros has the exponent 0.
+    fn make_canonical(&mut self, row: usize) {
+        let groups = self.groups();
+        let used: Vec<bool> = self.row(row).map(|(trits, _)| trits.iter().any(|trit| *trit != 0)).collect();
+        let exponents = &mut self.exponents[row * groups..][..groups];
+        let smallest = exponents.iter().zip(&used).filter_map(|(exponent, used)| used.then_some(*exponent)).min();
+        for (exponent, used) in exponents.iter_mut().zip(used) {
+            if !used {
+                *exponent = smallest.unwrap_or(0);
+            }
+        }
+    }
+
+    /// The smallest exponent of all rows.
+    pub fn unit(&self) -> i32 {
+        self.exponents.iter().copied().min().unwrap_or(0).into()
+    }
+}
+
+/// A bias for every row, or none.
+///
+/// # Errors
+/// As [`Network::generate`].
+pub fn bias(u: &mut Unstructured<'_>, rows: usize) -> Result<Option<Vec<i32>>> {
+    let mut random = Random(u.arbitrary()?);
+    Ok(match u.int_in_range(0..=3)? {
+        0 | 1 => None,
+        2 => Some((0..rows).map(|_| random.between(-(1 << 20), 1 << 20) as i32).collect()),
+        _ => Some(random.accumulators(rows)),
+    })
+}
+
+/// A network in the making.
+struct Maker {
+    tensors: Vec<Tensor>,
+    nodes: Vec<Node>,
+    /// A persistent class number that nobody has written yet.
+    class: Option<u16>,
+}
+
+impl Maker {
+    fn new(inputs: usize, exponent: i16) -> Self {
+        let input = tensor(DataType::I8, TensorClass::Input, exponent.into(), inputs);
+        Self { tensors: vec![input], nodes: Vec::new(), class: None }
+    }
+
+    /// Adds the input to what it was in the run before.
+    fn accumulate(&mut self) {
+        let input = self.tensors[0];
+        self.tensors.push(Tensor { class: TensorClass::Persistent, ..input });
+        let sum = self.push(OperatorKind::Add, [0, 1], DataType::I8, input.exponent.into(), input.len());
+        self.nodes.push(Node { inputs: [sum; 2], output: 1, ..bare(OperatorKind::Relu) });
+    }
+
+    /// Looks up a row that an operator names for the next run.
+    fn remember(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let class = self.tensors.len() as u16;
+        self.tensors.push(tensor(DataType::I32, TensorClass::Persistent, 0, 1));
+        self.class = Some(class);
+        self.embed(u, class)
+    }
+
+    fn take(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let kind = *u.choose(&OperatorKind::ALL)?;
+        match kind {
+            OperatorKind::Linear => self.linear(u, None).map(|_| ()),
+            OperatorKind::ShiftNorm | OperatorKind::RmsNorm => {
+                let source = self.int32(u)?;
+                let exponent = if u.ratio(1, 8)? { u.int_in_range(-3000..=3000)? } else { u.int_in_range(-8..=0)? };
+                let output = self.push(kind, [source; 2], DataType::I8, exponent, self.len(source));
+                self.clamp(u, output)
+            }
+            OperatorKind::Requantize => {
+                let source = self.int32(u)?;
+                let exponent = self.exponent(source) + shift(u)?;
+                let output = self.push(kind, [source; 2], DataType::I8, exponent, self.len(source));
+                self.clamp(u, output)
+            }
+            OperatorKind::Relu => {
+                let source = self.choose(u, |tensor| tensor.data_type == DataType::I8)?;
+                self.push(kind, [source; 2], DataType::I8, self.exponent(source), self.len(source));
+                Ok(())
+            }
+            OperatorKind::Add => {
+                let left = self.choose(u, |tensor| tensor.data_type == DataType::I8)?;
+                let len = self.len(left);
+                let right = self.choose(u, |tensor| tensor.data_type == DataType::I8 && tensor.len() == len)?;
+                let exponent = self.exponent(left).max(self.exponent(right));
+                let output = self.push(kind, [left, right], DataType::I8, exponent, len);
+                self.clamp(u, output)
+            }
+            OperatorKind::ArgMax => {
+                let source = self.choose(u, |_| true)?;
+                match self.class.filter(|class| *class != source) {
+                    Some(class) => {
+                        self.class = None;
+                        self.nodes.push(Node { inputs: [source; 2], output: class, ..bare(kind) });
+                    }
+                    None => {
+                        self.push(kind, [source; 2], DataType::I32, 0, 1);
+                    }
+                }
+                Ok(())
+            }
+            OperatorKind::Embedding => {
+                let source = self.choose(u, |_| true)?;
+                self.embed(u, source)
+            }
+            OperatorKind::Softmax => {
+                let source = self.choose(u, |_| true)?;
+                let (data_type, exponent) =
+                    if u.arbitrary()? { (DataType::I8, -7) } else { (DataType::I32, u.int_in_range(-30..=0)?) };
+                self.push(kind, [source; 2], data_type, exponent, self.len(source));
+                Ok(())
+            }
+        }
+    }
+
+    /// A linear layer; `wide` says whether its outputs are int32, or nobody does.
+    fn linear(&mut self, u: &mut Unstructured<'_>, wide: Option<bool>) -> Result<u16> {
+        let source = self.choose(u, |tensor| tensor.data_type == DataType::I8)?;
+        let rows = u.int_in_range(1..=MOST)?;
+        let weights = Weights::generate(u, rows, self.len(source))?;
+        let wide = wide.map_or_else(|| u.arbitrary(), Ok)?;
+        let (data_type, exponent) = if wide {
+            (DataType::I32, self.exponent(source) + weights.unit() - u.int_in_range(0..=2)?)
+        } else {
+            (DataType::I8, self.exponent(source) + weights.unit() + shift(u)?)
+        };
+        let bias = bias(u, rows)?;
+        let output = self.push(OperatorKind::Linear, [source; 2], data_type, exponent, rows);
+        if !wide {
+            self.clamp(u, output)?;
+        }
+        let node = self.nodes.last_mut().expect("a node has just been pushed");
+        (node.weights, node.bias) = (Some(weights), bias);
+        Ok(output)
+    }
+
+    fn embed(&mut self, u: &mut Unstructured<'_>, source: u16) -> Result<()> {
+        let rows = *u.choose(&[256, 256, 200, 16, 2, 1])?;
+        let elements = self.len(source);
+        let columns = u.int_in_range(1..=(2 * MOST / elements).max(1))?;
+        let mut weights = Weights::generate(u, rows, columns)?;
+        let (data_type, exponent) = if u.arbitrary()? {
+            // A weight must fit its int32.
+            let unit = weights.unit();
+            for exponent in &mut weights.exponents {
+                *exponent = i32::from(*exponent).min(unit + 28) as i8;
+            }
+            (0..rows).for_each(|row| weights.make_canonical(row));
+            (DataType::I32, unit - u.int_in_range(0..=2)?)
+        } else {
+            (DataType::I8, weights.unit() + u.int_in_range(-10..=3)?)
+        };
+        self.push(OperatorKind::Embedding, [source; 2], data_type, exponent, elements * columns);
+        self.nodes.last_mut().expect("a node has just been pushed").weights = Some(weights);
+        Ok(())
+    }
+
+    /// An int32 tensor; a linear layer makes one where there is none.
+    fn int32(&mut self, u: &mut Unstructured<'_>) -> Result<u16> {
+        if self.tensors.iter().any(|tensor| tensor.data_type == DataType::I32) {
+            return self.choose(u, |tensor| tensor.data_type == DataType::I32);
+        }
+        self.linear(u, Some(true))
+    }
+
+    /// One of the tensors that fit; there must be one.
+    fn choose(&self, u: &mut Unstructured<'_>, fits: impl Fn(&Tensor) -> bool) -> Result<u16> {
+        let fitting: Vec<u16> =
+            (0..).zip(&self.tensors).filter_map(|(number, tensor)| fits(tensor).then_some(number)).collect();
+        u.choose(&fitting).copied()
+    }
+
+    /// The operator that wrote this last gets a ReLU, perhaps.
+    fn clamp(&mut self, u: &mut Unstructured<'_>, output: u16) -> Result<()> {
+        if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output) {
+            node.relu = u.arbitrary()?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, kind: OperatorKind, inputs: [u16; 2], data_type: DataType, exponent: i32, len: usize) -> u16 {
+        let output = self.tensors.len() as u16;
+        self.tensors.push(tensor(data_type, TensorClass::Arena, exponent, len));
+        self.nodes.push(Node { inputs, output, ..bare(kind) });
+        output
+    }
+
+    fn len(&self, tensor: u16) -> usize {
+        self.tensors[usize::from(tensor)].len()
+    }
+
+    fn exponent(&self, tensor: u16) -> i32 {
+        self.tensors[usize::from(tensor)].exponent.into()
+    }
+
+    /// Lifetimes, places, and what is told about the model.
+    fn finish(mut self, u: &mut Unstructured<'_>) -> Result<Network> {
+        let is_arena = |node: &&Node| self.tensors[usize::from(node.output)].class == TensorClass::Arena;
+        let outputs: Vec<u16> = self.nodes.iter().filter(is_arena).map(|node| node.output).collect();
+        // The first operator never writes a persistent tensor.
+        let output = *u.choose(&outputs)?;
+        self.tensors[usize::from(output)].class = TensorClass::Output;
+        for (number, tensor) in (0..).zip(&mut self.tensors) {
+            let first = self.nodes.iter().position(|node| node.output == number).unwrap_or(0) as u16;
+            let last = self.nodes.iter().rposition(|node| node.inputs.contains(&number));
+            (tensor.first, tensor.last) = (first, last.map_or(first, |last| last as u16));
+        }
+        let arena_bytes = self.place(u)?;
+        let sizes = [self.tensors[0].len(), self.tensors[usize::from(output)].len()];
+        let mut random = Random(u.arbitrary()?);
+        let scale = |random: &mut Random| InputScale {
+            zero_mantissa: random.between(-0xFF_FFFF, 0xFF_FFFF) as i32,
+            zero_exponent: random.between(-100, 100) as i8,
+            shift: random.between(-100, 100) as i8,
+        };
+        let scales = (0..if u.arbitrary()? { sizes[0] } else { 1 }).map(|_| scale(&mut random)).collect();
+        let labels = (0..if u.ratio(1, 4)? { sizes[1] } else { 0 }).map(|index| format!("class {index}")).collect();
+        let name = u.arbitrary::<&str>()?.to_owned();
+        let properties = (0..u.int_in_range(0..=2)?).map(|index| (format!("key {index}"), name.clone())).collect();
+        let Self { tensors, nodes, .. } = self;
+        Ok(Network { name, input: 0, output, arena_bytes, tensors, nodes, scales, labels, properties })
+    }
+
+    /// First fit, so that memory is used again as soon as it is free; gaps where the bytes say so.
+    fn place(&mut self, u: &mut Unstructured<'_>) -> Result<u64> {
+        let mut arena_bytes = 0;
+        for number in 0..self.tensors.len() {
+            let (placed, rest) = self.tensors.split_at_mut(number);
+            let tensor = &mut rest[0];
+            if !matches!(tensor.class, TensorClass::Arena | TensorClass::Persistent) {
+                continue;
+            }
+            tensor.offset = 4 * u.int_in_range(0..=2)?;
+            let end = |tensor: &Tensor| tensor.offset + (tensor.bytes() as u32).next_multiple_of(4);
+            let together = |a: &Tensor, b: &Tensor| {
+                let always = [a, b].iter().any(|tensor| tensor.class == TensorClass::Persistent);
+                always || (a.first <= b.last && b.first <= a.last)
+            };
+            let clash = |tensor: &Tensor| {
+                let in_arena = |other: &&Tensor| matches!(other.class, TensorClass::Arena | TensorClass::Persistent);
+                let mut others = placed.iter().filter(in_arena);
+                others.find(|other| together(tensor, other) && tensor.offset < end(other) && other.offset < end(tensor))
+            };
+            while let Some(other) = clash(tensor) {
+                tensor.offset = end(other);
+            }
+            arena_bytes = arena_bytes.max(u64::from(tensor.offset) + tensor.bytes() as u64);
+        }
+        Ok(arena_bytes + u.int_in_range(0..=5)?)
+    }
+}
+
+fn tensor(data_type: DataType, class: TensorClass, exponent: i32, len: usize) -> Tensor {
+    let shape = if len.is_multiple_of(2) { [2, 1, len as u32 / 2] } else { [1, 1, len as u32] };
+    Tensor { data_type, class, exponent: exponent as i16, shape, offset: 0, first: 0, last: 0 }
+}
+
+fn bare(kind: OperatorKind) -> Node {
+    Node { kind, inputs: [0; 2], output: 0, relu: false, weights: None, bias: None }
+}
+
+/// How far an int8 output's exponent lies above its accumulators'; mostly such that something is left of them.
+fn shift(u: &mut Unstructured<'_>) -> Result<i32> {
+    if u.ratio(1, 6)? { u.int_in_range(-10..=40) } else { u.int_in_range(2..=14) }
+}

@@ -7,8 +7,8 @@ use crate::random::Random;
 use arbitrary::{Result, Unstructured};
 use trishift_format::{DataType, GroupSize, InputScale, Layout, OperatorKind, Tensor, TensorClass};
 
-/// Most elements of a tensor.
-const MOST: usize = 64;
+/// Most elements of a tensor in most networks, and in the others: groups have up to 96.
+const MOST: [usize; 2] = [20, 100];
 
 /// Most operators of a network.
 const MOST_NODES: usize = 8;
@@ -19,7 +19,8 @@ impl Network {
     /// # Errors
     /// None but where the bytes run out, which they do not: missing ones are taken as zeros.
     pub fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
-        let mut maker = Maker::new(u.int_in_range(1..=MOST)?, u.int_in_range(-8..=4)?);
+        let most = MOST[usize::from(u.ratio(1, 8)?)];
+        let mut maker = Maker::new(most, u.int_in_range(1..=most)?, u.int_in_range(-8..=4)?);
         if u.ratio(1, 4)? {
             maker.accumulate();
         }
@@ -97,6 +98,8 @@ pub fn bias(u: &mut Unstructured<'_>, rows: usize) -> Result<Option<Vec<i32>>> {
 
 /// A network in the making.
 struct Maker {
+    /// Most elements of a tensor, but for those that an embedding writes.
+    most: usize,
     tensors: Vec<Tensor>,
     nodes: Vec<Node>,
     /// A persistent class number that nobody has written yet.
@@ -104,9 +107,9 @@ struct Maker {
 }
 
 impl Maker {
-    fn new(inputs: usize, exponent: i16) -> Self {
+    fn new(most: usize, inputs: usize, exponent: i16) -> Self {
         let input = tensor(DataType::I8, TensorClass::Input, exponent.into(), inputs);
-        Self { tensors: vec![input], nodes: Vec::new(), class: None }
+        Self { most, tensors: vec![input], nodes: Vec::new(), class: None }
     }
 
     /// Adds the input to what it was in the run before.
@@ -184,7 +187,7 @@ impl Maker {
     /// A linear layer; `wide` says whether its outputs are int32, or nobody does.
     fn linear(&mut self, u: &mut Unstructured<'_>, wide: Option<bool>) -> Result<u16> {
         let source = self.choose(u, |tensor| tensor.data_type == DataType::I8)?;
-        let rows = u.int_in_range(1..=MOST)?;
+        let rows = u.int_in_range(1..=self.most)?;
         let weights = Weights::generate(u, rows, self.len(source))?;
         let wide = wide.map_or_else(|| u.arbitrary(), Ok)?;
         let (data_type, exponent) = if wide {
@@ -203,9 +206,9 @@ impl Maker {
     }
 
     fn embed(&mut self, u: &mut Unstructured<'_>, source: u16) -> Result<()> {
-        let rows = *u.choose(&[256, 256, 200, 16, 2, 1])?;
+        let rows = *u.choose(&[256, 200, 16, 16, 2, 1])?;
         let elements = self.len(source);
-        let columns = u.int_in_range(1..=(2 * MOST / elements).max(1))?;
+        let columns = u.int_in_range(1..=(self.most / elements).max(1))?;
         let mut weights = Weights::generate(u, rows, columns)?;
         let (data_type, exponent) = if u.arbitrary()? {
             // A weight must fit its int32.

@@ -18,6 +18,29 @@
 //! # }
 //! ```
 //!
+//! A server parses once and shares the packed weights and the cores between all its callers:
+//!
+//! ```
+//! # #[cfg(not(all(feature = "threads", feature = "all-operators")))]
+//! # fn main() {}
+//! # #[cfg(all(feature = "threads", feature = "all-operators"))]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use trishift::{EnginePool, Model};
+//!
+//! # let file = std::fs::read("../shared-format/tests/golden/model-0.2.tsm")?;
+//! let model = Model::parse(&file)?;
+//! let pool = EnginePool::new(&model, std::thread::available_parallelism()?)?;
+//! let samples = vec![1i8; 100 * model.input().len()];
+//! let mut logits = vec![0i32; 100 * model.output().len()];
+//! pool.run(&samples, &mut logits)?;                    // from any thread, any number of samples
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`EnginePool`], [`HeapArena`] and [`PackedModel`] are there with the features `std` and `threads` (both on by default);
+//! the instruction set is the best one that the processor has, or that which [`kernels::select`] is asked for
+//! ([`kernels::from_environment`] asks for the one that the variable `TRISHIFT_ISA` names).
+//!
 //! - The arena's exact size is known before the first run: [`Engine::arena_len`], or [`arena_len_of_file`] in a constant.
 //! - Only two operators ever multiply: RMS norm and softmax, each element, and they divide once a sample.
 //! - Nothing allocates and nothing panics; without the feature `std` there is no heap at all.

@@ -79,8 +79,9 @@ fn contents_of_records() {
     ] {
         assert_eq!(refusal(&with_record(offset, byte)), fault(expected), "{byte} at {offset}");
     }
-    // 128·(3 + 2^23) fits, and the bases may be anything.
+    // 128·(3 + 2^23) fits, and the bases may be anything, as long as no exponent exceeds 127.
     accepted(&with_record(4, 23).file());
+    accepted(&with_record(8, 122).file());
     accepted(&with_record(9, 0x80).file());
 }
 

@@ -1,7 +1,8 @@
 //! `Model::parse`: every check, from the header to the last trit.
 //!
 //! On the network 784-256-10 at group sizes 32, 40 and 8, which fits a processor's caches, and on files of 100 MB, which do
-//! not: five layers of 24576 → 4096, in both layouts.
+//! not: five layers of 24576 → 4096, in both layouts. And on a small file that takes long for its size: 1024 tensors, all
+//! live at once.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
@@ -9,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use std::hint::black_box;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
-    DataType, GroupSize, InputScale, Layout, Linear, Model, Operator, ShiftNorm, Tensor, TensorClass,
+    DataType, GroupSize, InputScale, Layout, Linear, Model, Operator, Relu, ShiftNorm, Tensor, TensorClass,
 };
 
 fn tensor(class: TensorClass, data_type: DataType, len: u32, life: [u16; 2], offset: u32) -> Tensor {
@@ -86,6 +87,26 @@ fn parse_large(criterion: &mut Criterion) {
     bench.finish();
 }
 
+/// As many tensors as a graph may have, all live at all times: every pair of them is compared.
+fn many_tensors() -> Vec<u8> {
+    let count = Tensor::MAX_COUNT as u16 - 1;
+    let mut writer = ModelWriter::new("chain");
+    let mut tensors = vec![tensor(TensorClass::Input, DataType::I8, 4, [0, 0], 0)];
+    for index in 0..count {
+        writer.push(&Operator::Relu(Relu { input: index, output: index + 1 })).expect("a valid operator");
+        let class = if index + 1 == count { TensorClass::Output } else { TensorClass::Arena };
+        tensors.push(tensor(class, DataType::I8, 4, [index, count - 1], 4 * u32::from(index)));
+    }
+    writer.input_scales(&[InputScale::IDENTITY]);
+    let arena_bytes = 4 * u64::from(count);
+    writer.finish(&Region { tensors: &tensors, input: 0, output: count, arena_bytes }).expect("a valid model")
+}
+
+fn parse_many_tensors(criterion: &mut Criterion) {
+    let file = many_tensors();
+    criterion.bench_function("parse_1024_tensors", |b| b.iter(|| Model::parse(black_box(&file)).is_ok()));
+}
+
 fn parse(criterion: &mut Criterion) {
     let mut bench = criterion.benchmark_group("parse_784-256-10");
     for group in [32, 40, 8] {
@@ -98,5 +119,5 @@ fn parse(criterion: &mut Criterion) {
     bench.finish();
 }
 
-criterion_group!(benches, parse, parse_large);
+criterion_group!(benches, parse, parse_many_tensors, parse_large);
 criterion_main!(benches);

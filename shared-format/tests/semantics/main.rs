@@ -19,6 +19,8 @@ mod operands;
 mod placement;
 mod plan;
 mod widths;
+#[cfg(feature = "alloc")]
+mod writing;
 
 use support::raw::RawModel;
 use support::walk;

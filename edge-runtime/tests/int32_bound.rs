@@ -264,15 +264,17 @@ fn int32_outputs_at_the_bound() {
         }
     }
     println!("{results} outputs of every table of kernels");
-    assert!(results > 500);
+    assert!(results > 500, "{results}");
 }
 
 #[test]
 fn int8_outputs_at_the_bound() {
     let mut results = 0;
     for (window, groups) in WINDOWS {
-        // From shifts that saturate to the one that leaves a single bit, and on to those that leave nothing.
-        for shift in [-40, -1, 0, 1, 7, 8, 20, 24, 30, 31, 32, 100] {
+        // From shifts that saturate to the one that leaves a single bit, and on to those that leave nothing. A few of them
+        // are enough for rows of 65,000 columns.
+        let shifts: &[i32] = if window > 8 { &[-40, -1, 0, 1, 7, 8, 20, 24, 30, 31, 32, 100] } else { &[0, 20, 31] };
+        for shift in shifts.iter().copied() {
             for (group, layout) in groups.iter().flat_map(|group| [(*group, Layout::Rows), (*group, Layout::Groups)]) {
                 let Some(layer) = Layer::new(window, group, layout, Output::I8 { shift }) else { continue };
                 assert_eq!(layer.reaches_the_limit(), !(1..=31).contains(&shift));
@@ -281,5 +283,5 @@ fn int8_outputs_at_the_bound() {
         }
     }
     println!("{results} outputs of every table of kernels");
-    assert!(results > 3000);
+    assert!(results > 3000, "{results}");
 }

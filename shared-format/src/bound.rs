@@ -101,9 +101,11 @@ fn check_contents(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault
 pub(crate) fn check_groups(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
     let expected = row.smallest_exponent();
     let (mut smallest, mut largest, mut empty) = (i32::MAX, i32::MIN, None);
-    for (group, Group { bytes, exponent, len }) in row.groups().enumerate() {
+    // By number: the iterator would copy the row, and small cores have few registers to walk it.
+    for group in 0..row.groups {
+        let Group { bytes, exponent, len } = row.group(group);
         (smallest, largest) = (smallest.min(exponent), largest.max(exponent));
-        if bytes.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
+        if bytes.iter().any(|byte| *byte > trits::MAX_BYTE) {
             return Err(MatrixFault::TritByte { row: index });
         }
         let padding = bytes.len() * trits::PER_BYTE - len;

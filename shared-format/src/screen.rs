@@ -93,6 +93,67 @@ mod tests {
         })
     }
 
+    /// One row of zeros in three groups, the last one short, with any exponents behind it.
+    fn check(group: GroupSize, encoding: u8, change: impl Fn(&mut [u8], &mut [u8])) -> bool {
+        let columns = 3 * group.get() - 1;
+        let mut trits = std::vec![trits::ZERO_BYTE; group.row_bytes(columns)];
+        // Int8, or a base and three offsets.
+        let mut exponents = std::vec![0; 3];
+        change(&mut trits, &mut exponents);
+        let offset = trits.len() as u32;
+        let record = MatrixRecord {
+            rows: 1,
+            columns: columns as u32,
+            group: group.get() as u8,
+            encoding,
+            layout: 0,
+            trits: 0,
+            exponents: offset,
+        };
+        let weights = [trits, exponents].concat();
+        let matrix = record.view(&weights).unwrap();
+        let first = matrix.row(0).unwrap();
+        let expected = check_groups(0, &first).ok();
+        assert_eq!(row(&first), expected, "{weights:?} in groups of {group}");
+        expected.is_some()
+    }
+
+    #[test]
+    fn every_byte_in_every_place() {
+        let mut right = 0;
+        for group in GroupSize::ALL {
+            for place in 0..3 * group.bytes() {
+                for byte in 0..=255 {
+                    let change = |trits: &mut [u8]| {
+                        if let Some(trit) = trits.get_mut(place) {
+                            *trit = byte;
+                        }
+                    };
+                    right += usize::from(check(group, 0, |trits, _| change(trits)));
+                    // With an exponent of its own in the first group or the last one, which both may be empty.
+                    check(group, 0, |trits, exponents| {
+                        change(trits);
+                        exponents[place % 3] = 1;
+                    });
+                }
+            }
+            for place in 0..3 {
+                for byte in 0..=255 {
+                    for encoding in 0..2 {
+                        for trit in [0, 1] {
+                            let change = |trits: &mut [u8], exponents: &mut [u8]| {
+                                trits.iter_mut().step_by(group.bytes()).for_each(|byte| *byte += trit);
+                                exponents[place] = byte;
+                            };
+                            right += usize::from(check(group, encoding, change));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(right > 10_000, "{right}");
+    }
+
     proptest! {
         #[test]
         fn sees_what_the_walk_over_groups_finds((group, encoding, columns, weights) in matrix()) {

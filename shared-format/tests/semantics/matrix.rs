@@ -142,6 +142,24 @@ fn trit_bytes_above_242() {
 }
 
 #[test]
+fn trit_bytes_above_242_where_no_trit_is_padding() {
+    // Two rows of two groups of 20, each four bytes of five trits.
+    for place in 0..16 {
+        for byte in 0..=255 {
+            let linear =
+                RawLinear { columns: 40, group: 20, encoding: 0, exponents: 16, bias: None, ..RawModel::SMALL };
+            let mut model = RawModel { weights: vec![0; 20], ..RawModel::small_with(linear) };
+            model.tensors[0].shape = [1, 1, 40];
+            model.weights[place] = byte;
+            match byte {
+                0..=242 => accepted(&model.file()),
+                _ => assert_eq!(refusal(&model), fault(MatrixFault::TritByte { row: place / 8 }), "{byte}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn padding_trits_of_a_short_group() {
     // Groups of 4 use four digits of their byte, the short ones of 2 use two.
     for (offset, row, group, used) in [(0, 0, 0, 4), (1, 0, 1, 2), (2, 1, 0, 4), (3, 1, 1, 2)] {

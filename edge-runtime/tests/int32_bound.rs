@@ -61,7 +61,7 @@ impl Layer {
             Output::I32 { below } => (0, below),
         };
         // Odd, so that a group has the smallest exponent: the lower bits are groups of one trit, the rest is one run.
-        let trits = ((LIMIT - rounding) >> (7 + below)) - 1 | 1;
+        let trits = (((LIMIT - rounding) >> (7 + below)) - 1) | 1;
         let run = (trits >> window) as usize;
         if run == 0 {
             return None;

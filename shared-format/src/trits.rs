@@ -92,7 +92,8 @@ const PADDED: [(u8, u8); PER_BYTE + 1] = {
     let mut used = 0;
     while used <= PER_BYTE {
         let run = POWERS[used];
-        let first = (POWERS[PER_BYTE] / run - 1) / 2 * run;
+        // Half of an odd number, rounded down.
+        let first = POWERS[PER_BYTE] / run / 2 * run;
         runs[used] = (first as u8, (first + run - 1) as u8);
         used += 1;
     }

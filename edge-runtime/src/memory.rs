@@ -37,9 +37,10 @@ impl Memory<'_> {
             OutputSlice::I8(slice) => Source::I8(slice),
             OutputSlice::I32(slice) => Source::I32(slice),
         };
-        let start = target.offset as usize * batch;
+        // Only of a file that nobody parsed can a product or sum wrap, on a machine of 32 bits: another place in the arena.
+        let start = (target.offset as usize).wrapping_mul(batch);
         let (before, rest) = self.arena.split_at_mut_checked(start)?;
-        let (bytes, after) = rest.split_at_mut_checked(target.bytes() * samples)?;
+        let (bytes, after) = rest.split_at_mut_checked(target.bytes().wrapping_mul(samples))?;
         let hole = bytes.len();
         let target = match target.data_type {
             DataType::I8 => OutputSlice::I8(bytemuck::try_cast_slice_mut(bytes).ok()?),
@@ -89,10 +90,12 @@ impl<'a> Sources<'a> {
             TensorClass::Output => return self.output,
             TensorClass::Arena | TensorClass::Persistent => {}
         }
-        let start = tensor.offset as usize * self.batch;
+        // They wrap as in `Memory`; a range that ends before it starts is none.
+        let start = (tensor.offset as usize).wrapping_mul(self.batch);
+        let bytes = tensor.bytes().wrapping_mul(self.samples);
         let bytes = match start.checked_sub(self.before.len() + self.hole) {
-            Some(start) => self.after.get(start..start + tensor.bytes() * self.samples),
-            None => self.before.get(start..start + tensor.bytes() * self.samples),
+            Some(start) => self.after.get(start..start.wrapping_add(bytes)),
+            None => self.before.get(start..start.wrapping_add(bytes)),
         };
         match (bytes, tensor.data_type) {
             (Some(bytes), DataType::I8) => bytemuck::try_cast_slice(bytes).map_or(Source::Missing, Source::I8),

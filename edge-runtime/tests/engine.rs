@@ -149,7 +149,7 @@ fn an_output_that_is_read_again_is_the_callers_memory() {
     Engine::new(&model, arena.bytes(), batch).unwrap().run(&input, &mut logits).unwrap();
     let classes: Vec<i32> = logits.chunks(model.output().len()).map(|logits| trishift::argmax(logits) as i32).collect();
     let bytes = &arena.bytes()[place * batch..][..4 * batch];
-    let stored: Vec<i32> = bytes.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
+    let stored: Vec<i32> = bytes.as_chunks().0.iter().map(|bytes| i32::from_ne_bytes(*bytes)).collect();
     assert_eq!(stored, classes);
 }
 

@@ -36,8 +36,8 @@ pub fn row_magnitude(groups: impl Iterator<Item = (usize, i32)>, unit: i32) -> u
 }
 
 /// 128·nonzero·2^shift, saturating.
-const fn term(nonzero: usize, shift: i32) -> u64 {
-    let shift = if shift < 0 { 0 } else { shift as u32 };
+fn term(nonzero: usize, shift: i32) -> u64 {
+    let shift = shift.max(0) as u32;
     let magnitude = 128 * nonzero as u64;
     if magnitude == 0 {
         0
@@ -101,13 +101,15 @@ fn check_contents(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault
 pub(crate) fn check_groups(index: usize, row: &Row<'_>) -> Result<(i32, i32), MatrixFault> {
     let expected = row.smallest_exponent();
     let (mut smallest, mut largest, mut empty) = (i32::MAX, i32::MIN, None);
-    for (group, Group { bytes, exponent, len }) in row.groups().enumerate() {
+    // By number: the iterator would copy the row, and small cores have few registers to walk it.
+    for group in 0..row.groups {
+        let Group { bytes, exponent, len } = row.group(group);
         (smallest, largest) = (smallest.min(exponent), largest.max(exponent));
-        if bytes.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
+        if bytes.iter().any(|byte| *byte > trits::MAX_BYTE) {
             return Err(MatrixFault::TritByte { row: index });
         }
         let padding = bytes.len() * trits::PER_BYTE - len;
-        if padding > 0 && bytes.last().is_some_and(|byte| !trits::padding_is_zero(*byte, trits::PER_BYTE - padding)) {
+        if bytes.last().is_some_and(|byte| !trits::padding_is_zero(*byte, trits::PER_BYTE - padding)) {
             return Err(MatrixFault::TritPadding { row: index, group });
         }
         if exponent != expected && empty.is_none() && bytes.iter().all(|byte| *byte == trits::ZERO_BYTE) {
@@ -168,6 +170,7 @@ mod tests {
         assert_eq!(row_magnitude([(1, 56), (0, 255)].into_iter(), 0), 1 << 63);
         assert_eq!(row_magnitude([(1, 200)].into_iter(), -55), u64::MAX);
         assert_eq!(row_magnitude([(3, 2), (5, -1)].into_iter(), -1), 128 * 3 * 8 + 128 * 5);
+        assert_eq!(row_magnitude([(3, 1), (5, -7)].into_iter(), 0), 128 * 3 * 2 + 128 * 5);
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub struct TernaryMatrix<'a> {
     bases: &'a [u8],
     exponents: &'a [u8],
     // Products and quotients of the above, computed once: a core without multiplier steps by them.
+    group_bytes: usize,
     groups: usize,
     row_bytes: usize,
     exponent_bytes_of_row: usize,
@@ -86,7 +87,8 @@ impl MatrixRecord {
         };
         let (bases, exponents) = exponents.split_at_checked(bases).ok_or(MatrixFault::OutsideSection)?;
         // Only where no group is full can it be too large, and then nobody asks for it.
-        let block = rows.saturating_mul(layout.prefix() + group.bytes());
+        let group_bytes = group.bytes();
+        let block = rows.saturating_mul(layout.prefix() + group_bytes);
         let row_bytes = group.row_bytes(columns);
         let exponent_bytes_of_row = match encoding {
             ExponentEncoding::Int8 => groups,
@@ -102,6 +104,7 @@ impl MatrixRecord {
             trits,
             bases,
             exponents,
+            group_bytes,
             groups,
             row_bytes,
             exponent_bytes_of_row,
@@ -129,6 +132,7 @@ impl<'a> TernaryMatrix<'a> {
             trits: &[],
             bases: &[],
             exponents: &[],
+            group_bytes: 0,
             groups: 0,
             row_bytes: 0,
             exponent_bytes_of_row: 0,
@@ -239,6 +243,7 @@ impl<'a> TernaryMatrix<'a> {
             layout: self.layout,
             group: self.group,
             columns: self.columns,
+            group_bytes: self.group_bytes,
             groups: self.groups,
             index: row,
             block: self.block,
@@ -294,6 +299,8 @@ pub struct Row<'a> {
     pub(crate) layout: Layout,
     pub(crate) group: GroupSize,
     pub(crate) columns: usize,
+    /// Bytes of a full group's trits.
+    pub(crate) group_bytes: usize,
     pub(crate) groups: usize,
     /// Position in the matrix.
     index: usize,
@@ -336,11 +343,12 @@ impl<'a> Row<'a> {
     /// A group that the row has. One function, where code is dear, for all who walk a row.
     #[cfg_attr(not(feature = "std"), inline(never))]
     pub(crate) fn group(&self, group: usize) -> Group<'a> {
-        let len = self.group.get().min(self.columns - group * self.group.get());
-        let bytes = len.div_ceil(PER_BYTE);
+        // Only the last group can be short: no other one takes a division.
+        let (full, rest) = (self.group.get(), self.columns - group * self.group.get());
+        let (len, bytes) = if rest < full { (rest, rest.div_ceil(PER_BYTE)) } else { (full, self.group_bytes) };
         // Offsets and trits of one group stand together, or apart.
         let (offset, start) = match self.layout {
-            Layout::Rows => (0, group * self.group.bytes()),
+            Layout::Rows => (0, group * self.group_bytes),
             Layout::Groups => {
                 let record = group * self.block + self.index * (1 + bytes);
                 (self.trits.get(record).copied().unwrap_or(0), record + 1)

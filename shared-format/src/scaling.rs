@@ -84,7 +84,7 @@ fn rounding_shift(value: i128, shift: i32) -> i128 {
         // Any |v| ≥ 2^20 saturates int8 whatever the shift, so clamping first cannot change the answer.
         value.clamp(-limit, limit) << shift.min(100)
     } else {
-        let right = (-shift).unsigned_abs();
+        let right = shift.unsigned_abs();
         // No caller's value reaches 2^127, so it is below half of 2^right.
         if right > 127 {
             return 0;
@@ -151,6 +151,9 @@ mod tests {
         // A tie falls to the side on which the zero lies, however near it is.
         let half = |zero_mantissa| InputScale { zero_mantissa, zero_exponent: -100, shift: -1 }.quantize_i32(1);
         assert_eq!([-1, 0, 1].map(half), [1, 1, 0]);
+        // The longest way to the right: −2^31·2^−32 is −½, and the zero lies on either side of 0, 2^95 times finer.
+        let half = |zero_mantissa| InputScale { zero_mantissa, zero_exponent: -95, shift: -32 }.quantize_i32(i32::MIN);
+        assert_eq!([-1, 0, 1].map(half), [0, 0, -1]);
     }
 
     #[test]

@@ -14,46 +14,48 @@ pub(crate) fn row(row: &Row<'_>) -> Option<(i32, i32)> {
     if trits.iter().fold(0, |max: u8, byte| max.max(*byte)) > trits::MAX_BYTE {
         return None;
     }
-    let bytes = row.group.bytes();
-    // Only the last group's padding may differ from that of all others.
+    // Only the last group may be short, and its padding differ from that of all others.
+    let bytes = row.group_bytes;
     let (full, last) = trits.split_at_checked((row.groups - 1) * bytes)?;
-    let is_padded = |group: &[u8], len: usize| {
-        group.last().is_some_and(|byte| trits::padding_is_zero(*byte, (len - 1) % PER_BYTE + 1))
+    let used = |len: usize| (len - 1) % PER_BYTE + 1;
+    let (used_of_full, used_of_last) = (used(row.group.get()), used(row.columns - (row.groups - 1) * row.group.get()));
+    let is_right = |index: usize, group: &[u8], used: usize| {
+        let is_padded = group.last().is_some_and(|byte| trits::padding_is_zero(*byte, used));
+        let is_empty = group.iter().all(|byte| *byte == trits::ZERO_BYTE);
+        is_padded && (!is_empty || row.group(index).exponent == smallest)
     };
-    let padded = full.chunks_exact(bytes).fold(true, |padded, group| padded & is_padded(group, row.group.get()));
-    if !padded || !is_padded(last, row.columns - (row.groups - 1) * row.group.get()) {
-        return None;
-    }
-    let is_empty = |group: &[u8]| group.iter().all(|byte| *byte == trits::ZERO_BYTE);
-    let mut groups = trits.chunks(bytes).enumerate().filter(|(_, group)| is_empty(group));
-    groups.all(|(group, _)| row.group(group).exponent == smallest).then_some((smallest, largest))
+    let mut groups = full.chunks_exact(bytes).enumerate();
+    let holds = groups.all(|(index, group)| is_right(index, group, used_of_full))
+        && is_right(row.groups - 1, last, used_of_last);
+    holds.then_some((smallest, largest))
 }
 
 /// The smallest and the largest exponent, where they follow the rules of their encoding.
 fn extremes(row: &Row<'_>) -> Option<(i32, i32)> {
-    let limits = |bytes: &[u8], low: fn(u8) -> i8, high: fn(u8) -> i8| {
-        bytes.iter().fold((i8::MAX, i8::MIN), |(smallest, largest), byte| {
-            (smallest.min(low(*byte)).min(high(*byte)), largest.max(low(*byte)).max(high(*byte)))
-        })
-    };
     match row.encoding {
         ExponentEncoding::Int8 => {
-            let (smallest, largest) = limits(row.exponents, |byte| byte as i8, |byte| byte as i8);
-            Some((smallest.into(), largest.into()))
+            // With the sign turned over, bytes are in the order of the numbers.
+            let (smallest, largest) = limits(row.exponents, |byte| byte ^ 128);
+            Some((i32::from(smallest) - 128, i32::from(largest) - 128))
         }
         ExponentEncoding::Offset4 => {
             let (pairs, single) = row.exponents.split_at_checked(row.groups / 2)?;
-            let (mut smallest, mut largest) = limits(pairs, |pair| (pair & 15) as i8, |pair| (pair >> 4) as i8);
-            for offset in single {
-                // Its upper half, which no group uses, is 0: else the byte is larger than any offset.
-                (smallest, largest) = (smallest.min(*offset as i8), largest.max(*offset as i8));
-            }
-            let largest = i32::from(row.base) + i32::from(largest);
-            let fits = smallest == 0 && single.iter().all(|offset| *offset < 16) && largest <= i32::from(i8::MAX);
+            let (low, high) = (limits(pairs, |pair| pair & 15), limits(pairs, |pair| pair >> 4));
+            // Its upper half, which no group uses, is 0: else the byte is larger than any offset.
+            let single = limits(single, |offset| offset);
+            let smallest = low.0.min(high.0).min(single.0);
+            let largest = i32::from(row.base) + i32::from(low.1.max(high.1).max(single.1));
+            let fits = smallest == 0 && single.1 < 16 && largest <= i32::from(i8::MAX);
             fits.then_some((row.base.into(), largest))
         }
         ExponentEncoding::Offset8 => None,
     }
+}
+
+/// The smallest and the largest of what `number` makes of the bytes. Unsigned bytes: every vector unit compares those.
+fn limits(bytes: &[u8], number: impl Fn(u8) -> u8) -> (u8, u8) {
+    let numbers = bytes.iter().map(|byte| number(*byte));
+    numbers.fold((u8::MAX, 0), |(smallest, largest), number| (smallest.min(number), largest.max(number)))
 }
 
 impl<'a> Row<'a> {
@@ -89,6 +91,67 @@ mod tests {
             let weights = weights.prop_map(|(trits, exponents)| [trits, exponents].concat());
             (Just(group.get() as u8), Just(encoding), Just(columns), weights)
         })
+    }
+
+    /// One row of zeros in three groups, the last one short, with any exponents behind it.
+    fn check(group: GroupSize, encoding: u8, change: impl Fn(&mut [u8], &mut [u8])) -> bool {
+        let columns = 3 * group.get() - 1;
+        let mut trits = std::vec![trits::ZERO_BYTE; group.row_bytes(columns)];
+        // Int8, or a base and three offsets.
+        let mut exponents = std::vec![0; 3];
+        change(&mut trits, &mut exponents);
+        let offset = trits.len() as u32;
+        let record = MatrixRecord {
+            rows: 1,
+            columns: columns as u32,
+            group: group.get() as u8,
+            encoding,
+            layout: 0,
+            trits: 0,
+            exponents: offset,
+        };
+        let weights = [trits, exponents].concat();
+        let matrix = record.view(&weights).unwrap();
+        let first = matrix.row(0).unwrap();
+        let expected = check_groups(0, &first).ok();
+        assert_eq!(row(&first), expected, "{weights:?} in groups of {group}");
+        expected.is_some()
+    }
+
+    #[test]
+    fn every_byte_in_every_place() {
+        let mut right = 0;
+        for group in GroupSize::ALL {
+            for place in 0..3 * group.bytes() {
+                for byte in 0..=255 {
+                    let change = |trits: &mut [u8]| {
+                        if let Some(trit) = trits.get_mut(place) {
+                            *trit = byte;
+                        }
+                    };
+                    right += usize::from(check(group, 0, |trits, _| change(trits)));
+                    // With an exponent of its own in the first group or the last one, which both may be empty.
+                    check(group, 0, |trits, exponents| {
+                        change(trits);
+                        exponents[place % 3] = 1;
+                    });
+                }
+            }
+            for place in 0..3 {
+                for byte in 0..=255 {
+                    for encoding in 0..2 {
+                        for trit in [0, 1] {
+                            let change = |trits: &mut [u8], exponents: &mut [u8]| {
+                                trits.iter_mut().step_by(group.bytes()).for_each(|byte| *byte += trit);
+                                exponents[place] = byte;
+                            };
+                            right += usize::from(check(group, encoding, change));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(right > 10_000, "{right}");
     }
 
     proptest! {

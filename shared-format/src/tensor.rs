@@ -90,9 +90,10 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// Bytes of one sample.
+    /// Bytes of one sample. Where they are more than this machine can address, which no parsed model asks for, as many as it
+    /// can.
     pub const fn bytes(&self) -> usize {
-        self.len() * self.data_type.bytes()
+        self.len().saturating_mul(self.data_type.bytes())
     }
 
     /// The record as it is stored.
@@ -182,5 +183,11 @@ mod tests {
             last: 0,
         };
         assert_eq!(tensor.checked_len(), None);
+        assert_eq!((tensor.len(), tensor.bytes(), tensor.is_empty()), (0, 0, true));
+        // 2^31 elements of four bytes: one that 32 bits can count, but not in bytes.
+        let tensor = Tensor { data_type: DataType::I32, shape: [1 << 16, 1 << 15, 1], ..tensor };
+        let addressable = u64::try_from(usize::MAX).unwrap_or(u64::MAX);
+        assert_eq!((tensor.checked_len(), tensor.is_empty()), (Some(1 << 31), false));
+        assert_eq!(tensor.bytes() as u64, (1u64 << 33).min(addressable));
     }
 }

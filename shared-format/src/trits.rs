@@ -92,7 +92,8 @@ const PADDED: [(u8, u8); PER_BYTE + 1] = {
     let mut used = 0;
     while used <= PER_BYTE {
         let run = POWERS[used];
-        let first = (POWERS[PER_BYTE] / run - 1) / 2 * run;
+        // Half of an odd number, rounded down.
+        let first = POWERS[PER_BYTE] / run / 2 * run;
         runs[used] = (first as u8, (first + run - 1) as u8);
         used += 1;
     }
@@ -100,14 +101,14 @@ const PADDED: [(u8, u8); PER_BYTE + 1] = {
 };
 
 /// True where the trits beyond the first `used` of a grouped byte are trit 0 (digit 1). `used` in 1..=5.
-pub(crate) const fn padding_is_zero(byte: u8, used: usize) -> bool {
-    let (first, last) = PADDED[if used < PER_BYTE { used } else { PER_BYTE }];
+pub(crate) fn padding_is_zero(byte: u8, used: usize) -> bool {
+    let (first, last) = PADDED[used.min(PER_BYTE)];
     first <= byte && byte <= last
 }
 
 /// True where the trits beyond the first `used` of a flat byte are digit 0. `used` in 1..=5.
-pub(crate) const fn padding_is_digit_zero(byte: u8, used: usize) -> bool {
-    (byte as u16) < POWERS[if used < PER_BYTE { used } else { PER_BYTE }]
+pub(crate) fn padding_is_digit_zero(byte: u8, used: usize) -> bool {
+    u16::from(byte) < POWERS[used.min(PER_BYTE)]
 }
 
 #[cfg(test)]

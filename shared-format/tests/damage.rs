@@ -2,19 +2,18 @@
 //!
 //! Without repair every damage must be refused. With repaired checksums the checks behind them are on their own: a
 //! flipped bit is refused, or gives another file that keeps every promise ([`support::walk`] proves that it does).
-#![cfg(feature = "alloc")]
 
 mod support;
 
 use support::seal::{seal, seal_with_length};
-use support::{golden, walk};
+use support::walk;
 use trishift_format::container::HEADER_BYTES;
 use trishift_format::{Checkpoint, Model, ParseError};
 
 /// A golden file and the parser of its kind, which walks whatever it accepts.
 struct Subject {
     name: &'static str,
-    file: Vec<u8>,
+    file: &'static [u8],
     parse: fn(&[u8]) -> Result<(), ParseError>,
 }
 
@@ -26,16 +25,20 @@ fn parse_checkpoint(file: &[u8]) -> Result<(), ParseError> {
     Checkpoint::parse(file).map(|checkpoint| walk::checkpoint(&checkpoint))
 }
 
-fn subjects() -> [Subject; 2] {
-    let (model, checkpoint) = (golden::model(), golden::checkpoint());
-    let subjects = [
-        Subject { name: "model", file: model.expect("the golden model is valid"), parse: parse_model },
-        Subject { name: "checkpoint", file: checkpoint.expect("the golden file is valid"), parse: parse_checkpoint },
-    ];
-    for subject in &subjects {
-        assert_eq!((subject.parse)(&subject.file), Ok(()), "the undamaged {} is accepted", subject.name);
+/// The files of every version, which together hold every section, operator, layout, encoding and element type.
+const SUBJECTS: [Subject; 4] = [
+    Subject { name: "model 0.2", file: include_bytes!("golden/model-0.2.tsm"), parse: parse_model },
+    Subject { name: "model 0.1", file: include_bytes!("golden/model-0.1.tsm"), parse: parse_model },
+    Subject { name: "checkpoint 0.2", file: include_bytes!("golden/checkpoint-0.2.tsc"), parse: parse_checkpoint },
+    Subject { name: "checkpoint 0.1", file: include_bytes!("golden/checkpoint-0.1.tsc"), parse: parse_checkpoint },
+];
+
+#[test]
+fn the_undamaged_files_are_accepted() {
+    for Subject { name, file, parse } in SUBJECTS {
+        assert_eq!(parse(file), Ok(()), "{name}");
+        assert!(file.len() <= 2048, "{name} has {} bytes", file.len());
     }
-    subjects
 }
 
 /// Every copy of the file with one bit flipped.
@@ -49,7 +52,7 @@ fn flips(file: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
 
 #[test]
 fn every_truncation_is_refused() {
-    for Subject { name, file, parse } in subjects() {
+    for Subject { name, file, parse } in SUBJECTS {
         for length in 0..file.len() {
             let expected = if length < HEADER_BYTES {
                 ParseError::TooShort { bytes: length }
@@ -63,7 +66,7 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_truncation_with_a_matching_header_is_refused() {
-    for Subject { name, file, parse } in subjects() {
+    for Subject { name, file, parse } in SUBJECTS {
         for length in HEADER_BYTES..file.len() {
             let mut cut = file[..length].to_vec();
             seal_with_length(&mut cut);
@@ -75,17 +78,17 @@ fn every_truncation_with_a_matching_header_is_refused() {
 
 #[test]
 fn an_empty_file_is_refused() {
-    for Subject { parse, .. } in subjects() {
+    for Subject { parse, .. } in SUBJECTS {
         assert_eq!(parse(&[]), Err(ParseError::TooShort { bytes: 0 }));
     }
 }
 
 #[test]
 fn appended_bytes_are_refused() {
-    for Subject { file, parse, .. } in subjects() {
+    for Subject { file, parse, .. } in SUBJECTS {
         let expected = file.len() as u64;
-        for tail in [&[0][..], &[0; 64], &file] {
-            let mut longer = [&file, tail].concat();
+        for tail in [&[0][..], &[0; 64], file] {
+            let mut longer = [file, tail].concat();
             assert_eq!(parse(&longer), Err(ParseError::Length { found: longer.len() as u64, expected }));
             seal_with_length(&mut longer);
             assert_eq!(parse(&longer), Err(ParseError::TrailingBytes { offset: expected }));
@@ -95,17 +98,23 @@ fn appended_bytes_are_refused() {
 
 #[test]
 fn the_other_kind_is_refused() {
-    let [model, checkpoint] = subjects();
-    assert_eq!((model.parse)(&checkpoint.file), Err(ParseError::Kind { found: 2, expected: 1 }));
-    assert_eq!((checkpoint.parse)(&model.file), Err(ParseError::Kind { found: 1, expected: 2 }));
+    let [model, _, checkpoint, _] = SUBJECTS;
+    assert_eq!((model.parse)(checkpoint.file), Err(ParseError::Kind { found: 2, expected: 1 }));
+    assert_eq!((checkpoint.parse)(model.file), Err(ParseError::Kind { found: 1, expected: 2 }));
 }
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    for Subject { name, file, parse } in subjects() {
+    for Subject { name, file, parse } in SUBJECTS {
         let mut refused = 0;
-        for (bit, flipped) in flips(&file) {
-            assert!(parse(&flipped).is_err(), "{name}: bit {} of byte {}", bit % 8, bit / 8);
+        for (bit, flipped) in flips(file) {
+            let expected = match bit / 8 {
+                0..8 => ParseError::Magic,
+                8 => ParseError::Version { major: flipped[8], minor: flipped[9] },
+                9..HEADER_BYTES => ParseError::HeaderChecksum,
+                _ => ParseError::BodyChecksum,
+            };
+            assert_eq!(parse(&flipped), Err(expected), "{name}: bit {} of byte {}", bit % 8, bit / 8);
             refused += 1;
         }
         println!("{name}: {refused} of {} flips refused", file.len() * 8);
@@ -114,9 +123,9 @@ fn every_flipped_bit_is_refused() {
 
 #[test]
 fn every_flipped_bit_behind_repaired_checksums_is_refused_or_harmless() {
-    for Subject { name, file, parse } in subjects() {
+    for Subject { name, file, parse } in SUBJECTS {
         let (mut refused, mut accepted) = (0, 0);
-        for (_, mut flipped) in flips(&file) {
+        for (_, mut flipped) in flips(file) {
             seal(&mut flipped);
             match parse(&flipped) {
                 // The flip hit a checksum itself, which the repair undid.

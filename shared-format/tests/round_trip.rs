@@ -195,9 +195,14 @@ impl Case {
     }
 }
 
+/// Four times proptest's own number, so that `PROPTEST_CASES` holds here too.
+fn cases_of_a_property() -> u32 {
+    4 * ProptestConfig::default().cases
+}
+
 proptest! {
     // A failing case is printed; a fixed test for it is worth more than a file of seeds.
-    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases_of_a_property(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn matrices_come_back_or_break_the_int32_bound(case in cases()) {

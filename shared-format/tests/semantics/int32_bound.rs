@@ -66,15 +66,17 @@ fn the_bias_may_fill_the_rest_and_no_more() {
 #[test]
 fn the_rounding_constant_takes_its_part() {
     // r = 4 rounds with 8; r > 31 gives 0 and rounds with nothing.
-    for (shift, rest) in [(1, 126), (4, 119), (7, 63), (32, 127), (200, 127)] {
-        let output = Output::I8 { shift };
-        accepted(&row(0, output, rest).file());
-        accepted(&row(0, output, -rest).file());
-        assert_eq!(refusal(&row(0, output, rest + 1)), BEYOND, "{shift}");
-        assert_eq!(refusal(&row(0, output, -rest - 1)), BEYOND, "{shift}");
-    }
-    for shift in [8, 9, 31] {
-        assert_eq!(refusal(&row(0, Output::I8 { shift }, 0)), BEYOND, "{shift}");
+    for low in [-128, -3, 0, 104] {
+        for (shift, rest) in [(1, 126), (4, 119), (7, 63), (32, 127), (200, 127)] {
+            let output = Output::I8 { shift };
+            accepted(&row(low, output, rest).file());
+            accepted(&row(low, output, -rest).file());
+            assert_eq!(refusal(&row(low, output, rest + 1)), BEYOND, "{low} {shift}");
+            assert_eq!(refusal(&row(low, output, -rest - 1)), BEYOND, "{low} {shift}");
+        }
+        for shift in [8, 9, 31] {
+            assert_eq!(refusal(&row(low, Output::I8 { shift }, 0)), BEYOND, "{low} {shift}");
+        }
     }
 }
 

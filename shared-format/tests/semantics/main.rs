@@ -8,12 +8,19 @@ mod support;
 mod checkpoint;
 mod container;
 mod embedding;
+mod extents;
 mod graph;
+mod header_fields;
 mod int32_bound;
 mod matrix;
 mod messages;
 mod metadata;
+mod operands;
+mod placement;
 mod plan;
+mod widths;
+#[cfg(feature = "alloc")]
+mod writing;
 
 use support::raw::RawModel;
 use support::walk;

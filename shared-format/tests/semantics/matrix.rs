@@ -79,8 +79,9 @@ fn contents_of_records() {
     ] {
         assert_eq!(refusal(&with_record(offset, byte)), fault(expected), "{byte} at {offset}");
     }
-    // 128·(3 + 2^23) fits, and the bases may be anything.
+    // 128·(3 + 2^23) fits, and the bases may be anything, as long as no exponent exceeds 127.
     accepted(&with_record(4, 23).file());
+    accepted(&with_record(8, 122).file());
     accepted(&with_record(9, 0x80).file());
 }
 
@@ -136,6 +137,24 @@ fn trit_bytes_above_242() {
     for (offset, row) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
         for byte in 243..=255 {
             assert_eq!(refusal(&with_weight(offset, byte)), fault(MatrixFault::TritByte { row }));
+        }
+    }
+}
+
+#[test]
+fn trit_bytes_above_242_where_no_trit_is_padding() {
+    // Two rows of two groups of 20, each four bytes of five trits.
+    for place in 0..16 {
+        for byte in 0..=255 {
+            let linear =
+                RawLinear { columns: 40, group: 20, encoding: 0, exponents: 16, bias: None, ..RawModel::SMALL };
+            let mut model = RawModel { weights: vec![0; 20], ..RawModel::small_with(linear) };
+            model.tensors[0].shape = [1, 1, 40];
+            model.weights[place] = byte;
+            match byte {
+                0..=242 => accepted(&model.file()),
+                _ => assert_eq!(refusal(&model), fault(MatrixFault::TritByte { row: place / 8 }), "{byte}"),
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What errors say: one sentence on one line that names what was found.
 
-use trishift_format::{MatrixFault, OperatorKind, ParseError, PlanFault, UnknownGroupSize};
+use trishift_format::{
+    ExponentEncoding, GroupSize, Layout, MatrixFault, OperatorKind, ParseError, PlanFault, UnknownGroupSize,
+};
 
 /// A message is a sentence fit for one line of a log or a terminal.
 #[track_caller]
@@ -75,6 +77,16 @@ fn every_message_is_one_sentence_that_names_what_was_found() {
             assert!(message.contains(word), "{word:?} is missing in {message:?}");
         }
     }
+}
+
+#[test]
+fn names_of_what_a_matrix_is_stored_as() {
+    let encodings = [ExponentEncoding::Int8, ExponentEncoding::Offset4, ExponentEncoding::Offset8];
+    assert_eq!(encodings.map(|encoding| encoding.to_string()), ["int8", "4-bit offset", "8-bit offset"]);
+    assert_eq!([Layout::Rows, Layout::Groups].map(|layout| layout.to_string()), ["rows", "groups"]);
+    assert_eq!(GroupSize::ALL.map(|group| group.to_string()).join(" "), "4 6 8 16 20 32 40 64 80 96");
+    let names = OperatorKind::ALL.map(|kind| kind.to_string());
+    assert_eq!(names.join(" "), "linear shift-norm requantize relu add argmax rms-norm embedding softmax");
 }
 
 #[test]

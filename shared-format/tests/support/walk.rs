@@ -89,6 +89,11 @@ fn matrix<'a>(model: &Model<'a>, record: &MatrixRecord) -> TernaryMatrix<'a> {
         }
     }
     assert!(matrix.bytes() <= model.weight_bytes());
+    let exponents = matrix.bases().len() + matrix.exponent_bytes().len();
+    assert_eq!(matrix.bytes(), matrix.trit_bytes().len() + exponents);
+    assert_eq!(Some(exponents), matrix.encoding().bytes(matrix.rows(), groups));
+    assert_eq!(matrix.row_bytes() * matrix.rows(), trit_bytes);
+    assert_eq!(matrix.exponent_bytes_of_row() * matrix.rows(), matrix.exponent_bytes().len());
     let mut smallest = i32::MAX;
     for (index, row) in matrix.iter().enumerate() {
         contents(&matrix, &row);

@@ -2,7 +2,8 @@
 //!
 //! No sum of 16 bits overflows: those of a group of at most 96 columns, in the two halves of a word, are at most
 //! 5·2·24·128 = 30,720 for a nibble's two fields together. What they are while they are computed does not matter, for
-//! additions wrap. Products do not saturate: a nibble is at most 10, and two times 10·128 is far below 2^15.
+//! additions wrap. Products do not saturate: a nibble is at most 10, and two times 10·128 is far below 2^15. In panels, where
+//! a half has all columns of one group, sums of trits and inputs plus 128 are at most 96·255 = 24,480.
 #![allow(
     unsafe_code,
     reason = "functions of an instruction set are called where the processor has it, and vectors are loaded and stored"
@@ -20,6 +21,9 @@ const L: usize = 8;
 /// Largest power of two that multiplies the sums of a group: products of 16 bits give 32 bits.
 const MULTIPLIER_BITS: u32 = 14;
 
+/// The upper half of each word, for `vpblendw`.
+const UPPER_HALVES: i32 = 0xAA;
+
 /// The proof that the processor has AVX2 and BMI2: made by [`packed_kernels`] and
 /// [`int8_kernels`] alone.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +32,7 @@ struct Avx2(());
 impl Leaf<L> for Avx2 {
     const FORMAT: Format = Format { lanes: L, rotated: false };
     const ROW_SAMPLES: usize = 2;
-    const PANEL_SAMPLES: usize = 5;
+    const PANEL_SAMPLES: usize = 4;
     const PANEL_WINDOW: u32 = MULTIPLIER_BITS;
     const STARTS: usize = 2;
 
@@ -39,7 +43,7 @@ impl Leaf<L> for Avx2 {
         if digits == 1 { 3 } else { usize::MAX }
     }
 
-    /// For each group its multipliers, then its quads.
+    /// For each group, or pair of groups, its multipliers, then its quads.
     fn panel_words(quads: usize, groups: usize) -> usize {
         (quads + groups) * 4 * L
     }
@@ -70,6 +74,10 @@ impl Leaf<L> for Avx2 {
         unsafe { unpack(piece, digit, panel) }
     }
 
+    fn order_panel_tile(self, shape: &Shape, count: usize, inputs: &mut [u32]) {
+        pair_inputs(inputs, shape.group_quads * count);
+    }
+
     fn tile(self, panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]) {
         // SAFETY: `self` proves that the processor has the instructions.
         unsafe {
@@ -79,7 +87,8 @@ impl Leaf<L> for Avx2 {
                 2 => tile::<2>(panel, inputs, shift, sums),
                 3 => tile::<3>(panel, inputs, shift, sums),
                 4 => tile::<4>(panel, inputs, shift, sums),
-                _ => tile::<5>(panel, inputs, shift, sums),
+                5 => tile::<5>(panel, inputs, shift, sums),
+                _ => tile::<6>(panel, inputs, shift, sums),
             }
         }
     }
@@ -243,37 +252,79 @@ fn byte_of_words(f: usize) -> __m256i {
     _mm256_setr_epi32(word(0), word(1), word(2), word(3), word(0), word(1), word(2), word(3))
 }
 
-/// For each group four vectors of multipliers 2^distance, twice in each word, 0 where the distance is another digit's; then
-/// for each quad four vectors of trits.
+/// Multipliers 2^distance of a group's rows, twice in each word, 0 where the distance is another digit's.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn multipliers(counts: &[u32; L], digit: u32) -> [__m256i; 4] {
+    let counts = load(counts);
+    let mut multipliers = [_mm256_setzero_si256(); 4];
+    for (f, multipliers) in multipliers.iter_mut().enumerate() {
+        let distances = _mm256_shuffle_epi8(counts, byte_of_words(f));
+        let distances = _mm256_sub_epi32(distances, _mm256_set1_epi32((digit * (MULTIPLIER_BITS + 1)) as i32));
+        let beyond = _mm256_cmpgt_epi32(distances, _mm256_set1_epi32(MULTIPLIER_BITS as i32));
+        // Negative counts shift everything out.
+        let powers = _mm256_sllv_epi32(_mm256_set1_epi32(0x0001_0001), distances);
+        *multipliers = _mm256_andnot_si256(beyond, powers);
+    }
+    multipliers
+}
+
+/// The trits of a vector of weights, a vector for each field.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn trits(weights: __m256i, out: &mut [[u32; L]; 4]) {
+    let nibbles = _mm256_set1_epi8(15);
+    let low = _mm256_and_si256(weights, nibbles);
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(weights), nibbles);
+    // For every nibble what it has in its lower field, and in its upper one, less 1.
+    let lower = _mm256_set1_epi32(0x0001_00FF);
+    let upper = _mm256_setr_epi32(-1, 0, 0x0101_0101, 0, -1, 0, 0x0101_0101, 0);
+    for (f, nibbles) in [low, high].into_iter().enumerate() {
+        store(&mut out[2 * f], _mm256_shuffle_epi8(lower, nibbles));
+        store(&mut out[2 * f + 1], _mm256_shuffle_epi8(upper, nibbles));
+    }
+}
+
+/// For each pair of groups four vectors of multipliers, those of the second group in the upper halves of words, and for each
+/// of its quads four vectors of trits in the order of [`pair_inputs`]; then the same for each group without a pair.
 #[target_feature(enable = "avx2")]
 fn unpack(piece: &Block<'_, L>, digit: u32, panel: &mut [u32]) {
-    let panel = panel.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0;
-    let stride = 1 + piece.group_quads;
-    for (vectors, out) in piece.vectors.chunks(stride).zip(panel.chunks_mut(stride)) {
-        let (Some((counts, weights)), Some((multipliers, out))) = (vectors.split_first(), out.split_first_mut()) else {
-            return;
-        };
-        let counts = load(counts);
-        for (f, multipliers) in multipliers.iter_mut().enumerate() {
-            let distances = _mm256_shuffle_epi8(counts, byte_of_words(f));
-            let distances = _mm256_sub_epi32(distances, _mm256_set1_epi32((digit * (MULTIPLIER_BITS + 1)) as i32));
-            let beyond = _mm256_cmpgt_epi32(distances, _mm256_set1_epi32(MULTIPLIER_BITS as i32));
-            // Negative counts shift everything out.
-            let powers = _mm256_sllv_epi32(_mm256_set1_epi32(0x0001_0001), distances);
-            store(multipliers, _mm256_andnot_si256(beyond, powers));
+    let size = 1 + piece.group_quads;
+    let mut panel = panel.as_chunks_mut::<L>().0.as_chunks_mut::<4>().0.iter_mut();
+    let pairs = piece.vectors.chunks_exact(2 * size);
+    let rest = pairs.remainder();
+    for pair in pairs {
+        let (first, second) = pair.split_at(size);
+        let ([a, first @ ..], [b, second @ ..], Some(out)) = (first, second, panel.next()) else { return };
+        for ((out, a), b) in out.iter_mut().zip(multipliers(a, digit)).zip(multipliers(b, digit)) {
+            store(out, _mm256_blend_epi16::<UPPER_HALVES>(a, b));
         }
-        for (weights, out) in weights.iter().zip(out) {
-            let weights = load(weights);
-            let codes = [
-                weights,
-                _mm256_srli_epi16::<2>(weights),
-                _mm256_srli_epi16::<4>(weights),
-                _mm256_srli_epi16::<6>(weights),
-            ];
-            for f in 0..4 {
-                let codes = _mm256_and_si256(codes[f], _mm256_set1_epi8(3));
-                store(&mut out[f], _mm256_sub_epi8(codes, _mm256_set1_epi8(1)));
-            }
+        for ((a, b), out) in first.iter().zip(second).zip(panel.by_ref()) {
+            trits(_mm256_blend_epi16::<UPPER_HALVES>(load(a), _mm256_slli_epi32::<16>(load(b))), out);
+        }
+        for ((a, b), out) in first.iter().zip(second).zip(panel.by_ref()) {
+            trits(_mm256_blend_epi16::<UPPER_HALVES>(_mm256_srli_epi32::<16>(load(a)), load(b)), out);
+        }
+    }
+    for vectors in rest.chunks(size) {
+        let ([counts, weights @ ..], Some(out)) = (vectors, panel.next()) else { return };
+        for (out, multipliers) in out.iter_mut().zip(multipliers(counts, digit)) {
+            store(out, multipliers);
+        }
+        for (weights, out) in weights.iter().zip(panel.by_ref()) {
+            trits(load(weights), out);
+        }
+    }
+}
+
+/// From the order of the groups' quads to words that hold two columns of each of two neighbouring groups: their sums then
+/// stay apart in the halves of a word, and one `vpmaddwd` multiplies both groups' and adds them up. Groups without a
+/// neighbour, or with one that is not whole, keep their order.
+fn pair_inputs(inputs: &mut [u32], size: usize) {
+    for pair in inputs.chunks_exact_mut(2 * size) {
+        let (first, second) = pair.split_at_mut(size);
+        for (a, b) in first.iter_mut().zip(second) {
+            (*a, *b) = ((*a & 0xFFFF) | (*b << 16), (*a >> 16) | (*b & 0xFFFF_0000));
         }
     }
 }
@@ -285,56 +336,91 @@ fn tile<const C: usize>(panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: 
         _mm_prefetch::<_MM_HINT_T1>(vector.as_ptr().cast());
     }
     let Some(sums) = sums.first_chunk_mut::<C>() else { return };
-    match panel.group_quads {
-        1 => tile_of_groups::<C, 1>(panel, inputs, shift, sums),
-        2 => tile_of_groups::<C, 2>(panel, inputs, shift, sums),
-        4 => tile_of_groups::<C, 4>(panel, inputs, shift, sums),
-        8 => tile_of_groups::<C, 8>(panel, inputs, shift, sums),
-        _ => tile_of_groups::<C, 0>(panel, inputs, shift, sums),
+    let (words, inputs) = (panel.words.as_chunks::<L>().0.as_chunks::<4>().0, inputs.as_chunks::<C>().0);
+    let quads = panel.group_quads;
+    let (pairs, rest) = inputs.split_at(inputs.len() - inputs.len() % (2 * quads));
+    let of_pairs = pairs.len() + pairs.len() / (2 * quads);
+    let (words, rest_words) = words.split_at_checked(of_pairs).unwrap_or((&[], &[]));
+    match quads {
+        1 => tile_of_pairs::<C, 2, 3>(words, pairs, shift, sums),
+        2 => tile_of_pairs::<C, 4, 5>(words, pairs, shift, sums),
+        4 => tile_of_pairs::<C, 8, 9>(words, pairs, shift, sums),
+        8 => tile_of_pairs::<C, 16, 17>(words, pairs, shift, sums),
+        _ => tile_of_any(2 * quads, words, pairs, shift, sums),
+    }
+    if !rest.is_empty() {
+        tile_of_any(quads, rest_words, rest, shift, sums);
     }
 }
 
+/// Pairs of groups that have `Q` quads together; with their multipliers they are `V` = `Q` + 1 elements.
 #[target_feature(enable = "avx2")]
-fn tile_of_groups<const C: usize, const Q: usize>(
-    panel: &Panel<'_, L>,
-    inputs: &[u32],
+#[inline]
+fn tile_of_pairs<const C: usize, const Q: usize, const V: usize>(
+    words: &[[[u32; L]; 4]],
+    inputs: &[[u32; C]],
     shift: u32,
     sums: &mut [Sums<L>; C],
 ) {
-    let quads = if Q == 0 { panel.group_quads } else { Q };
-    let (words, inputs) = (panel.words.as_chunks::<L>().0.as_chunks::<4>().0, inputs.as_chunks::<C>().0);
-    let shift = _mm_cvtsi32_si128(shift as i32);
-    for pair in [0, 2] {
+    for fields in [0, 2] {
         let mut totals = [[_mm256_setzero_si256(); 2]; C];
-        let full = inputs.chunks_exact(quads);
-        let (last_inputs, last) = (full.remainder(), words.get(full.len() * (1 + quads)..).unwrap_or(&[]));
-        for (vectors, inputs) in words.chunks_exact(1 + quads).zip(full) {
-            tile_of_group::<C>(vectors, inputs, pair, &mut totals);
+        for (vectors, inputs) in words.as_chunks::<V>().0.iter().zip(inputs.as_chunks::<Q>().0) {
+            add_products::<C>(vectors, inputs, fields, &mut totals);
         }
-        if !last_inputs.is_empty() {
-            tile_of_group::<C>(last, last_inputs, pair, &mut totals);
+        add_totals(&totals, fields, shift, sums);
+    }
+}
+
+/// Groups or pairs of them, of any number of quads.
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn tile_of_any<const C: usize>(
+    quads: usize,
+    words: &[[[u32; L]; 4]],
+    inputs: &[[u32; C]],
+    shift: u32,
+    sums: &mut [Sums<L>; C],
+) {
+    for fields in [0, 2] {
+        let mut totals = [[_mm256_setzero_si256(); 2]; C];
+        for (vectors, inputs) in words.chunks(1 + quads).zip(inputs.chunks(quads)) {
+            add_products::<C>(vectors, inputs, fields, &mut totals);
         }
-        for c in 0..C {
-            for f in 0..2 {
-                let sum = &mut sums[c][pair + f];
-                store(sum, _mm256_add_epi32(load(sum), _mm256_sll_epi32(totals[c][f], shift)));
-            }
-        }
+        add_totals(&totals, fields, shift, sums);
     }
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn tile_of_group<const C: usize>(
+fn add_totals<const C: usize>(totals: &[[__m256i; 2]; C], fields: usize, shift: u32, sums: &mut [Sums<L>; C]) {
+    let shift = _mm_cvtsi32_si128(shift as i32);
+    for c in 0..C {
+        for f in 0..2 {
+            let sum = &mut sums[c][fields + f];
+            store(sum, _mm256_add_epi32(load(sum), _mm256_sll_epi32(totals[c][f], shift)));
+        }
+    }
+}
+
+/// Multipliers and trits of a pair of groups, or of a group of its own: sums of 16 bits are at most 96·255.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_products<const C: usize>(
     vectors: &[[[u32; L]; 4]],
     inputs: &[[u32; C]],
-    pair: usize,
+    fields: usize,
     totals: &mut [[__m256i; 2]; C],
 ) {
-    let Some((multipliers, weights)) = vectors.split_first() else { return };
+    let ([multipliers, first, weights @ ..], [first_inputs, inputs @ ..]) = (vectors, inputs) else { return };
     let mut sums = [[_mm256_setzero_si256(); 2]; C];
+    for c in 0..C {
+        let input = _mm256_set1_epi32(first_inputs[c] as i32);
+        for f in 0..2 {
+            sums[c][f] = pinned(_mm256_maddubs_epi16(input, load(&first[fields + f])));
+        }
+    }
     for (weights, inputs) in weights.iter().zip(inputs) {
-        let weights = [load(&weights[pair]), load(&weights[pair + 1])];
+        let weights = [load(&weights[fields]), load(&weights[fields + 1])];
         for c in 0..C {
             let input = _mm256_set1_epi32(inputs[c] as i32);
             for f in 0..2 {
@@ -343,7 +429,7 @@ fn tile_of_group<const C: usize>(
         }
     }
     for f in 0..2 {
-        let multipliers = load(&multipliers[pair + f]);
+        let multipliers = load(&multipliers[fields + f]);
         for c in 0..C {
             totals[c][f] = _mm256_add_epi32(totals[c][f], _mm256_madd_epi16(sums[c][f], multipliers));
         }

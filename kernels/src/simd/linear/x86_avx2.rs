@@ -1,8 +1,8 @@
 //! AVX2: vectors of 8 words, `vpmaddubsw`, sums of 16 bits within a group.
 //!
 //! No sum of 16 bits overflows: those of a group of at most 96 columns, in the two halves of a word, are at most
-//! 5·2·24·128 = 30,720 for a nibble's two fields together. What they are while they are computed does not matter, for
-//! additions wrap. Products do not saturate: a nibble is at most 10, and two times 10·128 is far below 2^15. In panels, where
+//! 4·48·128 = 24,576 for a nibble's upper field. What they are while they are computed does not matter, for additions wrap.
+//! Products do not saturate: a field is at most 8, and two times 8·128 is far below 2^15. In panels, where
 //! a half has all columns of one group, sums of trits and inputs plus 128 are at most 96·255 = 24,480.
 #![allow(
     unsafe_code,
@@ -20,6 +20,11 @@ const L: usize = 8;
 
 /// Largest power of two that multiplies the sums of a group: products of 16 bits give 32 bits.
 const MULTIPLIER_BITS: u32 = 14;
+
+/// Powers of two that are a byte, and the most quads of a row whose sum fits 32 bits four times with distances up to 7.
+const POWERS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+const NARROW_WINDOW: u8 = 7;
+const NARROW_QUADS: usize = 1 << 12;
 
 /// The upper half of each word, for `vpblendw`.
 const UPPER_HALVES: i32 = 0xAA;
@@ -137,7 +142,7 @@ fn pinned(mut vector: __m256i) -> __m256i {
 }
 
 /// Sums of a nibble's lower field start with less the inputs of the group, in the halves of a word in which their products
-/// are added up; those of both fields, c + 4·c', with less five times as much.
+/// are added up; those of its upper field, whose codes are four times what they are, with less four times as much.
 #[target_feature(enable = "avx2")]
 fn prepare<const C: usize>(shape: &Shape, inputs: &[u32], starts: &mut [u32]) {
     let groups = inputs.as_chunks::<C>().0.chunks(shape.group_quads);
@@ -152,7 +157,7 @@ fn prepare<const C: usize>(shape: &Shape, inputs: &[u32], starts: &mut [u32]) {
         for (out, [low, high]) in out.iter_mut().zip(sums) {
             // Both are at most 2·24·128 in magnitude.
             let pair = |factor: i16| u32::from((-low * factor) as u16) | u32::from((-high * factor) as u16) << 16;
-            *out = [pair(1), pair(5)];
+            *out = [pair(1), pair(4)];
         }
     }
 }
@@ -161,18 +166,34 @@ fn prepare<const C: usize>(shape: &Shape, inputs: &[u32], starts: &mut [u32]) {
 fn rows<const C: usize>(block: &Block<'_, L>, inputs: &[u32], starts: &[u32], sums: &mut [Sums<L>]) {
     let (inputs, starts) = (inputs.as_chunks::<C>().0, starts.as_chunks::<2>().0.as_chunks::<C>().0);
     let Some(sums) = sums.first_chunk_mut::<C>() else { return };
+    // Four times a row's sum, at most 4·128·2^window for each column, fits 32 bits.
+    if block.largest <= NARROW_WINDOW && inputs.len() <= NARROW_QUADS {
+        rows_of::<C, true>(block, inputs, starts, sums);
+    } else {
+        rows_of::<C, false>(block, inputs, starts, sums);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn rows_of<const C: usize, const NARROW: bool>(
+    block: &Block<'_, L>,
+    inputs: &[[u32; C]],
+    starts: &[[[u32; 2]; C]],
+    sums: &mut [Sums<L>; C],
+) {
     match block.group_quads {
-        1 => all_groups::<C, 1>(block.vectors, 1, inputs, starts, sums),
-        2 => all_groups::<C, 2>(block.vectors, 2, inputs, starts, sums),
-        4 => all_groups::<C, 4>(block.vectors, 4, inputs, starts, sums),
-        8 => all_groups::<C, 8>(block.vectors, 8, inputs, starts, sums),
-        quads => all_groups::<C, 0>(block.vectors, quads, inputs, starts, sums),
+        1 => all_groups::<C, 1, NARROW>(block.vectors, 1, inputs, starts, sums),
+        2 => all_groups::<C, 2, NARROW>(block.vectors, 2, inputs, starts, sums),
+        4 => all_groups::<C, 4, NARROW>(block.vectors, 4, inputs, starts, sums),
+        8 => all_groups::<C, 8, NARROW>(block.vectors, 8, inputs, starts, sums),
+        quads => all_groups::<C, 0, NARROW>(block.vectors, quads, inputs, starts, sums),
     }
 }
 
 /// The row kernel for groups of `Q` quads, or of any number where `Q` is 0.
 #[target_feature(enable = "avx2")]
-fn all_groups<const C: usize, const Q: usize>(
+fn all_groups<const C: usize, const Q: usize, const NARROW: bool>(
     vectors: &[[u32; L]],
     quads: usize,
     inputs: &[[u32; C]],
@@ -181,30 +202,28 @@ fn all_groups<const C: usize, const Q: usize>(
 ) {
     let quads = if Q == 0 { quads } else { Q };
     let mut totals = [[_mm256_setzero_si256(); 4]; C];
-    for c in 0..C {
-        for f in 0..4 {
-            totals[c][f] = load(&sums[c][f]);
-        }
-    }
     let (groups, full) = (vectors.chunks_exact(1 + quads), inputs.chunks_exact(quads));
     let (last, last_inputs) = (groups.remainder(), full.remainder());
     let mut starts = starts.iter();
     for ((vectors, inputs), starts) in groups.zip(full).zip(&mut starts) {
-        one_group::<C>(vectors, inputs, starts, &mut totals);
+        one_group::<C, NARROW>(vectors, inputs, starts, &mut totals);
     }
     if let (false, Some(starts)) = (last.is_empty(), starts.next()) {
-        one_group::<C>(last, last_inputs, starts, &mut totals);
+        one_group::<C, NARROW>(last, last_inputs, starts, &mut totals);
     }
     for c in 0..C {
         for f in 0..4 {
-            store(&mut sums[c][f], totals[c][f]);
+            let total = if NARROW && f % 2 == 1 { _mm256_srai_epi32::<2>(totals[c][f]) } else { totals[c][f] };
+            let sum = &mut sums[c][f];
+            store(sum, _mm256_add_epi32(load(sum), total));
         }
     }
 }
 
+/// Adds a group's products to the totals; where `NARROW`, four times those of upper fields.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn one_group<const C: usize>(
+fn one_group<const C: usize, const NARROW: bool>(
     vectors: &[[u32; L]],
     inputs: &[[u32; C]],
     starts: &[[u32; 2]; C],
@@ -213,16 +232,20 @@ fn one_group<const C: usize>(
     let Some((counts, weights)) = vectors.split_first() else { return };
     let mut sums = [[_mm256_setzero_si256(); 4]; C];
     for c in 0..C {
-        let [low, both] = starts[c].map(|start| _mm256_set1_epi32(start as i32));
-        sums[c] = [low, both, low, both];
+        for f in 0..4 {
+            sums[c][f] = _mm256_set1_epi32(starts[c][f % 2] as i32);
+        }
     }
     for (weights, inputs) in weights.iter().zip(inputs) {
-        let weights = load(weights);
-        let nibbles = _mm256_set1_epi8(15);
-        let (low, high) = (_mm256_and_si256(weights, nibbles), _mm256_srli_epi16::<4>(weights));
-        let high = _mm256_and_si256(high, nibbles);
-        let field = _mm256_set1_epi8(3);
-        let fields = [_mm256_and_si256(low, field), low, _mm256_and_si256(high, field), high];
+        let low = load(weights);
+        let high = _mm256_srli_epi16::<4>(low);
+        let (lower, upper) = (_mm256_set1_epi8(3), _mm256_set1_epi8(12));
+        let fields = [
+            _mm256_and_si256(low, lower),
+            _mm256_and_si256(low, upper),
+            _mm256_and_si256(high, lower),
+            _mm256_and_si256(high, upper),
+        ];
         for c in 0..C {
             let input = _mm256_set1_epi32(inputs[c] as i32);
             for f in 0..4 {
@@ -231,17 +254,34 @@ fn one_group<const C: usize>(
         }
     }
     let counts = load(counts);
-    for c in 0..C {
-        for f in [1, 3] {
-            // Four times the upper field's sum: exact.
-            sums[c][f] = _mm256_srai_epi16::<2>(_mm256_sub_epi16(sums[c][f], sums[c][f - 1]));
-        }
+    if NARROW {
+        // 2^distance in every byte.
+        let powers = _mm256_setr_epi64x(i64::from_le_bytes(POWERS), 0, i64::from_le_bytes(POWERS), 0);
+        let powers = _mm256_shuffle_epi8(powers, counts);
         for f in 0..4 {
-            let sum = _mm256_madd_epi16(sums[c][f], _mm256_set1_epi16(1));
-            let shifted = _mm256_sllv_epi32(sum, _mm256_shuffle_epi8(counts, byte_of_words(f)));
-            totals[c][f] = _mm256_add_epi32(totals[c][f], shifted);
+            let multipliers = _mm256_shuffle_epi8(powers, byte_of_halves(f));
+            for c in 0..C {
+                totals[c][f] = _mm256_add_epi32(totals[c][f], _mm256_madd_epi16(sums[c][f], multipliers));
+            }
+        }
+    } else {
+        for f in 0..4 {
+            let distances = _mm256_shuffle_epi8(counts, byte_of_words(f));
+            for c in 0..C {
+                let sum = if f % 2 == 1 { _mm256_srai_epi16::<2>(sums[c][f]) } else { sums[c][f] };
+                let sum = _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+                totals[c][f] = _mm256_add_epi32(totals[c][f], _mm256_sllv_epi32(sum, distances));
+            }
         }
     }
+}
+
+/// Picks byte `f` of each word for both of its halves, for `vpshufb`.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn byte_of_halves(f: usize) -> __m256i {
+    let word = |lane: i32| (0x8000_8000u32 | (4 * (lane as u32 % 4) + f as u32) * 0x0001_0001) as i32;
+    _mm256_setr_epi32(word(0), word(1), word(2), word(3), word(0), word(1), word(2), word(3))
 }
 
 /// Picks byte `f` of each word, for `vpshufb`.

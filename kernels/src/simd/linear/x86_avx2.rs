@@ -45,7 +45,7 @@ impl Leaf<L> for Avx2 {
     transcode_for!("avx2,bmi2");
 
     fn panel_from(_: &Shape, digits: u32) -> usize {
-        if digits == 1 { 3 } else { usize::MAX }
+        if digits == 1 { 5 } else { usize::MAX }
     }
 
     /// For each group, or pair of groups, its multipliers, then its quads.

@@ -222,22 +222,26 @@ impl<'a> Transcoder<'a> {
         for (lane, words) in words.chunks_exact_mut(*distance_stride).enumerate() {
             let words = words.as_chunks_mut::<4>().0.get_mut(..shape.groups).unwrap_or(&mut []);
             let rows = [0, 1, 2, 3].map(|field| field * L + lane);
+            let mut set = |row: usize, unit: i32, sum: u32| {
+                if let Some(constants) = constants.get_mut(row) {
+                    let offset = sum.wrapping_mul(offset).wrapping_neg();
+                    *constants = RowConstants { unit, offset, panel_offset: 0 };
+                }
+            };
             if matrix.encoding() == ExponentEncoding::Offset4 && first + rows[3] < shape.rows {
                 let of_row = matrix.exponent_bytes_of_row();
-                let bytes = rows.map(|row| matrix.exponent_bytes().get((first + row) * of_row..).unwrap_or(&[]));
-                let (sums, of_lane) = steps.spread(bytes.map(|bytes| bytes.get(..of_row).unwrap_or(&[])), words);
+                let bytes = rows.map(|row| {
+                    let row = (first + row) * of_row;
+                    matrix.exponent_bytes().get(row..row + of_row).unwrap_or(&[])
+                });
+                let (sums, of_lane) = steps.spread(bytes, words);
                 largest = largest.max(of_lane);
                 for (row, sum) in rows.into_iter().zip(sums) {
-                    let unit = matrix.bases().get(first + row).map_or(0, |base| i32::from(*base as i8));
-                    if let Some(constants) = constants.get_mut(row) {
-                        *constants =
-                            RowConstants { unit, offset: sum.wrapping_mul(offset).wrapping_neg(), panel_offset: 0 };
-                    }
+                    set(row, matrix.bases().get(first + row).map_or(0, |base| i32::from(*base as i8)), sum);
                 }
                 continue;
             }
-            for field in 0..4 {
-                let row = rows[field];
+            for (field, row) in rows.into_iter().enumerate() {
                 let distances = row_distances.get_mut(field * shape.groups..(field + 1) * shape.groups);
                 let distances = distances.unwrap_or(&mut []);
                 let unit = if first + row < shape.rows {
@@ -248,10 +252,7 @@ impl<'a> Transcoder<'a> {
                 };
                 largest = distances.iter().fold(largest, |largest, distance| largest.max(*distance));
                 let sum = distances.iter().fold(0u32, |sum, distance| sum.wrapping_add(1 << (*distance & LARGEST)));
-                if let Some(constants) = constants.get_mut(row) {
-                    *constants =
-                        RowConstants { unit, offset: sum.wrapping_mul(offset).wrapping_neg(), panel_offset: 0 };
-                }
+                set(row, unit, sum);
             }
             let (first, second) = row_distances.split_at(2 * shape.groups);
             let (first, second) = (first.split_at(shape.groups), second.split_at(shape.groups));

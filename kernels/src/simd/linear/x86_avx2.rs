@@ -280,7 +280,7 @@ fn one_group<const C: usize, const NARROW: bool>(
 #[target_feature(enable = "avx2")]
 #[inline]
 fn byte_of_halves(f: usize) -> __m256i {
-    let word = |lane: i32| (0x8000_8000u32 | (4 * (lane as u32 % 4) + f as u32) * 0x0001_0001) as i32;
+    let word = |lane: i32| (0x8000_8000u32 | ((4 * (lane as u32 % 4) + f as u32) * 0x0001_0001)) as i32;
     _mm256_setr_epi32(word(0), word(1), word(2), word(3), word(0), word(1), word(2), word(3))
 }
 

@@ -14,7 +14,7 @@ use core::ops::Range;
 /// Samples of a slab: their sums of one block, and their inputs of one piece, stay in the second cache.
 const SLAB: usize = 264;
 
-/// Quads of a piece: its panel stays in the first cache. A piece has whole groups.
+/// Quads of a piece: its panel stays in the first cache. A piece has whole pairs of groups.
 pub(super) const PIECE_QUADS: usize = 128;
 
 /// Sums of one sample and block: a vector for each field.
@@ -47,12 +47,16 @@ pub(super) trait Leaf<const L: usize>: Copy {
     /// Unpacks digit number `digit` of a piece's weights: those whose exponents lie `digit`·(`PANEL_WINDOW` + 1) to
     /// (`digit` + 1)·(`PANEL_WINDOW` + 1) − 1 above their rows' smallest.
     fn unpack(self, piece: &Block<'_, L>, digit: u32, panel: &mut [u32]);
+    /// Brings a tile of inputs plus 128 into the order that panels have within pairs of groups.
+    fn order_panel_tile(self, _shape: &Shape, _count: usize, _inputs: &mut [u32]) {}
     /// Adds the panel's products with the samples of a tile, times 2^`shift`, to `sums`.
     fn tile(self, panel: &Panel<'_, L>, inputs: &[u32], shift: u32, sums: &mut [Sums<L>]);
     /// As [`super::read_words`].
     fn read(self, words: &[u64]) -> u64 {
         super::read_words(words)
     }
+    /// Asks for memory that will be used before long.
+    fn fetch<T>(self, _memory: &[T]) {}
     /// As [`super::finish::finish_i8`].
     fn finish_i8(self, sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]);
     /// As [`Transcoder::block`].
@@ -148,10 +152,11 @@ fn slab_of<const L: usize, F: Leaf<L>>(
             let Some(out) = inputs.get_mut(tile.of(shape.quads)) else { continue };
             let samples = input.get(tile.of(shape.columns)).unwrap_or(&[]);
             leaf.pack_tile(shape, samples, tile.samples, OFFSET_128, out);
+            leaf.order_panel_tile(shape, tile.samples, out);
         }
         panel_inputs = inputs;
     }
-    let piece_groups = (PIECE_QUADS / shape.group_quads).max(1);
+    let piece_groups = (PIECE_QUADS / shape.group_quads).max(2) & !1;
     let panel = panel.at_least(F::panel_words(piece_groups * shape.group_quads, piece_groups));
     let sums = sums.at_least(samples * 4 * L);
     for (index, window) in blocks.zip(windows) {

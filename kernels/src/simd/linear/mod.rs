@@ -28,6 +28,14 @@ macro_rules! compiled_for {
             unsafe { compiled(shape, samples, count, flip, out) }
         }
 
+        fn fetch<T>(self, memory: &[T]) {
+            let bytes = memory.as_ptr().cast::<i8>();
+            for line in (0..size_of_val(memory)).step_by(64) {
+                // SAFETY: it may be any address.
+                unsafe { core::arch::x86_64::_mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(line)) };
+            }
+        }
+
         fn finish_i8(self, sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
             #[target_feature(enable = $features)]
             fn compiled(sums: &[u32], rows: super::finish::RowFinish<'_>, relu: bool, output: &mut [i8]) {
@@ -184,6 +192,10 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
     },
 ];
 
+/// Samples between the one whose outputs are written and the one whose outputs are fetched: those of a block lie as far apart
+/// as the layer has rows, where no processor expects them.
+const FINISH_AHEAD: usize = 12;
+
 /// Packs a matrix for a leaf.
 fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> PackedMatrix {
     let format = F::FORMAT;
@@ -231,6 +243,8 @@ fn linear_i8<const L: usize, F: Leaf<L>>(
     let [bias, shift] = finish_of(layer.matrix, &rows, layer.bias, workspace, |unit| layer.scale - unit);
     let finish = RowFinish { bias: &bias, shift: &shift };
     multiply(leaf, layer.matrix, &rows, input, workspace, |row, sample, sums| {
+        let later = (sample + FINISH_AHEAD) * rows.len() + row;
+        leaf.fetch(output.get(later..later + sums.len()).unwrap_or(&[]));
         let output = output.get_mut(sample * rows.len() + row..(sample + 1) * rows.len()).unwrap_or(&mut []);
         leaf.finish_i8(sums, finish.from(row), layer.relu, output);
     });
@@ -254,6 +268,8 @@ fn linear_i32<const L: usize, F: Leaf<L>>(
     let [bias, shift] = finish_of(layer.matrix, &rows, layer.bias, workspace, shift);
     let finish = RowFinish { bias: &bias, shift: &shift };
     multiply(leaf, layer.matrix, &rows, input, workspace, |row, sample, sums| {
+        let later = (sample + FINISH_AHEAD) * rows.len() + row;
+        leaf.fetch(output.get(later..later + sums.len()).unwrap_or(&[]));
         let output = output.get_mut(sample * rows.len() + row..(sample + 1) * rows.len()).unwrap_or(&mut []);
         leaf.finish_i32(sums, finish.from(row), output);
     });

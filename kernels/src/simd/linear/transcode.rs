@@ -16,13 +16,37 @@ const LARGEST: u8 = 31;
 /// Bytes of a row that are decoded at a time; a whole number of groups of at most that many.
 const PIECE: usize = 224;
 
-/// The two steps from bytes of trits to words of codes.
+/// The steps from bytes of trits to words of codes.
 pub(super) trait Steps<const L: usize>: Copy {
     /// Decodes bytes of four rows, equally many of each: `codes` has five for each byte, in the order of the columns, each
     /// row's in its field; eight more may be overwritten.
     fn decode(self, rows: [&[u8]; 4], codes: &mut [u8]);
     /// Word `index` of lane l, wherever it begins: `vectors[index][l]` from `codes[l·stride + 4·index]` on.
     fn interleave(self, codes: &[u8], stride: usize, vectors: &mut [[u32; L]]);
+    /// The words of groups of `quads` each, `group` codes apart, to vectors of which each group has one more, that is left.
+    fn interleave_groups(self, codes: &[u8], stride: usize, group: usize, quads: usize, vectors: &mut [[u32; L]]) {
+        for (index, vectors) in vectors.chunks_mut(1 + quads).enumerate() {
+            let codes = codes.get(index * group..).unwrap_or(&[]);
+            self.interleave(codes, stride, vectors.get_mut(1..).unwrap_or(&mut []));
+        }
+    }
+    /// Spreads distances of four rows that lie two in a byte, the first one in the lower half: a word has those of one group.
+    /// Gives each row's sum of 2^distance, and the largest distance of all.
+    fn spread(self, rows: [&[u8]; 4], words: &mut [[u8; 4]]) -> ([u32; 4], u8) {
+        let (mut sums, mut largest) = ([0; 4], 0);
+        for (row, (bytes, sum)) in rows.iter().zip(&mut sums).enumerate() {
+            for (pair, byte) in words.chunks_mut(2).zip(*bytes) {
+                for (word, distance) in pair.iter_mut().zip([byte & 15, byte >> 4]) {
+                    word[row] = distance;
+                    *sum += 1 << distance;
+                    largest = largest.max(distance);
+                }
+            }
+        }
+        (sums, largest)
+    }
+    /// Asks for bytes that will be decoded before long.
+    fn fetch(self, _bytes: &[u8]) {}
 }
 
 /// Codes that a store writes: five, and three that the next store replaces.
@@ -132,7 +156,7 @@ impl<'a> Transcoder<'a> {
     ) -> Window {
         let first = block * self.shape.block_rows;
         self.trits(first, vectors, steps);
-        let largest = self.exponents::<L>(first, constants);
+        let largest = self.exponents(first, constants, steps);
         // A sum and its offset are below 256·G together.
         let bits = (256 * self.shape.group.get()).ilog2() + 1 + u32::from(largest);
         let plain = bits > 32;
@@ -179,27 +203,45 @@ impl<'a> Transcoder<'a> {
             for (lane, codes) in codes.chunks_exact_mut(stride).enumerate() {
                 let rows = [0, 1, 2, 3].map(|field| {
                     let row = (field * L + lane) * row_bytes;
+                    let next = if end < row_bytes { row + end } else { row + block_bytes };
+                    steps.fetch(rows.get(next..next + PIECE).unwrap_or(&[]));
                     rows.get(row + start..row + end).unwrap_or(&[])
                 });
                 steps.decode(rows, codes);
             }
-            for (group, vectors) in vectors.chunks_mut(1 + group_quads).enumerate() {
-                let codes = codes.get(group * group_bytes * PER_BYTE..).unwrap_or(&[]);
-                steps.interleave(codes, stride, vectors.get_mut(1..).unwrap_or(&mut []));
-            }
+            steps.interleave_groups(codes, stride, group_bytes * PER_BYTE, group_quads, vectors);
         }
     }
 
     /// The exponents of the block that begins with this row, as distances; gives the largest.
     #[inline(always)]
-    fn exponents<const L: usize>(&mut self, first: usize, constants: &mut [RowConstants]) -> u8 {
+    fn exponents<const L: usize>(&mut self, first: usize, constants: &mut [RowConstants], steps: impl Steps<L>) -> u8 {
         let Self { matrix, shape, format, row_distances, distances: words, distance_stride, .. } = self;
         let offset = if format.rotated { offset_of_group(shape) as u32 } else { 0 };
         let mut largest = 0;
         for (lane, words) in words.chunks_exact_mut(*distance_stride).enumerate() {
-            let words = words.as_chunks_mut::<4>().0;
-            for field in 0..4 {
-                let row = field * L + lane;
+            let words = words.as_chunks_mut::<4>().0.get_mut(..shape.groups).unwrap_or(&mut []);
+            let rows = [0, 1, 2, 3].map(|field| field * L + lane);
+            let mut set = |row: usize, unit: i32, sum: u32| {
+                if let Some(constants) = constants.get_mut(row) {
+                    let offset = sum.wrapping_mul(offset).wrapping_neg();
+                    *constants = RowConstants { unit, offset, panel_offset: 0 };
+                }
+            };
+            if matrix.encoding() == ExponentEncoding::Offset4 && first + rows[3] < shape.rows {
+                let of_row = matrix.exponent_bytes_of_row();
+                let bytes = rows.map(|row| {
+                    let row = (first + row) * of_row;
+                    matrix.exponent_bytes().get(row..row + of_row).unwrap_or(&[])
+                });
+                let (sums, of_lane) = steps.spread(bytes, words);
+                largest = largest.max(of_lane);
+                for (row, sum) in rows.into_iter().zip(sums) {
+                    set(row, matrix.bases().get(first + row).map_or(0, |base| i32::from(*base as i8)), sum);
+                }
+                continue;
+            }
+            for (field, row) in rows.into_iter().enumerate() {
                 let distances = row_distances.get_mut(field * shape.groups..(field + 1) * shape.groups);
                 let distances = distances.unwrap_or(&mut []);
                 let unit = if first + row < shape.rows {
@@ -210,10 +252,7 @@ impl<'a> Transcoder<'a> {
                 };
                 largest = distances.iter().fold(largest, |largest, distance| largest.max(*distance));
                 let sum = distances.iter().fold(0u32, |sum, distance| sum.wrapping_add(1 << (*distance & LARGEST)));
-                if let Some(constants) = constants.get_mut(row) {
-                    *constants =
-                        RowConstants { unit, offset: sum.wrapping_mul(offset).wrapping_neg(), panel_offset: 0 };
-                }
+                set(row, unit, sum);
             }
             let (first, second) = row_distances.split_at(2 * shape.groups);
             let (first, second) = (first.split_at(shape.groups), second.split_at(shape.groups));

@@ -41,6 +41,99 @@ impl<const L: usize> Steps<L> for Avx2 {
         // SAFETY: `self` proves that the processor has the instructions.
         unsafe { interleave(codes, stride, vectors) }
     }
+
+    #[inline(always)]
+    fn interleave_groups(self, codes: &[u8], stride: usize, group: usize, quads: usize, vectors: &mut [[u32; L]]) {
+        if !holds_groups(codes, stride, group, quads, vectors) {
+            return LookUp.interleave_groups(codes, stride, group, quads, vectors);
+        }
+        // SAFETY: `self` proves that the processor has the instructions, and the codes are all there.
+        unsafe { interleave_groups(codes, stride, group, quads, vectors) }
+    }
+
+    #[inline(always)]
+    fn spread(self, rows: [&[u8]; 4], words: &mut [[u8; 4]]) -> ([u32; 4], u8) {
+        // SAFETY: `self` proves that the processor has the instructions.
+        unsafe { spread(rows, words) }
+    }
+
+    #[inline(always)]
+    fn fetch(self, bytes: &[u8]) {
+        fetch(bytes);
+    }
+}
+
+/// Asks for bytes.
+fn fetch(bytes: &[u8]) {
+    for line in bytes.chunks(64) {
+        // SAFETY: it may be any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+}
+
+/// Sixteen bytes of each row at a time; gives what is left to whole numbers of them.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn spread(rows: [&[u8]; 4], words: &mut [[u8; 4]]) -> ([u32; 4], u8) {
+    let length = rows.iter().map(|row| row.len()).min().unwrap_or(0).min(words.len() / 2) / 16 * 16;
+    let (words, last_words) = words.split_at_mut(2 * length);
+    let (sums, mut largest) = Steps::<8>::spread(LookUp, rows.map(|row| row.get(length..).unwrap_or(&[])), last_words);
+    let mut sums = sums.map(u64::from);
+    let nibbles = _mm256_set1_epi8(15);
+    // 2^distance, its lower byte and its upper one.
+    let (low, high) = (i64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]), 0);
+    let (lower, upper) = (_mm256_setr_epi64x(low, high, low, high), _mm256_setr_epi64x(high, low, high, low));
+    let mut all = _mm256_setzero_si256();
+    let mut totals = [_mm256_setzero_si256(); 4];
+    for (index, out) in words.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let mut distances = [_mm256_setzero_si256(); 4];
+        for (row, distances) in rows.iter().zip(&mut distances) {
+            let Some(bytes) = row.as_chunks::<16>().0.get(index) else { continue };
+            // SAFETY: the array is 16 bytes, and the load asks for no alignment.
+            let pairs = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+            // Each byte to the lower and, shifted, to the upper half of 16 bits.
+            let wide = _mm256_cvtepu8_epi16(pairs);
+            *distances = _mm256_and_si256(_mm256_or_si256(wide, _mm256_slli_epi16::<4>(wide)), nibbles);
+        }
+        for (total, distances) in totals.iter_mut().zip(distances) {
+            all = _mm256_max_epu8(all, distances);
+            let zero = _mm256_setzero_si256();
+            let lower = _mm256_sad_epu8(_mm256_shuffle_epi8(lower, distances), zero);
+            let upper = _mm256_sad_epu8(_mm256_shuffle_epi8(upper, distances), zero);
+            *total = _mm256_add_epi64(*total, _mm256_add_epi64(lower, _mm256_slli_epi64::<8>(upper)));
+        }
+        let [a, b, c, d] = distances;
+        let (ab, cd) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d));
+        let (ab_high, cd_high) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d));
+        // Four words of each half.
+        let fours = [
+            _mm256_unpacklo_epi16(ab, cd),
+            _mm256_unpackhi_epi16(ab, cd),
+            _mm256_unpacklo_epi16(ab_high, cd_high),
+            _mm256_unpackhi_epi16(ab_high, cd_high),
+        ];
+        let ordered = [
+            _mm256_permute2x128_si256::<0x20>(fours[0], fours[1]),
+            _mm256_permute2x128_si256::<0x20>(fours[2], fours[3]),
+            _mm256_permute2x128_si256::<0x31>(fours[0], fours[1]),
+            _mm256_permute2x128_si256::<0x31>(fours[2], fours[3]),
+        ];
+        for (out, ordered) in out.as_chunks_mut::<8>().0.iter_mut().zip(ordered) {
+            // SAFETY: the array is 32 bytes, and the store asks for no alignment.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), ordered) };
+        }
+    }
+    for (sum, total) in sums.iter_mut().zip(totals) {
+        let mut parts = [0u64; 4];
+        // SAFETY: the array is 32 bytes, and the store asks for no alignment.
+        unsafe { _mm256_storeu_si256(parts.as_mut_ptr().cast(), total) };
+        *sum += parts.iter().sum::<u64>();
+    }
+    let mut bytes = [0u8; BYTES];
+    // SAFETY: the array is 32 bytes, and the store asks for no alignment.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), all) };
+    largest = bytes.iter().fold(largest, |largest, byte| largest.max(*byte));
+    (sums.map(|sum| sum as u32), largest)
 }
 
 /// Where the digits of a byte go: `PLACES[digit][part]` picks, for the 16 codes of each part, the byte whose digit it is.
@@ -109,15 +202,7 @@ fn interleave<const L: usize>(codes: &[u8], stride: usize, vectors: &mut [[u32; 
         for (vectors, ((a, b), (c, d))) in fours.iter_mut().zip(first.zip(second)) {
             // SAFETY: the arrays are 16 bytes, and the loads ask for no alignment.
             let [a, b, c, d] = [a, b, c, d].map(|quads| unsafe { _mm_loadu_si128(quads.as_ptr().cast()) });
-            let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
-            let (ab_high, cd_high) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
-            let columns = [
-                _mm_unpacklo_epi64(ab, cd),
-                _mm_unpackhi_epi64(ab, cd),
-                _mm_unpacklo_epi64(ab_high, cd_high),
-                _mm_unpackhi_epi64(ab_high, cd_high),
-            ];
-            for (vector, column) in vectors.iter_mut().zip(columns) {
+            for (vector, column) in vectors.iter_mut().zip(columns([a, b, c, d])) {
                 if let Some(out) = vector.get_mut(lane..).and_then(|words| words.first_chunk_mut::<4>()) {
                     // SAFETY: the array is 16 bytes, and the store asks for no alignment.
                     unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), column) };
@@ -127,6 +212,55 @@ fn interleave<const L: usize>(codes: &[u8], stride: usize, vectors: &mut [[u32; 
     }
     if !rest.is_empty() {
         LookUp.interleave(codes.get(16 * count..).unwrap_or(&[]), stride, rest);
+    }
+}
+
+/// Four quads of a lane each, from which four lanes of four vectors become.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn columns([a, b, c, d]: [__m128i; 4]) -> [__m128i; 4] {
+    let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
+    let (ab_high, cd_high) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
+    [
+        _mm_unpacklo_epi64(ab, cd),
+        _mm_unpackhi_epi64(ab, cd),
+        _mm_unpacklo_epi64(ab_high, cd_high),
+        _mm_unpackhi_epi64(ab_high, cd_high),
+    ]
+}
+
+/// True where every lane has all codes of all groups, and those that make the last quads of each group up to four.
+fn holds_groups<const L: usize>(codes: &[u8], stride: usize, group: usize, quads: usize, vectors: &[[u32; L]]) -> bool {
+    let groups = vectors.len().div_ceil(1 + quads);
+    codes.len() >= (L - 1) * stride + groups.saturating_sub(1) * group + 4 * quads.next_multiple_of(4)
+}
+
+/// # Safety
+/// [`holds_groups`] must be true of the arguments.
+#[target_feature(enable = "avx2")]
+unsafe fn interleave_groups<const L: usize>(
+    codes: &[u8],
+    stride: usize,
+    group: usize,
+    quads: usize,
+    vectors: &mut [[u32; L]],
+) {
+    for (index, vectors) in vectors.chunks_mut(1 + quads).enumerate() {
+        for (four, vectors) in vectors.get_mut(1..).unwrap_or(&mut []).chunks_mut(4).enumerate() {
+            for lane in (0..L).step_by(4) {
+                let quads = [0, 1, 2, 3].map(|next| {
+                    let at = (lane + next) * stride + index * group + 16 * four;
+                    // SAFETY: the caller promises that these 16 codes are there; the load asks for no alignment.
+                    unsafe { _mm_loadu_si128(codes.as_ptr().add(at).cast()) }
+                });
+                for (vector, column) in vectors.iter_mut().zip(columns(quads)) {
+                    if let Some(out) = vector.get_mut(lane..).and_then(|words| words.first_chunk_mut::<4>()) {
+                        // SAFETY: the array is 16 bytes, and the store asks for no alignment.
+                        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), column) };
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -151,6 +285,26 @@ impl Steps<16> for Avx512Vbmi {
     fn interleave(self, codes: &[u8], stride: usize, vectors: &mut [[u32; 16]]) {
         // SAFETY: `self` proves that the processor has the instructions.
         unsafe { interleave_wide(codes, stride, vectors) }
+    }
+
+    #[inline(always)]
+    fn interleave_groups(self, codes: &[u8], stride: usize, group: usize, quads: usize, vectors: &mut [[u32; 16]]) {
+        if !holds_groups(codes, stride, group, quads, vectors) {
+            return LookUp.interleave_groups(codes, stride, group, quads, vectors);
+        }
+        // SAFETY: `self` proves that the processor has the instructions, and the codes are all there.
+        unsafe { interleave_groups_wide(codes, stride, group, quads, vectors) }
+    }
+
+    #[inline(always)]
+    fn spread(self, rows: [&[u8]; 4], words: &mut [[u8; 4]]) -> ([u32; 4], u8) {
+        // SAFETY: `self` proves that the processor has the instructions.
+        unsafe { spread(rows, words) }
+    }
+
+    #[inline(always)]
+    fn fetch(self, bytes: &[u8]) {
+        fetch(bytes);
     }
 }
 
@@ -244,6 +398,45 @@ fn decode_wide(rows: [&[u8]; 4], codes: &mut [u8]) {
     }
 }
 
+/// As [`columns`] in each quarter.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn columns_wide([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+    let (ab_high, cd_high) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+    [
+        _mm512_unpacklo_epi64(ab, cd),
+        _mm512_unpackhi_epi64(ab, cd),
+        _mm512_unpacklo_epi64(ab_high, cd_high),
+        _mm512_unpackhi_epi64(ab_high, cd_high),
+    ]
+}
+
+/// # Safety
+/// [`holds_groups`] must be true of the arguments.
+#[target_feature(enable = "avx512f")]
+unsafe fn interleave_groups_wide(codes: &[u8], stride: usize, group: usize, quads: usize, vectors: &mut [[u32; 16]]) {
+    for (index, vectors) in vectors.chunks_mut(1 + quads).enumerate() {
+        for (four, vectors) in vectors.get_mut(1..).unwrap_or(&mut []).chunks_mut(4).enumerate() {
+            let at = index * group + 16 * four;
+            // SAFETY: the caller promises that these 16 codes are there; the load asks for no alignment.
+            let load = |lane: usize| unsafe { _mm_loadu_si128(codes.as_ptr().add(lane * stride + at).cast()) };
+            let mut quads = [_mm512_setzero_si512(); 4];
+            for (lane, quads) in quads.iter_mut().enumerate() {
+                // Lanes that are four apart lie side by side.
+                let all = _mm512_castsi128_si512(load(lane));
+                let all = _mm512_inserti32x4::<1>(all, load(lane + 4));
+                let all = _mm512_inserti32x4::<2>(all, load(lane + 8));
+                *quads = _mm512_inserti32x4::<3>(all, load(lane + 12));
+            }
+            for (vector, column) in vectors.iter_mut().zip(columns_wide(quads)) {
+                // SAFETY: the array is 64 bytes, and the store asks for no alignment.
+                unsafe { _mm512_storeu_si512(vector.as_mut_ptr().cast(), column) };
+            }
+        }
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn interleave_wide(codes: &[u8], stride: usize, vectors: &mut [[u32; 16]]) {
@@ -270,21 +463,56 @@ fn interleave_wide(codes: &[u8], stride: usize, vectors: &mut [[u32; 16]]) {
             let all = _mm512_inserti32x4::<2>(all, quads(lane + 8));
             _mm512_inserti32x4::<3>(all, quads(lane + 12))
         };
-        let [a, b, c, d] = [four(0), four(1), four(2), four(3)];
-        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
-        let (ab_high, cd_high) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
-        let columns = [
-            _mm512_unpacklo_epi64(ab, cd),
-            _mm512_unpackhi_epi64(ab, cd),
-            _mm512_unpacklo_epi64(ab_high, cd_high),
-            _mm512_unpackhi_epi64(ab_high, cd_high),
-        ];
-        for (vector, column) in vectors.iter_mut().zip(columns) {
+        for (vector, column) in vectors.iter_mut().zip(columns_wide([four(0), four(1), four(2), four(3)])) {
             // SAFETY: the array is 64 bytes, and the store asks for no alignment.
             unsafe { _mm512_storeu_si512(vector.as_mut_ptr().cast(), column) };
         }
     }
     if !rest.is_empty() {
         LookUp.interleave(codes.get(16 * count..).unwrap_or(&[]), stride, rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// Compares the steps that have a version for vectors with those of plain Rust, at lengths around every width.
+    fn check<const L: usize>(steps: impl Steps<L>) {
+        let bytes: Vec<u8> = (0..10_000u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for groups in [1, 2, 31, 32, 33, 63, 64, 65, 128, 131] {
+            let length = usize::div_ceil(groups, 2);
+            let rows = [0, 1, 2, 3].map(|row| &bytes[row * 300..row * 300 + length]);
+            // Of an odd number, the upper half of the last byte is not there.
+            let (mut found, mut expected) = (vec![[0; 4]; groups], vec![[0; 4]; groups]);
+            let sums = steps.spread(rows, &mut found);
+            assert_eq!(sums, Steps::<L>::spread(LookUp, rows, &mut expected), "{groups} groups");
+            assert_eq!(found, expected, "{groups} groups");
+        }
+        for quads in [1, 2, 3, 4, 5, 8, 10, 24] {
+            for groups in 1..6 {
+                for vectors in [groups * (1 + quads), groups * (1 + quads) - quads.min(2) + 1] {
+                    let (group, stride) = (4 * quads + 5, 6 * (4 * quads + 5) + 16);
+                    let (mut found, mut expected) = (vec![[7; L]; vectors], vec![[7; L]; vectors]);
+                    let codes = &bytes[..L * stride];
+                    steps.interleave_groups(codes, stride, group, quads, &mut found);
+                    LookUp.interleave_groups(codes, stride, group, quads, &mut expected);
+                    assert_eq!(found, expected, "{groups} groups of {quads} quads");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn steps_equal_plain_rust() {
+        if has!("avx2") {
+            check::<8>(Avx2(()));
+            check::<16>(Avx2(()));
+        }
+        if has!("avx512f", "avx512bw", "avx512vbmi") {
+            check::<16>(Avx512Vbmi(()));
+        }
     }
 }

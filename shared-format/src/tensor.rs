@@ -93,7 +93,13 @@ impl Tensor {
     /// Bytes of one sample. Where they are more than this machine can address, which no parsed model asks for, as many as it
     /// can.
     pub const fn bytes(&self) -> usize {
-        self.len().saturating_mul(self.data_type.bytes())
+        let len = self.len();
+        match self.data_type {
+            DataType::I8 => len,
+            // A shift where small cores would call a 64-bit multiplication.
+            DataType::I32 if len <= usize::MAX >> 2 => len << 2,
+            DataType::I32 => usize::MAX,
+        }
     }
 
     /// The record as it is stored.

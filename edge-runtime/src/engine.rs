@@ -47,14 +47,24 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// [`EngineError`] where the batch is empty, the arena too small or not aligned, the model's input not int8, or an
     /// operator not in this build.
     pub fn new(model: &Model<'model>, arena: &'arena mut [u8], batch: usize) -> Result<Self, EngineError> {
-        Self::with_kernels(model, arena, batch, trishift_kernels::best())
+        Self::on_kernels(model, arena, batch, trishift_kernels::best())
     }
 
     /// The same with kernels of the caller's choice.
     ///
     /// # Errors
-    /// As [`Engine::new`].
+    /// As [`Engine::new`], and [`EngineError::Kernels`] for kernels of another kind of processor.
     pub fn with_kernels(
+        model: &Model<'model>,
+        arena: &'arena mut [u8],
+        batch: usize,
+        kernels: &'static Kernels,
+    ) -> Result<Self, EngineError> {
+        Self::check_kernels(kernels)?;
+        Self::on_kernels(model, arena, batch, kernels)
+    }
+
+    fn on_kernels(
         model: &Model<'model>,
         arena: &'arena mut [u8],
         batch: usize,
@@ -76,13 +86,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// An engine on weights that others use too.
     ///
     /// # Errors
-    /// As [`Engine::new`].
+    /// As [`Engine::with_kernels`].
     #[cfg(feature = "std")]
     pub fn shared(
         packed: &'arena PackedModel<'model>,
         arena: &'arena mut [u8],
         batch: usize,
     ) -> Result<Self, EngineError> {
+        Self::check_kernels(packed.kernels())?;
         Ok(Self {
             model: *packed.model(),
             memory: Self::check(packed.model(), arena, batch)?,
@@ -116,6 +127,13 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     #[cfg(feature = "threads")]
     pub(crate) fn into_workspace(self) -> Workspace {
         self.workspace
+    }
+
+    /// Kernels must not need more scratch than [`Engine::arena_len`] counts, which is that of this build's own.
+    fn check_kernels(kernels: &Kernels) -> Result<(), EngineError> {
+        let (needed, provided) = (&kernels.scratch, &trishift_kernels::SCRATCH);
+        let fits = needed.few <= provided.few && needed.many <= provided.many && needed.row <= provided.row;
+        if fits { Ok(()) } else { Err(EngineError::Kernels { name: kernels.name }) }
     }
 
     /// Tensors and scratch in the arena, if model, arena and batch go together and the build has what the model needs.

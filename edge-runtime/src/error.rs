@@ -28,6 +28,12 @@ pub enum EngineError {
     /// The model's input is not int8.
     #[error("the model takes int32 inputs, an engine int8 ones")]
     InputType,
+    /// Kernels that need more scratch than this build's own do.
+    #[error("the kernels {name} are for another kind of processor; take one of `kernels::available()`")]
+    Kernels {
+        /// Their name.
+        name: &'static str,
+    },
     /// The build lacks an operator.
     #[error("operator {index} ({kind}) is not part of this build; enable the cargo feature \"{kind}\" of trishift")]
     OperatorMissing {

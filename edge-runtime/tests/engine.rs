@@ -10,7 +10,10 @@ use support::network::{Network, Step, steps};
 use support::{naive, random::Random};
 use trishift::format::write::{ModelWriter, Region, WriteError};
 use trishift::format::{DataType, InputScale, Operator, OperatorKind, Relu, ShiftNorm, Tensor, TensorClass};
-use trishift::{BatchError, Engine, EngineError, HeapArena, Model, OutputSlice, Profiler, RunError, run_threads};
+use trishift::kernels::PORTABLE;
+use trishift::{
+    BatchError, Engine, EngineError, HeapArena, Model, OutputSlice, PackedModel, Profiler, RunError, run_threads,
+};
 
 /// A network with every operator: two linear layers with norm, a residual branch of another exponent, classes, and the
 /// class's embedding as shares of 1.
@@ -324,6 +327,17 @@ fn an_arena_larger_than_memory_is_an_error() {
 }
 
 #[test]
+fn kernels_of_another_processor_are_refused() {
+    let file = residual().file();
+    let model = Model::parse(&file).unwrap();
+    let mut arena = HeapArena::new(&model, 1).unwrap();
+    let refused = EngineError::Kernels { name: PORTABLE.name };
+    assert_eq!(Engine::with_kernels(&model, arena.bytes(), 1, &PORTABLE).unwrap_err(), refused);
+    let packed = PackedModel::with_kernels(&model, &PORTABLE);
+    assert_eq!(Engine::shared(&packed, arena.bytes(), 1).unwrap_err(), refused);
+}
+
+#[test]
 fn errors_are_one_sentence() {
     let kind = OperatorKind::ShiftNorm;
     let messages = [
@@ -332,6 +346,7 @@ fn errors_are_one_sentence() {
         EngineError::ArenaTooSmall { needed: 20, found: 19 }.to_string(),
         EngineError::ArenaAlignment.to_string(),
         EngineError::InputType.to_string(),
+        EngineError::Kernels { name: "small-core" }.to_string(),
         EngineError::OperatorMissing { index: 4, kind }.to_string(),
         RunError::InputLength { found: 7, sample: 3, batch: 2 }.to_string(),
         RunError::OutputLength { found: 7, needed: 8 }.to_string(),
@@ -352,7 +367,7 @@ fn errors_are_one_sentence() {
         ("7 values", "1 to 2 samples of 3"),
         ("operator 4", "row 300 of a table of 256"),
     ];
-    for (message, (one, other)) in [2, 5, 6, 9].map(|number| &messages[number]).into_iter().zip(parts) {
+    for (message, (one, other)) in [2, 6, 7, 10].map(|number| &messages[number]).into_iter().zip(parts) {
         assert!(message.contains(one) && message.contains(other), "{message}");
     }
 }

@@ -48,17 +48,21 @@ impl<'model> PackedModel<'model> {
     /// The same for kernels of the caller's choice. Kernels without vector unit take the weights as they lie in the file:
     /// then nothing is copied.
     pub fn with_kernels(model: &Model<'model>, kernels: &'static Kernels) -> Self {
-        #[cfg(feature = "linear")]
-        let pack = |operator: Operator| match (operator, kernels.packed) {
-            (Operator::Linear(op), Some(packed)) => Some((packed.pack)(&model.matrix(&op.weights))),
-            _ => None,
-        };
         Self {
             model: *model,
             kernels,
             #[cfg(feature = "linear")]
-            matrices: model.operators().map(pack).collect(),
+            matrices: model.operators().map(|operator| pack(model, &operator, kernels)).collect(),
         }
+    }
+
+    /// The same, the layers dealt out to threads.
+    #[cfg(feature = "threads")]
+    pub(crate) fn on_threads(model: &Model<'model>, kernels: &'static Kernels, threads: &rayon::ThreadPool) -> Self {
+        use rayon::iter::{IntoParallelIterator, ParallelIterator};
+        let operators: Vec<Operator> = model.operators().collect();
+        let pack = |operator: Operator| pack(model, &operator, kernels);
+        Self { model: *model, kernels, matrices: threads.install(|| operators.into_par_iter().map(pack).collect()) }
     }
 
     /// The model.
@@ -83,6 +87,15 @@ impl<'model> PackedModel<'model> {
     #[cfg(feature = "linear")]
     pub(crate) fn matrix(&self, operator: usize) -> Option<&PackedMatrix> {
         self.matrices.get(operator)?.as_ref()
+    }
+}
+
+/// An operator's weights, where it has some that the kernels want packed.
+#[cfg(feature = "linear")]
+fn pack(model: &Model<'_>, operator: &Operator, kernels: &Kernels) -> Option<PackedMatrix> {
+    match (operator, kernels.packed) {
+        (Operator::Linear(op), Some(packed)) => Some((packed.pack)(&model.matrix(&op.weights))),
+        _ => None,
     }
 }
 

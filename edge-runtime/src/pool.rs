@@ -103,9 +103,14 @@ impl<'model> EnginePool<'model> {
             };
             rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(refused)
         };
+        let workers = (threads > 1).then(|| pool(threads)).transpose()?;
+        let packed = match &workers {
+            Some(workers) => PackedModel::on_threads(model, kernels, workers),
+            None => PackedModel::with_kernels(model, kernels),
+        };
         let pool = Self {
-            packed: PackedModel::with_kernels(model, kernels),
-            threads: (threads > 1).then(|| pool(threads)).transpose()?,
+            packed,
+            threads: workers,
             stateful: model.tensors().any(|tensor| tensor.class == TensorClass::Persistent),
             chunk: fitting.clamp(SMALLEST_CHUNK, LARGEST_CHUNK),
             idle: ArrayQueue::new(2 * threads),

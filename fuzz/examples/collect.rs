@@ -17,10 +17,17 @@ fn main() -> std::io::Result<()> {
         eprintln!("there is no target {target}");
         std::process::exit(2);
     };
+    let entries = match std::fs::read_dir(found) {
+        Ok(entries) => entries,
+        Err(error) => {
+            eprintln!("cannot read the folder {found}: {error}");
+            std::process::exit(2);
+        }
+    };
     let corpus = PathBuf::from(corpus);
     std::fs::create_dir_all(&corpus)?;
     let mut smallest: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for entry in std::fs::read_dir(found)? {
+    for entry in entries {
         let bytes = std::fs::read(entry?.path())?;
         let outcome = (target.outcome)(&bytes);
         if smallest.get(&outcome).is_none_or(|kept| bytes.len() < kept.len()) {

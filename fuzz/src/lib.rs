@@ -4,6 +4,8 @@
 //! without, the same programs replay files, and `tests/` runs every file of the corpora through it as an ordinary test.
 
 pub mod container;
+#[path = "../../edge-runtime/tests/support/definitions.rs"]
+mod definitions;
 pub mod execute;
 pub mod generate;
 pub mod interpreter;

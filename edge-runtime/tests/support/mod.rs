@@ -1,5 +1,6 @@
 //! Models for the engine's tests: networks as plain values, their files, and what they must compute.
 
+pub(crate) mod definitions;
 pub(crate) mod naive;
 pub(crate) mod network;
 pub(crate) mod random;

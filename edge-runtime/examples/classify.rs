@@ -1,4 +1,4 @@
-//! Classifies one sample: `cargo run --release -p trishift --example classify -- MODEL VALUE…`
+//! Classifies one sample: `cargo run --release -p trishift --features float --example classify -- MODEL VALUE…`
 //!
 //! The values are raw ones, as the training data had them; the model says how they are scaled.
 

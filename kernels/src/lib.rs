@@ -19,6 +19,8 @@ extern crate std;
 pub mod add;
 #[cfg(feature = "argmax")]
 pub mod argmax;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod dispatch;
 #[cfg(feature = "embedding")]
 pub mod embedding;

@@ -6,6 +6,7 @@
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
+use trishift_trainer::backend::Resolved;
 use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::config::Config;
 use trishift_trainer::data::Prepared;
@@ -78,7 +79,7 @@ fn measure(config: &Config, data: &Prepared, path: &Path) -> anyhow::Result<Meas
             folder
         }
     };
-    let mut run = Run::new(config, data, &folder)?;
+    let mut run = Run::new(config, data, &folder, &Resolved::Cpu)?;
     if folder.checkpoint().exists() {
         let bytes = checkpoint::read(&folder.checkpoint())?;
         let reader = StateReader::new(&bytes, &folder.checkpoint())?;

@@ -6,62 +6,50 @@
 //! activations or gradients through the host.
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+mod device;
+
+pub use device::{Device, DeviceError, Resolved};
 
 use crate::checkpoint::{CheckpointError, Totals};
 use crate::rule::LayerState;
 use thiserror::Error;
 
-/// Where a run computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Device {
-    /// The best there is.
-    #[default]
-    Auto,
-    /// All cores of this machine.
-    Cpu,
-    /// A CUDA card.
-    Cuda,
-}
-
-/// Why a device cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+/// Why a backend could not go on.
+#[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum DeviceError {
-    /// Not a device.
-    #[error("there is no device {name:?}; the devices are auto, cpu, cuda")]
-    Unknown {
-        /// The name given.
-        name: String,
-    },
-    /// No CUDA.
-    #[error("this trishift trains on the CPU only and cannot use a CUDA card; use --device cpu or --device auto")]
-    NoCuda,
+pub enum BackendError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A state that does not fit.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 }
 
-impl std::str::FromStr for Device {
-    type Err = DeviceError;
-
-    fn from_str(name: &str) -> Result<Self, DeviceError> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda),
-            _ => Err(DeviceError::Unknown { name: name.into() }),
-        }
+#[cfg(feature = "cuda")]
+impl From<cuda::CudaError> for BackendError {
+    fn from(error: cuda::CudaError) -> Self {
+        Self::Device(error.into())
     }
 }
 
-impl Device {
-    /// The device that will be used, by name.
-    ///
-    /// # Errors
-    /// [`DeviceError::NoCuda`] where a card is asked for and none can be used.
-    pub fn resolve(self) -> Result<&'static str, DeviceError> {
-        match self {
-            Self::Auto | Self::Cpu => Ok("cpu"),
-            Self::Cuda => Err(DeviceError::NoCuda),
-        }
+impl From<trishift_format::write::WriteError> for BackendError {
+    fn from(error: trishift_format::write::WriteError) -> Self {
+        Self::Checkpoint(error.into())
     }
+}
+
+/// Bytes on the device that computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// What lasts: the state of every layer.
+    pub state: usize,
+    /// What a step makes and drops for each weight.
+    pub scratch: usize,
+    /// What a step makes and drops for each sample.
+    pub activations: usize,
 }
 
 /// A range of updates with their schedule.
@@ -78,25 +66,45 @@ pub struct Steps {
 }
 
 /// Trains a network on one device.
+///
+/// Every call may fail for the device, with [`BackendError::Device`].
 pub trait Backend {
     /// Sets the order of the samples for the epoch: numbers of training samples, batch after batch.
-    fn set_order(&mut self, order: Vec<u32>);
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn set_order(&mut self, order: Vec<u32>) -> Result<(), BackendError>;
 
     /// Does updates. May return before they are done.
-    fn train(&mut self, steps: Steps);
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn train(&mut self, steps: Steps) -> Result<(), BackendError>;
 
     /// Waits, then returns the sums over the samples trained on since the last call.
-    fn take_totals(&mut self) -> Totals;
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn take_totals(&mut self) -> Result<Totals, BackendError>;
 
     /// Waits, then gives the state of every layer.
-    fn layers(&mut self) -> &[Box<dyn LayerState>];
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn layers(&mut self) -> Result<&[Box<dyn LayerState>], BackendError>;
 
     /// Logits of `samples` (int8, [n, inputs]) by the training forward pass, [n, outputs], in output steps.
-    fn logits(&mut self, samples: &[i8]) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn logits(&mut self, samples: &[i8]) -> Result<Vec<f32>, BackendError>;
 
     /// Takes every layer's state from a checkpoint.
     ///
     /// # Errors
-    /// [`CheckpointError`] where the checkpoint is of another network.
-    fn load(&mut self, reader: &crate::checkpoint::StateReader<'_>) -> Result<(), CheckpointError>;
+    /// [`BackendError::Checkpoint`] where the checkpoint is of another network.
+    fn load(&mut self, reader: &crate::checkpoint::StateReader<'_>) -> Result<(), BackendError>;
+
+    /// Bytes on the device.
+    fn memory(&self) -> MemoryUse;
 }

@@ -12,7 +12,7 @@ use trishift_trainer::run::{self, Run, RunFolder};
 /// Options of `quickstart`.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// auto, cpu or cuda [default: auto].
+    /// auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Folder of the run [default: the first free one of runs/quickstart, runs/quickstart-2, …].
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let started = Instant::now();
-    let device = settings::device(arguments.device.as_deref())?.resolve()?;
+    let device = settings::device(arguments.device.as_deref())?;
     let config = Config::preset("digits-mlp")?;
     let path = arguments.out.clone().unwrap_or_else(free_folder);
     let data = run::load(&config.data)?;
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
         thousands(data.train.len() as u64),
         thousands(data.test.len() as u64)
     );
-    let mut run = Run::new(&config, &data, &folder)?;
+    let mut run = Run::new(&config, &data, &folder, &device)?;
     let Some(outcome) = train::train_to_end(&mut run, &folder, arguments.json)? else {
         return Ok(Ending::Interrupted);
     };
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
             "mismatches": outcome.mismatches,
             "model_bytes": outcome.model_bytes,
             "seconds": seconds,
-            "device": device,
+            "device": device.to_string(),
             "bits_per_weight": outcome.bits_per_weight,
             "arena_bytes": outcome.arena_bytes,
             "model": outcome.model,

@@ -10,7 +10,7 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
-use trishift_trainer::backend::Device;
+use trishift_trainer::backend::{Device, Resolved};
 use trishift_trainer::config::{Config, ConfigError};
 use trishift_trainer::data::LabelColumn;
 use trishift_trainer::rule::RuleName;
@@ -138,16 +138,12 @@ pub(super) fn data(option: Option<&PathBuf>) -> Option<PathBuf> {
     option.cloned().or_else(|| variable("data").map(PathBuf::from))
 }
 
-/// The device that an option or else `TRISHIFT_DEVICE` names, once it is sure that it can be used.
+/// The device that an option or else `TRISHIFT_DEVICE` names, opened.
 ///
 /// # Errors
 /// An unknown device, or one that is not there.
-pub(super) fn device(option: Option<&str>) -> anyhow::Result<Device> {
-    let usable = |name: &str| {
-        let device: Device = name.parse()?;
-        device.resolve()?;
-        anyhow::Ok(device)
-    };
+pub(super) fn device(option: Option<&str>) -> anyhow::Result<Resolved> {
+    let usable = |name: &str| anyhow::Ok(name.parse::<Device>()?.resolve()?);
     match option {
         Some(name) => usable(name),
         None => match parsed::<String>("device")? {

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use trishift_trainer::backend::Resolved;
 use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::config::Config;
 use trishift_trainer::run::{self, Outcome, Run, RunFolder};
@@ -53,7 +54,7 @@ pub(super) struct Arguments {
     /// Folder or file with the samples.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// auto, cpu or cuda [default: auto].
+    /// auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Print the result as one JSON object, the last line on standard output.
@@ -68,14 +69,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
-    settings::device(arguments.device.as_deref())?;
+    let device = settings::device(arguments.device.as_deref())?;
     match &arguments.resume {
-        Some(folder) => resume(arguments, folder),
-        None => start(arguments),
+        Some(folder) => resume(arguments, folder, &device),
+        None => start(arguments, &device),
     }
 }
 
-fn start(arguments: &Arguments) -> anyhow::Result<Ending> {
+fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     let mut config = match (&arguments.preset, &arguments.config) {
         (Some(name), _) => Config::preset(name)?,
         (None, Some(path)) => Config::read(path)?,
@@ -90,8 +91,8 @@ fn start(arguments: &Arguments) -> anyhow::Result<Ending> {
     trishift_trainer::network::Network::resolve(&config, data.train.features(), data.classes.len())?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
-    let run = Run::new(&config, &data, &folder)?;
-    finish(run, &folder, arguments)
+    let run = Run::new(&config, &data, &folder, device)?;
+    finish(run, &folder, arguments, device)
 }
 
 fn is_occupied(path: &Path) -> bool {
@@ -101,22 +102,22 @@ fn is_occupied(path: &Path) -> bool {
     }
 }
 
-fn resume(arguments: &Arguments, folder: &Path) -> anyhow::Result<Ending> {
+fn resume(arguments: &Arguments, folder: &Path, device: &Resolved) -> anyhow::Result<Ending> {
     let folder = RunFolder::open(folder)?;
     let bytes = checkpoint::read(&folder.checkpoint())?;
     let reader = StateReader::new(&bytes, &folder.checkpoint())?;
     let mut config = reader.config()?;
     config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
     let data = run::load(&config.data)?;
-    let mut run = Run::new(&config, &data, &folder)?;
+    let mut run = Run::new(&config, &data, &folder, device)?;
     run.restore(&reader)?;
-    finish(run, &folder, arguments)
+    finish(run, &folder, arguments, device)
 }
 
-fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments) -> anyhow::Result<Ending> {
+fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     let Some(outcome) = train_to_end(&mut run, folder, arguments.quiet)? else { return Ok(Ending::Interrupted) };
     if arguments.json {
-        output::json(&to_json(&outcome))?;
+        output::json(&to_json(&outcome, device))?;
     } else {
         print(&outcome)?;
     }
@@ -137,7 +138,7 @@ pub(super) fn train_to_end(run: &mut Run<'_>, folder: &RunFolder, quiet: bool) -
     }
 }
 
-fn to_json(outcome: &Outcome) -> serde_json::Value {
+fn to_json(outcome: &Outcome, device: &Resolved) -> serde_json::Value {
     json!({
         "accuracy": outcome.accuracy(),
         "train_accuracy": outcome.train_accuracy,
@@ -158,7 +159,10 @@ fn to_json(outcome: &Outcome) -> serde_json::Value {
         "narrowed_rows": outcome.narrowing.rows,
         "zeroed_trits": outcome.narrowing.zeroed,
         "state_bytes_per_weight": outcome.state_bytes_per_weight,
-        "device": "cpu",
+        "device_state_bytes": outcome.memory.state,
+        "device_scratch_bytes": outcome.memory.scratch,
+        "device_activation_bytes": outcome.memory.activations,
+        "device": device.to_string(),
     })
 }
 

@@ -26,10 +26,10 @@ use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 const FLIP_THRESHOLD: i32 = 63;
 
 /// Votes of a gradient of one scale at λ = 1.
-const VOTE_GAIN: f32 = 4.0;
+pub(crate) const VOTE_GAIN: f32 = 4.0;
 
 /// Correlation step at λ = 1.
-const CORRELATION_STEP: f32 = 16.0;
+pub(crate) const CORRELATION_STEP: f32 = 16.0;
 
 /// The correlation counts 2^13 to one exponent.
 const CORRELATION_BITS: u32 = 13;

@@ -18,10 +18,10 @@ use rayon::prelude::*;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 
 /// Votes of a gradient of one scale at λ = 1.
-const VOTE_GAIN: f32 = 16.0;
+pub(crate) const VOTE_GAIN: f32 = 16.0;
 
 /// Correlation step at λ = 1.
-const CORRELATION_STEP: f32 = 32.0;
+pub(crate) const CORRELATION_STEP: f32 = 32.0;
 
 /// One layer under this rule.
 #[derive(Debug)]

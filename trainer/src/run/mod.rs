@@ -10,7 +10,7 @@ pub use outcome::{Outcome, export_state};
 pub use samples::{load, load_with};
 
 use crate::backend::cpu::CpuBackend;
-use crate::backend::{Backend, DeviceError, Steps};
+use crate::backend::{Backend, BackendError, DeviceError, Resolved, Steps};
 use crate::checkpoint::{self, CheckpointError, Progress, StateReader, Totals};
 use crate::config::{Config, ConfigError};
 use crate::data::{DataError, Prepared, permutation};
@@ -43,6 +43,9 @@ pub enum RunError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The backend.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The run's folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -114,13 +117,25 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// [`RunError`] where configuration and data make no network.
-    pub fn new(config: &'a Config, data: &'a Prepared, folder: &'a RunFolder) -> Result<Self, RunError> {
+    pub fn new(
+        config: &'a Config,
+        data: &'a Prepared,
+        folder: &'a RunFolder,
+        device: &Resolved,
+    ) -> Result<Self, RunError> {
         config.validate()?;
         let network = Network::resolve(config, data.train.features(), data.classes.len())?;
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }
-        let backend = Box::new(CpuBackend::new(config, &network, &data.train));
+        let backend: Box<dyn Backend> = match device {
+            Resolved::Cpu => Box::new(CpuBackend::new(config, &network, &data.train)),
+            #[cfg(feature = "cuda")]
+            Resolved::Cuda { card, .. } => {
+                use crate::backend::cuda::{CudaBackend, Placement};
+                Box::new(CudaBackend::new(card, config, &network, &data.train, Placement::Auto)?)
+            }
+        };
         let fingerprint = checkpoint::fingerprint(data);
         Ok(Self {
             config,
@@ -183,15 +198,15 @@ impl<'a> Run<'a> {
         let mut stretch = 1;
         while self.progress.step < total {
             let (epoch, batch) = (self.progress.step / per_epoch, self.progress.step % per_epoch);
-            self.backend.set_order(permutation(self.data.train.len(), self.config.training.seed, epoch));
+            self.backend.set_order(permutation(self.data.train.len(), self.config.training.seed, epoch))?;
             let mut batch = batch;
             // The last epoch may be cut short by `steps`.
             let end = per_epoch.min(batch + total - self.progress.step);
             while batch < end {
                 let count = stretch.min(end - batch);
                 let started = Instant::now();
-                self.backend.train(Steps { first: self.progress.step, count, first_batch: batch, total });
-                let totals = self.backend.take_totals();
+                self.backend.train(Steps { first: self.progress.step, count, first_batch: batch, total })?;
+                let totals = self.backend.take_totals()?;
                 let elapsed = started.elapsed();
                 self.training += elapsed;
                 self.trained += totals.samples;
@@ -241,7 +256,7 @@ impl<'a> Run<'a> {
 
     fn check_finite(&mut self) -> Result<(), RunError> {
         let sample = self.data.train.row(0);
-        let finite = self.backend.logits(sample).iter().all(|logit| logit.is_finite());
+        let finite = self.backend.logits(sample)?.iter().all(|logit| logit.is_finite());
         if finite { Ok(()) } else { Err(RunError::Diverged { step: self.progress.step }) }
     }
 
@@ -252,11 +267,12 @@ impl<'a> Run<'a> {
             0 => None,
             samples => {
                 let validation = &self.data.validation;
-                let correct = evaluate::chunks(validation).map(|range| {
-                    let logits = self.backend.logits(&validation.dense(range.clone()));
-                    evaluate::correct(&logits, self.network.outputs(), &validation.labels[range])
-                });
-                Some(correct.sum::<usize>() as f64 / samples as f64)
+                let mut correct = 0;
+                for range in evaluate::chunks(validation) {
+                    let logits = self.backend.logits(&validation.dense(range.clone()))?;
+                    correct += evaluate::correct(&logits, self.network.outputs(), &validation.labels[range]);
+                }
+                Some(correct as f64 / samples as f64)
             }
         };
         tracing::debug!(epoch = epoch + 1, "epoch done");
@@ -273,7 +289,7 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<(), RunError> {
-        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, self.backend.layers())?;
+        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, self.backend.layers()?)?;
         checkpoint::write(&self.folder.checkpoint(), &bytes)?;
         tracing::debug!(step = self.progress.step, bytes = bytes.len(), "checkpoint written");
         Ok(())
@@ -284,14 +300,13 @@ impl<'a> Run<'a> {
     /// # Errors
     /// [`RunError`] where the network does not fit the format or a file cannot be written.
     pub fn finish(&mut self) -> Result<Outcome, RunError> {
-        let exported = export_state(self.config, self.data, &self.network, self.backend.layers(), Layout::Rows)?;
+        let exported = export_state(self.config, self.data, &self.network, self.backend.layers()?, Layout::Rows)?;
         let path = self.folder.model();
         crate::file::write_atomically(&path, &exported.file)
             .map_err(|source| FolderError::Write { path: path.clone(), source })?;
-        let state_bytes = self.backend.layers().iter().map(|layer| layer.state_bytes()).sum();
         let measured = outcome::Measured {
             model: path,
-            state_bytes,
+            memory: self.backend.memory(),
             seconds: self.training.as_secs_f64(),
             samples_per_second: self.samples_per_second(),
         };

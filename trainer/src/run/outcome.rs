@@ -1,6 +1,6 @@
 //! What a run came to: the exported file's accuracy, and how far training, file and runtime agree.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, MemoryUse};
 use crate::config::Config;
 use crate::data::{Dataset, Prepared};
 use crate::evaluate::{self, Score};
@@ -39,7 +39,9 @@ pub struct Outcome {
     pub differing_logits: usize,
     /// What fitting exponent windows into int32 cost.
     pub narrowing: Narrowing,
-    /// Bytes of the lasting state in memory for each weight.
+    /// Bytes on the device that trained.
+    pub memory: MemoryUse,
+    /// Bytes of the lasting state there for each weight.
     pub state_bytes_per_weight: f64,
     /// Seconds inside the training loop.
     pub seconds: f64,
@@ -57,7 +59,7 @@ impl Outcome {
 /// Facts that only the run knows.
 pub(super) struct Measured {
     pub(super) model: PathBuf,
-    pub(super) state_bytes: usize,
+    pub(super) memory: MemoryUse,
     pub(super) seconds: f64,
     pub(super) samples_per_second: f64,
 }
@@ -116,12 +118,13 @@ pub(super) fn judge(
         arena_bytes: model.arena_bytes(),
         score: Score::default(),
         correct_before_export: 0,
-        train_accuracy: train_accuracy(backend, &data.train, outputs),
+        train_accuracy: train_accuracy(backend, &data.train, outputs)?,
         mismatches: 0,
         differing_classes: 0,
         differing_logits: 0,
         narrowing: exported.narrowing,
-        state_bytes_per_weight: measured.state_bytes as f64 / weights,
+        memory: measured.memory,
+        state_bytes_per_weight: measured.memory.state as f64 / weights,
         seconds: measured.seconds,
         samples_per_second: measured.samples_per_second,
     };
@@ -135,7 +138,7 @@ pub(super) fn judge(
         let samples = data.test.dense(range.clone());
         let labels = data.test.labels.get(range).unwrap_or_default();
         let engine = runtime.logits(&samples)?;
-        let training = backend.logits(&samples);
+        let training = backend.logits(&samples)?;
         outcome.score.add(&engine, labels, model.output().exponent.into());
         outcome.correct_before_export += evaluate::correct(&training, outputs, labels);
         outcome.mismatches += evaluate::mismatches(&engine, &reference::logits(&exported.network, &samples));
@@ -149,15 +152,15 @@ pub(super) fn judge(
 const TRAIN_SAMPLES: usize = 100_000;
 
 /// Accuracy of the training forward pass on the training samples, or on evenly spaced ones where they are very many.
-fn train_accuracy(backend: &mut dyn Backend, data: &Dataset, outputs: usize) -> f64 {
+fn train_accuracy(backend: &mut dyn Backend, data: &Dataset, outputs: usize) -> Result<f64, RunError> {
     let every = data.len().div_ceil(TRAIN_SAMPLES).max(1);
     let (mut samples, mut correct) = (0, 0);
     for range in evaluate::chunks(data) {
         let chosen: Vec<usize> = range.filter(|index| index.is_multiple_of(every)).collect();
         let values: Vec<i8> = chosen.iter().flat_map(|index| data.row(*index)).copied().collect();
         let labels: Vec<u16> = chosen.iter().filter_map(|index| data.labels.get(*index)).copied().collect();
-        correct += evaluate::correct(&backend.logits(&values), outputs, &labels);
+        correct += evaluate::correct(&backend.logits(&values)?, outputs, &labels);
         samples += labels.len();
     }
-    correct as f64 / samples.max(1) as f64
+    Ok(correct as f64 / samples.max(1) as f64)
 }

@@ -26,6 +26,11 @@ pub(super) struct Activation {
 }
 
 impl Activation {
+    /// Bytes kept for the backward pass.
+    pub(super) fn bytes(&self) -> usize {
+        (self.gain.len() + self.normalized.len() + self.scales.len()) * size_of::<f32>()
+    }
+
     /// Turns the accumulators `values` into activations, in place.
     pub(super) fn forward(&mut self, output: StageOutput, activations: Activations, values: &mut Array2<f32>) {
         let (rows, batch) = values.dim();

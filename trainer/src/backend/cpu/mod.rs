@@ -10,8 +10,8 @@ mod lookup;
 mod loss;
 mod product;
 
-use super::{Backend, Steps};
-use crate::checkpoint::{CheckpointError, StateReader, Totals};
+use super::{Backend, BackendError, MemoryUse, Steps};
+use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
 use crate::data::Dataset;
 use crate::frozen::FrozenLayer;
@@ -149,11 +149,12 @@ fn add_bias(stage: &Stage, layer: &dyn LayerState, output: &mut Array2<f32>) {
 }
 
 impl Backend for CpuBackend<'_> {
-    fn set_order(&mut self, order: Vec<u32>) {
+    fn set_order(&mut self, order: Vec<u32>) -> Result<(), BackendError> {
         self.order = order;
+        Ok(())
     }
 
-    fn train(&mut self, steps: Steps) {
+    fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
         let mut input = Array2::default((0, 0));
         for offset in 0..steps.count {
             let step =
@@ -168,17 +169,18 @@ impl Backend for CpuBackend<'_> {
             }
             self.backward(&input, step);
         }
+        Ok(())
     }
 
-    fn take_totals(&mut self) -> Totals {
-        std::mem::take(&mut self.totals)
+    fn take_totals(&mut self) -> Result<Totals, BackendError> {
+        Ok(std::mem::take(&mut self.totals))
     }
 
-    fn layers(&mut self) -> &[Box<dyn LayerState>] {
-        &self.layers
+    fn layers(&mut self) -> Result<&[Box<dyn LayerState>], BackendError> {
+        Ok(&self.layers)
     }
 
-    fn logits(&mut self, samples: &[i8]) -> Vec<f32> {
+    fn logits(&mut self, samples: &[i8]) -> Result<Vec<f32>, BackendError> {
         let inputs = self.network.inputs();
         let mut logits = Vec::with_capacity(samples.len() / inputs.max(1) * self.network.outputs());
         for chunk in samples.chunks(EVALUATION_BATCH * inputs.max(1)) {
@@ -191,10 +193,22 @@ impl Backend for CpuBackend<'_> {
                 logits.extend(last.output.t().iter());
             }
         }
-        logits
+        Ok(logits)
     }
 
-    fn load(&mut self, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
-        reader.load(&mut self.layers)
+    fn load(&mut self, reader: &StateReader<'_>) -> Result<(), BackendError> {
+        Ok(reader.load(&mut self.layers)?)
+    }
+
+    fn memory(&self) -> MemoryUse {
+        let matrix = |matrix: &Array2<f32>| matrix.len() * size_of::<f32>();
+        let activations = |work: &Work| {
+            matrix(&work.output) + matrix(&work.gradient) + matrix(&work.of_positions) + work.activation.bytes()
+        };
+        MemoryUse {
+            state: self.layers.iter().map(|layer| layer.state_bytes()).sum(),
+            scratch: self.work.iter().map(|work| matrix(&work.weights)).sum(),
+            activations: self.work.iter().map(activations).sum(),
+        }
     }
 }

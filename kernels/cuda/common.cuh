@@ -1,0 +1,203 @@
+// What every kernel shares: integer types, bfloat16 as bits, two-bit trits, reductions of one order.
+//
+// Matrices are row-major. On the card their rows are padded to a multiple of 16 columns, and the padding holds zeros, so
+// that a thread always finds whole vectors and no kernel masks columns: a weight there has trit 0, gradient 0 and vote 0,
+// and stays so. Trits lie 16 to a 32-bit word, two bits each, as two's complement: 0, 1 and 3 mean 0, 1 and -1.
+//
+// Compiled without contraction of products and sums (--fmad=false): float arithmetic gives what it gives on the host.
+
+typedef signed char i8;
+typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+typedef unsigned long long u64;
+
+// Columns that share one word of trits; rows are padded to a multiple of it.
+constexpr int WORD = 16;
+constexpr u32 WHOLE_WARP = 0xFFFFFFFFu;
+
+// Parameters of a step that change from step to step, in device memory: a captured graph reads them when it runs.
+struct Step {
+    float lambda;
+    // Updates done before this one.
+    u64 index;
+};
+
+// The scale of a layer's votes; `largest` is state, the rest lasts until the votes are counted.
+struct Scale {
+    // Largest exponent so far; -128 before the first.
+    int largest;
+    // Exponent of this step's scale.
+    int exponent;
+    // Whether there is one: not for a gradient of zeros.
+    int votes;
+    // Blocks that are done with their rows.
+    u32 blocks;
+};
+
+__device__ __forceinline__ float bf16_to_float(u16 bits) { return __uint_as_float((u32)bits << 16); }
+
+// The bfloat16 nearest to a float, ties to even.
+__device__ __forceinline__ u16 float_to_bf16(float value) {
+    u32 bits = __float_as_uint(value);
+    return (u16)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+__device__ __forceinline__ u32 two_bf16(float low, float high) {
+    return (u32)float_to_bf16(low) | (u32)float_to_bf16(high) << 16;
+}
+
+// 2^exponent as float, by its bits; the exponent is clamped to -126..127.
+__device__ __forceinline__ float power_of_two(int exponent) {
+    exponent = min(max(exponent, -126), 127);
+    return __uint_as_float((u32)(exponent + 127) << 23);
+}
+
+// The exponents that training and export use: 2^e stays a normal f16.
+__device__ __forceinline__ int clamp_exponent(int exponent) { return min(max(exponent, -14), 15); }
+
+// Trit number `index` (0 to 15) of a word.
+__device__ __forceinline__ int trit_of(u32 word, int index) { return (int)(word << (30 - 2 * index)) >> 30; }
+
+// T*2^exponent as bfloat16, from the two bits of a trit.
+__device__ __forceinline__ u32 trit_to_bf16(u32 code, u32 magnitude) {
+    return (code & 1u) ? magnitude | (code & 2u) << 14 : 0u;
+}
+
+__device__ __forceinline__ u32 bf16_magnitude(int exponent) { return (u32)(exponent + 127) << 7; }
+
+// 16 weights T*2^exponent as bfloat16, where `magnitude(i)` gives the bits of 2^exponent for weight i.
+template <class Magnitude>
+__device__ __forceinline__ void store_weights(u16 *destination, u32 trits, Magnitude magnitude) {
+    u32 pairs[8];
+#pragma unroll
+    for (int pair = 0; pair < 8; pair++) {
+        u32 low = trit_to_bf16(trits >> (4 * pair), magnitude(2 * pair));
+        u32 high = trit_to_bf16(trits >> (4 * pair + 2), magnitude(2 * pair + 1));
+        pairs[pair] = low | high << 16;
+    }
+    uint4 *vectors = reinterpret_cast<uint4 *>(destination);
+    vectors[0] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+    vectors[1] = make_uint4(pairs[4], pairs[5], pairs[6], pairs[7]);
+}
+
+// clip(round(d*factor), -127, 127), halves to even, of a gradient's bfloat16: adding 1.5*2^23 leaves the integer in the low
+// bits.
+__device__ __forceinline__ int vote_of(u16 gradient, float factor) {
+    const float magic = 12582912.0f;
+    float value = fminf(fmaxf(bf16_to_float(gradient) * factor, -127.0f), 127.0f);
+    return (int)__float_as_uint(value + magic) - (int)__float_as_uint(magic);
+}
+
+// 16 gradients, bfloat16.
+struct Gradients {
+    u32 pairs[8];
+
+    __device__ __forceinline__ Gradients(const u16 *source) {
+        const uint4 *vectors = reinterpret_cast<const uint4 *>(source);
+        uint4 low = vectors[0], high = vectors[1];
+        pairs[0] = low.x, pairs[1] = low.y, pairs[2] = low.z, pairs[3] = low.w;
+        pairs[4] = high.x, pairs[5] = high.y, pairs[6] = high.z, pairs[7] = high.w;
+    }
+
+    __device__ __forceinline__ u16 at(int i) const { return (u16)(pairs[i / 2] >> (16 * (i % 2))); }
+};
+
+// Sum over a warp, the same on every lane.
+template <class T> __device__ __forceinline__ T warp_sum(T value) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(WHOLE_WARP, value, offset);
+    return value;
+}
+
+__device__ __forceinline__ int clamp_int8(int value) { return min(max(value, -128), 127); }
+
+#ifdef GROUP
+
+// Which columns of which row a thread of a row kernel holds: one word, 16 columns. A block takes a stretch of one row that
+// holds whole groups, `words_per_block` words of it, which the host chooses; threads beyond the row are not active but
+// take part in sums.
+struct Place {
+    u64 row;
+    int word;
+    bool active;
+
+    __device__ __forceinline__ Place(int words, int words_per_block) {
+        u32 blocks_per_row = (words + words_per_block - 1) / words_per_block;
+        row = blockIdx.x / blocks_per_row;
+        word = (int)(blockIdx.x % blocks_per_row) * words_per_block + (int)threadIdx.x;
+        active = threadIdx.x < words_per_block && word < words;
+    }
+
+    // Number of the word in a matrix of `words` words a row.
+    __device__ __forceinline__ u64 index(int words) const { return row * words + word; }
+};
+
+// Groups that one word may touch.
+constexpr int GROUPS_OF_WORD = GROUP % WORD == 0 ? 1 : WORD % GROUP == 0 ? WORD / GROUP : (WORD + GROUP - 2) / GROUP + 1;
+
+// The value of the group that column `i` of a word belongs to, out of those that the word touches.
+template <class T>
+__device__ __forceinline__ T of_group(const T (&values)[GROUPS_OF_WORD], int word, int i) {
+    if (GROUP % WORD == 0) return values[0];
+    if (WORD % GROUP == 0) return values[i / GROUP < GROUPS_OF_WORD ? i / GROUP : 0];
+    int group = (word * WORD % GROUP + i) / GROUP;
+    T value = values[0];
+#pragma unroll
+    for (int other = 1; other < GROUPS_OF_WORD; other++) value = group == other ? values[other] : value;
+    return value;
+}
+
+// Number, in its row, of the first group that a word touches.
+__device__ __forceinline__ int first_group(int word) { return word * WORD / GROUP; }
+
+// Adds `product(i)`, i = 0..15, over the groups of the block's stretch of a row, and calls `finish(group, sum)` once for
+// each group of the row. Integers: the order does not matter. Every thread of the block must call it.
+template <class Product, class Finish>
+__device__ __forceinline__ void sum_groups(const Place &place, int words, int words_per_block, Product product,
+                                           Finish finish) {
+    if (WORD % GROUP == 0) {
+        if (!place.active) return;
+#pragma unroll
+        for (int group = 0; group < GROUPS_OF_WORD; group++) {
+            int sum = 0;
+#pragma unroll
+            for (int i = 0; i < (GROUP < WORD ? GROUP : WORD); i++) sum += product(group * GROUP + i);
+            finish(first_group(place.word) + group, sum);
+        }
+    } else if (GROUP == 32 || GROUP == 64) {
+        int sum = 0;
+        if (place.active) {
+#pragma unroll
+            for (int i = 0; i < WORD; i++) sum += product(i);
+        }
+        sum += __shfl_xor_sync(WHOLE_WARP, sum, 1);
+        if (GROUP == 64) sum += __shfl_xor_sync(WHOLE_WARP, sum, 2);
+        if (place.active && place.word % (GROUP / WORD) == 0) finish(first_group(place.word), sum);
+    } else {
+        // At most 256 words a block.
+        __shared__ int sums[256 * WORD / GROUP + 1];
+        int first = place.word - (int)threadIdx.x;
+        int count = (min(words - first, words_per_block) * WORD + GROUP - 1) / GROUP;
+        for (int group = threadIdx.x; group < count; group += blockDim.x) sums[group] = 0;
+        __syncthreads();
+        if (place.active) {
+            int column = (int)threadIdx.x * WORD, sum = 0;
+#pragma unroll
+            for (int i = 0; i < WORD; i++, column++) {
+                sum += product(i);
+                if (i == WORD - 1 || (column + 1) % GROUP == 0) {
+                    atomicAdd(&sums[column / GROUP], sum);
+                    sum = 0;
+                }
+            }
+        }
+        __syncthreads();
+        for (int group = threadIdx.x; group < count; group += blockDim.x) finish(first_group(first) + group, sums[group]);
+    }
+}
+
+#endif

@@ -1,0 +1,81 @@
+// The losses of the logits, summed as integers so that the order of samples does not matter, and their gradients.
+
+// Sums over the samples since the host last took them.
+struct Totals {
+    // In units of 2^-20 nat.
+    i64 loss;
+    u64 correct;
+    u64 samples;
+    // Samples whose loss was not finite.
+    u64 not_finite;
+};
+
+constexpr double LOSS_UNIT = 1048576.0;
+// One output step: 2^-5.
+constexpr float STEP = 0.03125f;
+// Losses beyond are counted as this, so that the sum of a stretch fits.
+constexpr double LARGEST_LOSS = 1e6;
+
+struct Best {
+    float value;
+    int index;
+};
+
+// The largest value, and the first index that has it, over a warp.
+__device__ Best warp_best(Best best) {
+    for (int offset = 16; offset > 0; offset /= 2) {
+        Best other = {__shfl_xor_sync(WHOLE_WARP, best.value, offset), __shfl_xor_sync(WHOLE_WARP, best.index, offset)};
+        if (other.value > best.value || (other.value == best.value && other.index < best.index)) best = other;
+    }
+    return best;
+}
+
+// One warp a sample. `logits` is [batch, pitch] in output steps, `bias` [pitch] or null; `gradient`, [batch, pitch]
+// bfloat16, receives the gradient of the mean loss with respect to the logits' steps. `squared`: half the sum of squared
+// differences from the one-hot label, else cross-entropy of the softmax.
+extern "C" __global__ void loss(const float *logits, const float *bias, const u16 *labels, int batch, int classes,
+                                int pitch, int squared, u16 *gradient, Totals *totals) {
+    int sample = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+    if (sample >= batch) return;
+    int lane = threadIdx.x % 32;
+    const float *y = logits + (u64)sample * pitch;
+    u16 *g = gradient + (u64)sample * pitch;
+    int label = labels[sample];
+    auto logit = [&](int index) { return bias ? y[index] + bias[index] : y[index]; };
+    float weight = STEP / (float)batch;
+
+    Best best = {__uint_as_float(0xFF800000u), classes};
+    for (int i = lane; i < classes; i += 32) {
+        float value = logit(i);
+        if (value > best.value) best = {value, i};
+    }
+    best = warp_best(best);
+
+    double loss;
+    if (squared) {
+        double sum = 0.0;
+        for (int i = lane; i < classes; i += 32) {
+            float difference = logit(i) * STEP - (i == label ? 1.0f : 0.0f);
+            sum += (double)difference * (double)difference;
+            g[i] = float_to_bf16(difference * weight);
+        }
+        loss = 0.5 * warp_sum(sum);
+    } else {
+        float sum = 0.0f;
+        for (int i = lane; i < classes; i += 32) sum += expf((logit(i) - best.value) * STEP);
+        sum = warp_sum(sum);
+        for (int i = lane; i < classes; i += 32) {
+            float share = expf((logit(i) - best.value) * STEP) / sum;
+            g[i] = float_to_bf16((share - (i == label ? 1.0f : 0.0f)) * weight);
+        }
+        loss = (double)(logf(sum) - (logit(label) - best.value) * STEP);
+    }
+    if (lane == 0) {
+        bool finite = isfinite(loss);
+        i64 units = finite ? (i64)rint(fmin(loss, LARGEST_LOSS) * LOSS_UNIT) : 0;
+        atomicAdd((u64 *)&totals->loss, (u64)units);
+        atomicAdd(&totals->correct, best.index == label ? 1ull : 0ull);
+        atomicAdd(&totals->samples, 1ull);
+        if (!finite) atomicAdd(&totals->not_finite, 1ull);
+    }
+}

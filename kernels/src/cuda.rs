@@ -1,0 +1,44 @@
+//! Sources of the CUDA kernels, for compilation on the machine that has the card.
+//!
+//! They include no headers, so that NVRTC alone is enough. [`COMMON`] goes before each of them. What depends on the group
+//! size is compiled for one, `GROUP`, so that divisions by it are constant and groups stay in registers.
+
+/// One source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// Its file's name without ending.
+    pub name: &'static str,
+    /// CUDA C++.
+    pub text: &'static str,
+    /// Whether it is compiled for one group size, by the macro `GROUP`.
+    pub grouped: bool,
+}
+
+macro_rules! sources {
+    ($($(#[$doc:meta])* $name:ident = $file:literal, grouped: $grouped:literal;)*) => {
+        $($(#[$doc])*
+        pub const $name: Source =
+            Source { name: $file, text: include_str!(concat!("../cuda/", $file, ".cu")), grouped: $grouped };)*
+
+        /// Every source.
+        pub const SOURCES: &[Source] = &[$($name),*];
+    };
+}
+
+/// What every source begins with: types, bfloat16, packed trits.
+pub const COMMON: &str = include_str!("../cuda/common.cuh");
+
+sources! {
+    /// Samples of a batch, from where they lie on the card.
+    BATCH = "batch", grouped: false;
+    /// From accumulators to activations and back: requantisation, shift norm, RMS norm.
+    ACTIVATION = "activation", grouped: false;
+    /// Losses and their gradients.
+    LOSS = "loss", grouped: false;
+    /// The scale of a layer's votes.
+    SCALE = "scale", grouped: false;
+    /// Embeddings, forward and backward.
+    EMBEDDING = "embedding", grouped: false;
+    /// Rule `flip-correlation`: weights and update.
+    FLIP_CORRELATION = "flip_correlation", grouped: true;
+}

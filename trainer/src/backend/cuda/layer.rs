@@ -1,0 +1,244 @@
+//! One stage of a network on a card: its state, what a step makes for it, and the products that make it.
+
+use super::card::{Buffer, Card, Grid, Kernel, arguments};
+use super::extent::{Extent, padded};
+use super::product::{Format, Lies, Product, ProductShape, Products};
+use super::rule::{self, CardRule};
+use super::{CudaError, Step};
+use crate::config::{Activations, TrainingConfig};
+use crate::network::{Stage, StageKind, StageOutput};
+use trishift_kernels::cuda::{ACTIVATION, EMBEDDING};
+
+/// Threads of a block that takes one sample.
+fn threads_of_sample(pitch: usize) -> u32 {
+    (pitch / 4).next_multiple_of(32).clamp(32, 256) as u32
+}
+
+/// One stage.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) stage: Stage,
+    pub(super) rule: Box<dyn CardRule>,
+    batch: usize,
+    continuous: bool,
+    /// Accumulators, [batch, pitch of the outputs].
+    accumulators: Buffer<f32>,
+    /// Activations in bfloat16, of the same shape; none for logits.
+    activations: Option<Buffer<u16>>,
+    /// What each sample was multiplied by.
+    scales: Buffer<f32>,
+    /// Gradient with respect to activations, then accumulators, in bfloat16, of the same shape.
+    gradient: Buffer<u16>,
+    /// Products of a linear layer; the one that gives the input's gradient is left out in the first.
+    products: Option<LinearProducts>,
+}
+
+#[derive(Debug)]
+struct LinearProducts {
+    forward: Product,
+    input_gradient: Option<Product>,
+    weight_gradient: Product,
+}
+
+/// What comes into a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Input<'a> {
+    /// Activations in bfloat16, [batch, pitch of the inputs].
+    Activations(&'a Buffer<u16>),
+    /// Rows of a table, [batch, positions].
+    Indices(&'a Buffer<u8>),
+}
+
+/// What a step shares among layers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) card: &'a Card,
+    pub(super) products: &'a Products,
+    /// The weights of one layer, then its weight gradient, in bfloat16.
+    pub(super) scratch: &'a Buffer<u16>,
+    pub(super) row_squares: &'a Buffer<f64>,
+    pub(super) step: &'a Buffer<Step>,
+}
+
+impl Layer {
+    pub(super) fn new(
+        card: &Card,
+        products: &Products,
+        training: &TrainingConfig,
+        activations: Activations,
+        stage: &Stage,
+        batch: usize,
+        is_first: bool,
+    ) -> Result<Self, CudaError> {
+        let outputs = batch * padded(stage.outputs());
+        let extent = Extent::of(stage);
+        let (rows, columns) = (extent.padded_rows(), extent.pitch());
+        let plan = |rows, columns, inner, lies, result| {
+            products.plan(ProductShape { rows, columns, inner, lies, factors: Format::Bf16, result })
+        };
+        let products = match stage.kind {
+            StageKind::Embedding { .. } => None,
+            StageKind::Linear => Some(LinearProducts {
+                forward: plan(batch, rows, columns, [Lies::Straight, Lies::Transposed], Format::F32)?,
+                input_gradient: if is_first {
+                    None
+                } else {
+                    Some(plan(batch, columns, rows, [Lies::Straight, Lies::Straight], Format::Bf16)?)
+                },
+                weight_gradient: plan(rows, columns, batch, [Lies::Transposed, Lies::Straight], Format::Bf16)?,
+            }),
+        };
+        let is_last = stage.output == StageOutput::Logits;
+        Ok(Self {
+            stage: *stage,
+            rule: rule::create(card, training, stage)?,
+            batch,
+            continuous: activations == Activations::Float,
+            accumulators: card.zeros("a layer's accumulators", outputs)?,
+            activations: if is_last { None } else { Some(card.zeros("a layer's activations", outputs)?) },
+            scales: card.zeros("a layer's scales", batch)?,
+            gradient: card.zeros("a layer's gradient", outputs)?,
+            products,
+        })
+    }
+
+    /// Values of one sample's outputs with padding.
+    pub(super) fn pitch(&self) -> usize {
+        padded(self.stage.outputs())
+    }
+
+    pub(super) fn accumulators(&self) -> &Buffer<f32> {
+        &self.accumulators
+    }
+
+    pub(super) fn activations(&self) -> Option<&Buffer<u16>> {
+        self.activations.as_ref()
+    }
+
+    pub(super) fn gradient(&self) -> &Buffer<u16> {
+        &self.gradient
+    }
+
+    /// Bytes that a step makes for this layer alone.
+    pub(super) fn activation_bytes(&self) -> usize {
+        let Self { accumulators, activations, scales, gradient, .. } = self;
+        accumulators.bytes() + activations.as_ref().map_or(0, Buffer::bytes) + scales.bytes() + gradient.bytes()
+    }
+
+    /// Forward pass; leaves the layer's weights in the scratch memory.
+    pub(super) fn forward(&self, shared: &Shared<'_>, input: Input<'_>) -> Result<(), CudaError> {
+        let Shared { card, products, scratch, .. } = *shared;
+        self.rule.expand(card, scratch)?;
+        self.rule.round_bias(card, scratch)?;
+        match input {
+            Input::Activations(input) => {
+                if let Some(plan) = &self.products {
+                    products.multiply(&plan.forward, input, scratch, &self.accumulators)?;
+                }
+            }
+            Input::Indices(indices) => self.look_up(card, indices, scratch)?,
+        }
+        let Some(activations) = &self.activations else { return Ok(()) };
+        let arguments = arguments![
+            &self.accumulators,
+            self.rule.bias(),
+            self.stage.outputs() as i32,
+            self.pitch() as i32,
+            self.norm(),
+            i32::from(self.stage.output.relu()),
+            i32::from(self.continuous),
+            &self.scales,
+            activations,
+        ];
+        card.launch(Kernel::new(ACTIVATION, "activate"), self.sample_grid(), arguments)
+    }
+
+    /// Backward pass and update, given the gradient with respect to the activations, or to the logits. `previous` is the
+    /// gradient of the layer before, where there is one; `expanded` says that the scratch memory still holds the weights.
+    pub(super) fn backward(
+        &self,
+        shared: &Shared<'_>,
+        input: Input<'_>,
+        previous: Option<&Buffer<u16>>,
+        expanded: bool,
+    ) -> Result<(), CudaError> {
+        let Shared { card, products, scratch, row_squares, step } = *shared;
+        if self.activations.is_some() {
+            let arguments = arguments![
+                &self.accumulators,
+                self.rule.bias(),
+                &self.scales,
+                self.stage.outputs() as i32,
+                self.pitch() as i32,
+                self.norm(),
+                i32::from(self.stage.output.relu()),
+                i32::from(self.continuous),
+                &self.gradient,
+            ];
+            card.launch(Kernel::new(ACTIVATION, "activation_gradient"), self.sample_grid(), arguments)?;
+        }
+        match (input, &self.products) {
+            (Input::Activations(input), Some(plan)) => {
+                // The input gradient uses the weights of the forward pass, so it comes before the update.
+                if let Some((previous, product)) = previous.zip(plan.input_gradient.as_ref()) {
+                    if !expanded {
+                        self.rule.expand(card, scratch)?;
+                    }
+                    products.multiply(product, &self.gradient, scratch, previous)?;
+                }
+                products.multiply(&plan.weight_gradient, &self.gradient, input, scratch)?;
+            }
+            (Input::Indices(indices), _) => self.add_up(card, indices, scratch)?,
+            (Input::Activations(_), None) => {}
+        }
+        let output = (self.stage.kind == StageKind::Linear).then_some(&self.gradient);
+        let batch = self.batch;
+        self.rule.update(card, &rule::Update { gradient: scratch, output, batch, step, row_squares })
+    }
+
+    /// Accumulators of an embedding.
+    fn look_up(&self, card: &Card, indices: &Buffer<u8>, table: &Buffer<u16>) -> Result<(), CudaError> {
+        let extent = Extent::of(&self.stage);
+        let arguments = arguments![
+            indices,
+            (self.stage.inputs()) as i32,
+            self.stage.columns as i32,
+            table,
+            extent.pitch() as i32,
+            self.pitch() as i32,
+            &self.accumulators,
+        ];
+        card.launch(Kernel::new(EMBEDDING, "look_up"), self.sample_grid(), arguments)
+    }
+
+    /// Weight gradient of an embedding.
+    fn add_up(&self, card: &Card, indices: &Buffer<u8>, table_gradient: &Buffer<u16>) -> Result<(), CudaError> {
+        let extent = Extent::of(&self.stage);
+        let positions = self.stage.inputs();
+        let arguments = arguments![
+            indices,
+            self.batch as i32,
+            positions as i32,
+            self.stage.columns as i32,
+            &self.gradient,
+            self.pitch() as i32,
+            extent.pitch() as i32,
+            table_gradient,
+        ];
+        // A block for each row and 32 columns of the table.
+        let blocks = extent.padded_rows() * extent.pitch().div_ceil(32);
+        card.launch(Kernel::new(EMBEDDING, "add_up"), Grid::new(blocks as u32, 512), arguments)
+    }
+
+    fn sample_grid(&self) -> Grid {
+        Grid::new(self.batch as u32, threads_of_sample(self.pitch()))
+    }
+
+    fn norm(&self) -> i32 {
+        match self.stage.output {
+            StageOutput::Requantized { .. } | StageOutput::Logits => 0,
+            StageOutput::ShiftNorm { .. } => 1,
+            StageOutput::RmsNorm { .. } => 2,
+        }
+    }
+}

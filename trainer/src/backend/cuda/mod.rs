@@ -1,0 +1,395 @@
+//! The CUDA backend: bfloat16 products by cuBLASLt, kernels of our own for everything ternary, integers for everything
+//! that lasts.
+//!
+//! A step is enqueued once, captured in a graph and replayed; what changes from step to step (schedule, samples) kernels
+//! read from the card's memory. Nothing is stored that is as large as a layer in float32: a layer's weights exist in
+//! bfloat16 from the moment they are multiplied with, and its gradient takes their place until it has been turned into
+//! votes. Matrices of activations are [batch, features], padded as [`extent`] says.
+//!
+//! The host keeps a copy of every layer's state, as the CPU's rules hold it: it makes the initial state and gives
+//! checkpoints their form. It is brought up to date when somebody asks.
+
+pub mod card;
+pub mod compile;
+mod error;
+pub mod extent;
+mod layer;
+pub mod product;
+pub mod rule;
+mod samples;
+
+pub use error::CudaError;
+pub use samples::Placement;
+
+use super::{Backend, BackendError, MemoryUse, Steps};
+use crate::checkpoint::{StateReader, Totals};
+use crate::config::{Config, Loss};
+use crate::data::Dataset;
+use crate::network::{Network, StageKind};
+use crate::rule::LayerState;
+use crate::schedule;
+use card::{Buffer, Card, Grid, Kernel, arguments};
+use cudarc::driver::CudaGraph;
+use extent::{Extent, padded};
+use layer::{Input, Layer, Shared};
+use product::Products;
+use rayon::prelude::*;
+use samples::{Control, MOST_STEPS, Samples, Source};
+use std::path::Path;
+use std::sync::Arc;
+use trishift_format::write::CheckpointWriter;
+use trishift_kernels::cuda::{BATCH, LOSS};
+
+/// Steps of the longer one of the two graphs.
+const GRAPH_STEPS: usize = 16;
+
+/// Samples that one block of the loss takes.
+const LOSS_WARPS: usize = 8;
+
+/// What a step is told: `Step` of the kernels.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Step {
+    /// The schedule's λ.
+    pub lambda: f32,
+    /// Updates done before this one.
+    pub index: u64,
+}
+
+/// What the first layer reads.
+#[derive(Debug)]
+enum FirstInput {
+    Activations(Buffer<u16>),
+    Indices(Buffer<u8>),
+}
+
+/// A network in training on a card.
+pub struct CudaBackend<'a> {
+    card: Arc<Card>,
+    products: Products,
+    network: Network,
+    /// Every layer's state as the CPU's rules hold it; `is_current` says whether it is the card's.
+    host: Vec<Box<dyn LayerState>>,
+    is_current: bool,
+    layers: Vec<Layer>,
+    data: &'a Dataset,
+    samples: Samples<'a>,
+    loss: Loss,
+    batch: usize,
+    input: FirstInput,
+    labels: Buffer<u16>,
+    scratch: Buffer<u16>,
+    row_squares: Buffer<f64>,
+    /// The parameters of the step that runs.
+    step: Buffer<Step>,
+    /// The parameters of the stretch.
+    steps: Buffer<Step>,
+    control: Buffer<Control>,
+    totals: Buffer<i64>,
+    /// Samples that are judged, and labels that nobody reads.
+    judged: Buffer<i8>,
+    judged_labels: Buffer<u16>,
+    /// One step, and [`GRAPH_STEPS`].
+    graphs: Option<[CudaGraph; 2]>,
+}
+
+// SAFETY-free: graphs are used by the thread that owns the backend only.
+impl std::fmt::Debug for CudaBackend<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CudaBackend").field("card", &self.card).field("network", &self.network).finish()
+    }
+}
+
+impl<'a> CudaBackend<'a> {
+    /// A fresh network for the training samples of `data`, which has at least one.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the card has no room or a kernel does not compile.
+    pub fn new(
+        card: &Arc<Card>,
+        config: &Config,
+        network: &Network,
+        data: &'a Dataset,
+        placement: Placement,
+    ) -> Result<Self, BackendError> {
+        let batch = (config.training.batch as usize).min(data.len()).max(1);
+        let products = Products::new(card)?;
+        let stages = || network.stages.iter();
+        let host: Vec<Box<dyn LayerState>> =
+            network.stages.par_iter().enumerate().map(|(i, stage)| crate::rule::create(config, stage, i)).collect();
+        let largest = stages().map(|stage| Extent::of(stage).padded_weights()).max().unwrap_or(0);
+        let rows = stages().map(|stage| stage.rows).max().unwrap_or(0);
+        let scratch = card.zeros("the weights of the largest layer", largest)?;
+        let layers = stages().enumerate().map(|(index, stage)| {
+            Layer::new(card, &products, &config.training, network.activations, stage, batch, index == 0)
+        });
+        let layers = layers.collect::<Result<_, _>>()?;
+        let inputs = network.inputs();
+        let begins_with_table = stages().next().is_some_and(|stage| stage.kind != StageKind::Linear);
+        let input = if begins_with_table {
+            FirstInput::Indices(card.zeros("a batch", batch * inputs)?)
+        } else {
+            FirstInput::Activations(card.zeros("a batch", batch * padded(inputs))?)
+        };
+        let mut backend = Self {
+            network: network.clone(),
+            host,
+            is_current: true,
+            layers,
+            data,
+            loss: config.training.loss,
+            batch,
+            input,
+            labels: card.zeros("a batch's labels", batch)?,
+            scratch,
+            row_squares: card.zeros("sums of squares", rows)?,
+            step: card.zeros("a step's parameters", 1)?,
+            steps: card.zeros("a stretch's parameters", MOST_STEPS)?,
+            control: card.zeros("control of a stretch", 1)?,
+            totals: card.zeros("sums of losses", 4)?,
+            judged: card.zeros("samples to be judged", batch * inputs)?,
+            judged_labels: card.zeros("samples to be judged", batch)?,
+            graphs: None,
+            // Last: it asks for the memory that the network leaves.
+            samples: Samples::new(card, data, batch, placement)?,
+            products,
+            card: card.clone(),
+        };
+        backend.upload()?;
+        Ok(backend)
+    }
+
+    /// The card that trains.
+    pub fn card(&self) -> &Arc<Card> {
+        &self.card
+    }
+
+    /// Sends the host's state to the card.
+    fn upload(&mut self) -> Result<(), BackendError> {
+        for (index, (host, layer)) in self.host.iter().zip(&mut self.layers).enumerate() {
+            transfer(
+                |writer| Ok(host.save(&prefix(index), writer)?),
+                |reader| layer.rule.load(&self.card, &prefix(index), reader),
+            )?;
+        }
+        self.is_current = true;
+        Ok(())
+    }
+
+    /// Brings the host's state up to date.
+    fn download(&mut self) -> Result<(), BackendError> {
+        if self.is_current {
+            return Ok(());
+        }
+        for (index, (host, layer)) in self.host.iter_mut().zip(&self.layers).enumerate() {
+            transfer(
+                |writer| layer.rule.save(&self.card, &prefix(index), writer),
+                |reader| Ok(host.load(&prefix(index), reader)?),
+            )?;
+        }
+        self.is_current = true;
+        Ok(())
+    }
+
+    fn shared(&self) -> Shared<'_> {
+        Shared {
+            card: &self.card,
+            products: &self.products,
+            scratch: &self.scratch,
+            row_squares: &self.row_squares,
+            step: &self.step,
+        }
+    }
+
+    /// What layer number `index` reads.
+    fn input_of(&self, index: usize) -> Input<'_> {
+        let before = index.checked_sub(1).and_then(|index| self.layers.get(index)?.activations());
+        match (before, &self.input) {
+            (Some(activations), _) | (None, FirstInput::Activations(activations)) => Input::Activations(activations),
+            (None, FirstInput::Indices(indices)) => Input::Indices(indices),
+        }
+    }
+
+    /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next.
+    fn gather(&self, control: &Buffer<Control>, offset: usize, stride: usize) -> Result<(), CudaError> {
+        let inputs = self.network.inputs();
+        let grid = Grid::new(self.batch as u32, inputs.next_multiple_of(32).clamp(32, 256) as u32);
+        let [offset, batch, features] = [offset, self.batch, inputs].map(|value| value as i32);
+        match &self.input {
+            FirstInput::Activations(input) => {
+                let pitch = padded(inputs) as i32;
+                let arguments =
+                    arguments![control, offset, batch, stride, features, pitch, input, &self.labels, &self.step];
+                self.card.launch(Kernel::new(BATCH, "gather"), grid, arguments)
+            }
+            FirstInput::Indices(indices) => {
+                let arguments = arguments![control, offset, batch, stride, features, indices, &self.labels, &self.step];
+                self.card.launch(Kernel::new(BATCH, "gather_indices"), grid, arguments)
+            }
+        }
+    }
+
+    fn forward(&self) -> Result<(), CudaError> {
+        let shared = self.shared();
+        self.layers.iter().enumerate().try_for_each(|(index, layer)| layer.forward(&shared, self.input_of(index)))
+    }
+
+    fn backward(&self) -> Result<(), CudaError> {
+        let Some((last_index, last)) = self.layers.iter().enumerate().next_back() else { return Ok(()) };
+        let arguments = arguments![
+            last.accumulators(),
+            last.rule.bias(),
+            &self.labels,
+            self.batch as i32,
+            self.network.outputs() as i32,
+            last.pitch() as i32,
+            i32::from(self.loss == Loss::SquaredError),
+            last.gradient(),
+            &self.totals,
+        ];
+        let grid = Grid::covering(self.batch * 32, 32 * LOSS_WARPS as u32);
+        self.card.launch(Kernel::new(LOSS, "loss"), grid, arguments)?;
+        let shared = self.shared();
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            let previous = index.checked_sub(1).and_then(|index| self.layers.get(index)).map(Layer::gradient);
+            layer.backward(&shared, self.input_of(index), previous, index == last_index)?;
+        }
+        Ok(())
+    }
+
+    /// Enqueues `count` steps of the stretch and moves its cursor.
+    fn enqueue(&self, count: usize) -> Result<(), CudaError> {
+        for offset in 0..count {
+            self.gather(&self.control, offset, self.samples.stride(self.data))?;
+            self.forward()?;
+            self.backward()?;
+        }
+        let arguments = arguments![&self.control, count as i32];
+        self.card.launch(Kernel::new(BATCH, "advance"), Grid::new(1, 1), arguments)
+    }
+
+    /// Captures the graphs at the first step.
+    fn prepare_graphs(&mut self) -> Result<(), CudaError> {
+        if self.graphs.is_none() {
+            self.card.rehearse(|| self.enqueue(1))?;
+            let graphs = [1, GRAPH_STEPS].map(|count| self.card.capture(|| self.enqueue(count)));
+            let [one, many] = graphs;
+            self.graphs = Some([one?, many?]);
+        }
+        Ok(())
+    }
+
+    /// Enqueues the steps of a stretch for which `source` has the samples.
+    fn run(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
+        self.prepare_graphs()?;
+        self.card.write(&mut self.steps, steps)?;
+        let control = Control {
+            steps: self.steps.address(),
+            samples: source.samples,
+            labels: source.labels,
+            order: source.order,
+            first_place: source.first_place,
+            cursor: 0,
+        };
+        self.card.write(&mut self.control, &[control])?;
+        let Some([one, many]) = &self.graphs else { return Ok(()) };
+        let launch = |graph: &CudaGraph| graph.launch().map_err(CudaError::during("launching a step"));
+        for _ in 0..steps.len() / GRAPH_STEPS {
+            launch(many)?;
+        }
+        for _ in 0..steps.len() % GRAPH_STEPS {
+            launch(one)?;
+        }
+        self.samples.enqueued(&self.card)
+    }
+}
+
+fn prefix(layer: usize) -> String {
+    format!("layer{layer}")
+}
+
+/// Takes named tensors from one holder of a layer's state to another.
+fn transfer(
+    save: impl FnOnce(&mut CheckpointWriter) -> Result<(), BackendError>,
+    load: impl FnOnce(&StateReader<'_>) -> Result<(), BackendError>,
+) -> Result<(), BackendError> {
+    let mut writer = CheckpointWriter::new("");
+    save(&mut writer)?;
+    let bytes = writer.finish().map_err(crate::checkpoint::CheckpointError::from)?;
+    load(&StateReader::new(&bytes, Path::new("a layer's state"))?)
+}
+
+impl Backend for CudaBackend<'_> {
+    fn set_order(&mut self, order: Vec<u32>) -> Result<(), BackendError> {
+        Ok(self.samples.set_order(&self.card, order)?)
+    }
+
+    fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
+        self.is_current = false;
+        let mut done = 0;
+        while done < steps.count {
+            let first = (steps.first_batch + done) as usize;
+            let source = self.samples.prepare(&self.card, first, (steps.count - done) as usize, self.batch)?;
+            let parameters: Vec<Step> = (0..source.steps as u64)
+                .map(|offset| steps.first + done + offset)
+                .map(|index| Step { lambda: schedule::cosine(index, steps.total), index })
+                .collect();
+            self.run(&source, &parameters)?;
+            done += source.steps as u64;
+        }
+        Ok(())
+    }
+
+    fn take_totals(&mut self) -> Result<Totals, BackendError> {
+        let totals = self.card.read(&self.totals)?;
+        self.card.clear(&mut self.totals)?;
+        let [loss, correct, samples, not_finite] = totals[..] else { return Ok(Totals::default()) };
+        let loss = if not_finite > 0 { i64::MAX } else { loss };
+        Ok(Totals { loss, correct: correct as u64, samples: samples as u64 })
+    }
+
+    fn layers(&mut self) -> Result<&[Box<dyn LayerState>], BackendError> {
+        self.download()?;
+        Ok(&self.host)
+    }
+
+    fn logits(&mut self, samples: &[i8]) -> Result<Vec<f32>, BackendError> {
+        let (inputs, outputs) = (self.network.inputs().max(1), self.network.outputs());
+        let mut logits = Vec::with_capacity(samples.len() / inputs * outputs);
+        let source = Control {
+            steps: self.steps.address(),
+            samples: self.judged.address(),
+            labels: self.judged_labels.address(),
+            ..Control::default()
+        };
+        let control = self.card.upload("control of a judgement", &[source])?;
+        for chunk in samples.chunks(self.batch * inputs) {
+            self.card.write(&mut self.judged, chunk)?;
+            self.gather(&control, 0, inputs)?;
+            self.forward()?;
+            let Some(last) = self.layers.last() else { break };
+            let accumulators = self.card.read(last.accumulators())?;
+            let bias = last.rule.bias().map(|bias| self.card.read(bias)).transpose()?;
+            for row in accumulators.chunks(last.pitch()).take(chunk.len() / inputs) {
+                match &bias {
+                    Some(bias) => logits.extend(row.iter().zip(bias).take(outputs).map(|(logit, bias)| logit + bias)),
+                    None => logits.extend(&row[..outputs]),
+                }
+            }
+        }
+        Ok(logits)
+    }
+
+    fn load(&mut self, reader: &StateReader<'_>) -> Result<(), BackendError> {
+        reader.load(&mut self.host)?;
+        self.upload()
+    }
+
+    fn memory(&self) -> MemoryUse {
+        MemoryUse {
+            state: self.layers.iter().map(|layer| layer.rule.state_bytes()).sum(),
+            scratch: self.scratch.bytes() + self.row_squares.bytes(),
+            activations: self.layers.iter().map(Layer::activation_bytes).sum(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Update rules on a card: the same definitions as [`crate::rule`], on the card's layouts.
+//!
+//! A rule is one file here and one source of kernels. Its state goes to the card and back as the named tensors of a
+//! checkpoint, so that what it is called, and what a checkpoint holds, is the business of [`crate::rule`] alone.
+
+mod flip_correlation;
+mod scale;
+
+use super::card::{Buffer, Card};
+use super::extent::Extent;
+use super::{CudaError, Step};
+use crate::backend::BackendError;
+use crate::checkpoint::StateReader;
+use crate::config::TrainingConfig;
+use crate::network::Stage;
+use crate::rule::RuleName;
+use trishift_format::write::CheckpointWriter;
+
+/// What an update is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// The layer's weight gradient in bfloat16, [padded rows, pitch].
+    pub gradient: &'a Buffer<u16>,
+    /// The gradient with respect to the accumulators in bfloat16, [batch, padded rows], from which a bias learns; none for
+    /// an embedding.
+    pub output: Option<&'a Buffer<u16>>,
+    /// Samples.
+    pub batch: usize,
+    /// The step's parameters.
+    pub step: &'a Buffer<Step>,
+    /// Memory for a sum of squares for each row of the largest layer.
+    pub row_squares: &'a Buffer<f64>,
+}
+
+/// One layer's state on a card.
+pub trait CardRule: Send + Sync + std::fmt::Debug {
+    /// Enqueues writing W of the forward pass to `weights`, bfloat16, [padded rows, pitch].
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    fn expand(&self, card: &Card, weights: &Buffer<u16>) -> Result<(), CudaError>;
+
+    /// Enqueues rounding the biases to accumulator units of `weights`, what [`CardRule::expand`] wrote.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    fn round_bias(&self, _card: &Card, _weights: &Buffer<u16>) -> Result<(), CudaError> {
+        Ok(())
+    }
+
+    /// The rounded biases in output steps, [padded rows]; none for a layer without.
+    fn bias(&self) -> Option<&Buffer<f32>> {
+        None
+    }
+
+    /// Enqueues one update.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError>;
+
+    /// Bytes of the state on the card.
+    fn state_bytes(&self) -> usize;
+
+    /// Adds the state's tensors, named as [`crate::rule::LayerState::save`] names them.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn save(&self, card: &Card, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), BackendError>;
+
+    /// Takes the state's tensors.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    fn load(&mut self, card: &Card, prefix: &str, reader: &StateReader<'_>) -> Result<(), BackendError>;
+}
+
+/// Memory on the card for a stage under the configuration's rule; its state is loaded after.
+///
+/// # Errors
+/// [`CudaError`].
+pub(super) fn create(card: &Card, training: &TrainingConfig, stage: &Stage) -> Result<Box<dyn CardRule>, CudaError> {
+    let extent = Extent::of(stage);
+    match training.rule {
+        RuleName::FlipCorrelation => Ok(Box::new(flip_correlation::FlipCorrelation::new(card, extent)?)),
+        other => todo!("{other}"),
+    }
+}

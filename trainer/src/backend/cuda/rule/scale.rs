@@ -1,0 +1,55 @@
+//! The scale of a layer's votes on a card.
+
+use super::Update;
+use crate::backend::BackendError;
+use crate::backend::cuda::CudaError;
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::extent::Extent;
+use crate::checkpoint::StateReader;
+use trishift_format::write::{CheckpointWriter, StateValues};
+use trishift_kernels::cuda::SCALE;
+
+/// Largest exponent so far, this step's exponent, whether there is one, blocks that are done.
+const FIELDS: usize = 4;
+
+/// Threads of a block that finds a scale, and rows that it takes.
+const THREADS: u32 = 128;
+const ROWS: usize = THREADS as usize / 16;
+
+/// A layer's scale: `Scale` of the kernels.
+#[derive(Debug)]
+pub(super) struct VoteScale {
+    fields: Buffer<i32>,
+}
+
+impl VoteScale {
+    pub(super) fn new(card: &Card) -> Result<Self, CudaError> {
+        let mut fields = [0; FIELDS];
+        fields[0] = i32::from(i8::MIN);
+        Ok(Self { fields: card.upload("a layer's scale", &fields)? })
+    }
+
+    /// Enqueues finding the scale of this update's gradient.
+    pub(super) fn find(&self, card: &Card, extent: &Extent, update: &Update<'_>) -> Result<(), CudaError> {
+        let weights = (extent.rows * extent.columns) as f64;
+        let blocks = extent.rows.div_ceil(ROWS) as u32;
+        let arguments =
+            arguments![update.gradient, extent.rows, extent.pitch() as i32, weights, update.row_squares, &self.fields,];
+        card.launch(Kernel::new(SCALE, "find_scale"), Grid::new(blocks, THREADS), arguments)
+    }
+
+    /// Where kernels find it.
+    pub(super) fn fields(&self) -> &Buffer<i32> {
+        &self.fields
+    }
+
+    pub(super) fn save(&self, card: &Card, name: &str, writer: &mut CheckpointWriter) -> Result<(), BackendError> {
+        let largest = card.read(&self.fields)?.first().map_or(i8::MIN, |largest| *largest as i8);
+        Ok(writer.push(name, 1, StateValues::I8(&[largest]))?)
+    }
+
+    pub(super) fn load(&mut self, card: &Card, name: &str, reader: &StateReader<'_>) -> Result<(), BackendError> {
+        let largest = reader.i8s(name, 1)?.first().map_or(i8::MIN, |largest| *largest);
+        Ok(card.write(&mut self.fields, &[i32::from(largest)])?)
+    }
+}

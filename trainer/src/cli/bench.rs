@@ -6,7 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::num::NonZeroUsize;
 use trishift_format::GroupSize;
-use trishift_trainer::bench::{self, Measurement, Shape};
+use trishift_trainer::bench::cpu::{self, Measurement, Shape};
+#[cfg(feature = "cuda")]
+use trishift_trainer::bench::gpu;
+#[cfg(feature = "cuda")]
+use trishift_trainer::rule::RuleName;
 
 /// What to measure.
 #[derive(Subcommand)]
@@ -15,6 +19,9 @@ pub(super) enum Bench {
     ///
     /// TRISHIFT_ISA names one instruction set to measure alone.
     Cpu(Cpu),
+    /// One training step of a ternary layer on a CUDA card, beside cuBLASLt's three bfloat16 products of the same shapes.
+    #[cfg(feature = "cuda")]
+    Gpu(Gpu),
 }
 
 /// Options of `bench cpu`.
@@ -33,7 +40,7 @@ pub(super) struct Cpu {
     #[arg(long, value_name = "B", default_value_t = 1)]
     batch: u32,
     /// Exponents of a row lie 0 to BITS steps above its smallest.
-    #[arg(long, value_name = "BITS", default_value_t = bench::WINDOW_BITS)]
+    #[arg(long, value_name = "BITS", default_value_t = cpu::WINDOW_BITS)]
     window_bits: u32,
     /// Read the weights from memory: go round as many copies as no cache holds.
     #[arg(long)]
@@ -43,8 +50,91 @@ pub(super) struct Cpu {
     json: bool,
 }
 
+/// Options of `bench gpu`.
+#[cfg(feature = "cuda")]
+#[derive(Args)]
+pub(super) struct Gpu {
+    /// Samples.
+    #[arg(long, value_name = "M", default_value_t = 4096)]
+    batch: u32,
+    /// Rows (outputs) of the weights.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    rows: u32,
+    /// Columns (inputs) of the weights.
+    #[arg(long, value_name = "K", default_value_t = 4096)]
+    cols: u32,
+    /// Columns that share one exponent.
+    #[arg(long, value_name = "G", default_value_t = 32)]
+    group: u32,
+    /// The update rule.
+    #[arg(long, value_name = "RULE", default_value_t = RuleName::FlipCorrelation)]
+    rule: RuleName,
+    /// cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cuda")]
+    device: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
-    let Bench::Cpu(arguments) = bench;
+    match bench {
+        Bench::Cpu(arguments) => run_cpu(arguments, threads),
+        #[cfg(feature = "cuda")]
+        Bench::Gpu(arguments) => run_gpu(arguments),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn run_gpu(arguments: &Gpu) -> anyhow::Result<()> {
+    use trishift_trainer::backend::{Device, Resolved};
+    let Resolved::Cuda { card, .. } = arguments.device.parse::<Device>()?.resolve()? else {
+        anyhow::bail!("bench gpu needs a CUDA card; give --device cuda or cuda:N");
+    };
+    let Gpu { batch, rows, cols: columns, rule, .. } = *arguments;
+    let shape = gpu::Shape { batch, rows, columns, group: GroupSize::new(arguments.group).context("--group")?, rule };
+    let measured = gpu::measure(&card, &shape)?;
+    let ratio = measured.step_ms / measured.cublas_bf16_ms;
+    if arguments.json {
+        return output::json(&json!({
+            "step_ms": measured.step_ms,
+            "cublas_bf16_ms": measured.cublas_bf16_ms,
+            "ratio": ratio,
+            "expand_ms": measured.expand_ms,
+            "forward_ms": measured.forward_ms,
+            "input_gradient_ms": measured.input_gradient_ms,
+            "weight_gradient_ms": measured.weight_gradient_ms,
+            "update_ms": measured.update_ms,
+            "copy_gb_s": measured.copy_gb_s,
+            "state_bytes_per_weight": measured.state_bytes_per_weight,
+            "scratch_bytes_per_weight": measured.scratch_bytes_per_weight,
+            "batch": batch,
+            "rows": rows,
+            "cols": columns,
+            "group": arguments.group,
+            "rule": rule,
+            "card": card.name(),
+            "runs": measured.runs,
+        }));
+    }
+    say!("{}, batch {batch}, {rows} × {columns}, group {}, rule {rule}", card.name(), arguments.group);
+    say!("step                {:>9.4} ms", measured.step_ms);
+    for (part, time) in [
+        ("weights", measured.expand_ms),
+        ("forward", measured.forward_ms),
+        ("input gradient", measured.input_gradient_ms),
+        ("weight gradient", measured.weight_gradient_ms),
+        ("votes and update", measured.update_ms),
+    ] {
+        say!("  {part:<17} {time:>9.4} ms alone");
+    }
+    say!("bfloat16 products   {:>9.4} ms by cuBLASLt; the step takes {ratio:.3} times as long", measured.cublas_bf16_ms);
+    say!("copying             {:>9.1} GB/s read and written", measured.copy_gb_s);
+    say!("state               {:>9.3} bytes a weight", measured.state_bytes_per_weight);
+    Ok(())
+}
+
+fn run_cpu(arguments: &Cpu, threads: Option<usize>) -> anyhow::Result<()> {
     let threads = threads.and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
     let shape = Shape {
         rows: arguments.rows,
@@ -55,7 +145,7 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
         window_bits: arguments.window_bits,
         from_memory: arguments.from_memory,
     };
-    let (measurements, machine) = bench::cpu(&shape)?;
+    let (measurements, machine) = cpu::measure(&shape)?;
     for measurement in measurements {
         if arguments.json {
             output::json(&json!({
@@ -90,7 +180,7 @@ pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
         }
     }
     if !arguments.json {
-        let bench::Machine { f32_gops, read_gb_s, memory_gb_s } = machine;
+        let cpu::Machine { f32_gops, read_gb_s, memory_gb_s } = machine;
         say!("{:<12} {f32_gops:>9.2} GOP/s", "float32");
         say!("reading      {read_gb_s:>9.2} GB/s from as many bytes, {memory_gb_s:.2} GB/s from memory");
     }

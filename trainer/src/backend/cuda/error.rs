@@ -110,7 +110,7 @@ pub enum CudaError {
 
 impl CudaError {
     /// Makes the driver's errors errors of `action`.
-    pub(super) fn during(action: &'static str) -> impl Fn(DriverError) -> Self {
+    pub(crate) fn during(action: &'static str) -> impl Fn(DriverError) -> Self {
         move |error| Self::Driver { action, code: error.to_string().replace('\n', " ") }
     }
 }

@@ -16,9 +16,9 @@ fn threads_of_sample(pitch: usize) -> u32 {
 
 /// One stage.
 #[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) stage: Stage,
-    pub(super) rule: Box<dyn CardRule>,
+pub(crate) struct Layer {
+    pub(crate) stage: Stage,
+    pub(crate) rule: Box<dyn CardRule>,
     batch: usize,
     continuous: bool,
     /// Accumulators, [batch, pitch of the outputs].
@@ -42,7 +42,7 @@ struct LinearProducts {
 
 /// What comes into a layer.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Input<'a> {
+pub(crate) enum Input<'a> {
     /// Activations in bfloat16, [batch, pitch of the inputs].
     Activations(&'a Buffer<u16>),
     /// Rows of a table, [batch, positions].
@@ -51,17 +51,17 @@ pub(super) enum Input<'a> {
 
 /// What a step shares among layers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shared<'a> {
-    pub(super) card: &'a Card,
-    pub(super) products: &'a Products,
+pub(crate) struct Shared<'a> {
+    pub(crate) card: &'a Card,
+    pub(crate) products: &'a Products,
     /// The weights of one layer, then its weight gradient, in bfloat16.
-    pub(super) scratch: &'a Buffer<u16>,
-    pub(super) row_squares: &'a Buffer<f64>,
-    pub(super) step: &'a Buffer<Step>,
+    pub(crate) scratch: &'a Buffer<u16>,
+    pub(crate) row_squares: &'a Buffer<f64>,
+    pub(crate) step: &'a Buffer<Step>,
 }
 
 impl Layer {
-    pub(super) fn new(
+    pub(crate) fn new(
         card: &Card,
         products: &Products,
         training: &TrainingConfig,
@@ -103,39 +103,40 @@ impl Layer {
     }
 
     /// Values of one sample's outputs with padding.
-    pub(super) fn pitch(&self) -> usize {
+    pub(crate) fn pitch(&self) -> usize {
         padded(self.stage.outputs())
     }
 
-    pub(super) fn accumulators(&self) -> &Buffer<f32> {
+    pub(crate) fn accumulators(&self) -> &Buffer<f32> {
         &self.accumulators
     }
 
-    pub(super) fn activations(&self) -> Option<&Buffer<u16>> {
+    pub(crate) fn activations(&self) -> Option<&Buffer<u16>> {
         self.activations.as_ref()
     }
 
-    pub(super) fn gradient(&self) -> &Buffer<u16> {
+    pub(crate) fn gradient(&self) -> &Buffer<u16> {
         &self.gradient
     }
 
+    /// For whoever measures a layer alone.
+    pub(crate) fn gradient_mut(&mut self) -> &mut Buffer<u16> {
+        &mut self.gradient
+    }
+
     /// Bytes that a step makes for this layer alone.
-    pub(super) fn activation_bytes(&self) -> usize {
+    pub(crate) fn activation_bytes(&self) -> usize {
         let Self { accumulators, activations, scales, gradient, .. } = self;
         accumulators.bytes() + activations.as_ref().map_or(0, Buffer::bytes) + scales.bytes() + gradient.bytes()
     }
 
     /// Forward pass; leaves the layer's weights in the scratch memory.
-    pub(super) fn forward(&self, shared: &Shared<'_>, input: Input<'_>) -> Result<(), CudaError> {
-        let Shared { card, products, scratch, .. } = *shared;
+    pub(crate) fn forward(&self, shared: &Shared<'_>, input: Input<'_>) -> Result<(), CudaError> {
+        let Shared { card, scratch, .. } = *shared;
         self.rule.expand(card, scratch)?;
         self.rule.round_bias(card, scratch)?;
         match input {
-            Input::Activations(input) => {
-                if let Some(plan) = &self.products {
-                    products.multiply(&plan.forward, input, scratch, &self.accumulators)?;
-                }
-            }
+            Input::Activations(input) => self.multiply_forward(shared, input)?,
             Input::Indices(indices) => self.look_up(card, indices, scratch)?,
         }
         let Some(activations) = &self.activations else { return Ok(()) };
@@ -155,14 +156,14 @@ impl Layer {
 
     /// Backward pass and update, given the gradient with respect to the activations, or to the logits. `previous` is the
     /// gradient of the layer before, where there is one; `expanded` says that the scratch memory still holds the weights.
-    pub(super) fn backward(
+    pub(crate) fn backward(
         &self,
         shared: &Shared<'_>,
         input: Input<'_>,
         previous: Option<&Buffer<u16>>,
         expanded: bool,
     ) -> Result<(), CudaError> {
-        let Shared { card, products, scratch, row_squares, step } = *shared;
+        let card = shared.card;
         if self.activations.is_some() {
             let arguments = arguments![
                 &self.accumulators,
@@ -177,23 +178,51 @@ impl Layer {
             ];
             card.launch(Kernel::new(ACTIVATION, "activation_gradient"), self.sample_grid(), arguments)?;
         }
-        match (input, &self.products) {
-            (Input::Activations(input), Some(plan)) => {
+        match input {
+            Input::Activations(input) => {
                 // The input gradient uses the weights of the forward pass, so it comes before the update.
-                if let Some((previous, product)) = previous.zip(plan.input_gradient.as_ref()) {
+                if let Some(previous) = previous {
                     if !expanded {
-                        self.rule.expand(card, scratch)?;
+                        self.rule.expand(card, shared.scratch)?;
                     }
-                    products.multiply(product, &self.gradient, scratch, previous)?;
+                    self.multiply_input_gradient(shared, previous)?;
                 }
-                products.multiply(&plan.weight_gradient, &self.gradient, input, scratch)?;
+                self.multiply_weight_gradient(shared, input)?;
             }
-            (Input::Indices(indices), _) => self.add_up(card, indices, scratch)?,
-            (Input::Activations(_), None) => {}
+            Input::Indices(indices) => self.add_up(card, indices, shared.scratch)?,
         }
+        self.update(shared)
+    }
+
+    /// y = x·Wᵀ, W in the scratch memory.
+    pub(crate) fn multiply_forward(&self, shared: &Shared<'_>, input: &Buffer<u16>) -> Result<(), CudaError> {
+        let Some(plan) = &self.products else { return Ok(()) };
+        shared.products.multiply(&plan.forward, input, shared.scratch, &self.accumulators)
+    }
+
+    /// gx = gy·W, W in the scratch memory.
+    pub(crate) fn multiply_input_gradient(
+        &self,
+        shared: &Shared<'_>,
+        input_gradient: &Buffer<u16>,
+    ) -> Result<(), CudaError> {
+        let Some(product) = self.products.as_ref().and_then(|plan| plan.input_gradient.as_ref()) else {
+            return Ok(());
+        };
+        shared.products.multiply(product, &self.gradient, shared.scratch, input_gradient)
+    }
+
+    /// D = gyᵀ·x, to the scratch memory.
+    pub(crate) fn multiply_weight_gradient(&self, shared: &Shared<'_>, input: &Buffer<u16>) -> Result<(), CudaError> {
+        let Some(plan) = &self.products else { return Ok(()) };
+        shared.products.multiply(&plan.weight_gradient, &self.gradient, input, shared.scratch)
+    }
+
+    /// Votes and update, given the weight gradient in the scratch memory.
+    pub(crate) fn update(&self, shared: &Shared<'_>) -> Result<(), CudaError> {
+        let Shared { card, scratch, row_squares, step, .. } = *shared;
         let output = (self.stage.kind == StageKind::Linear).then_some(&self.gradient);
-        let batch = self.batch;
-        self.rule.update(card, &rule::Update { gradient: scratch, output, batch, step, row_squares })
+        self.rule.update(card, &rule::Update { gradient: scratch, output, batch: self.batch, step, row_squares })
     }
 
     /// Accumulators of an embedding.

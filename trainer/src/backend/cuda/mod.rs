@@ -13,7 +13,7 @@ pub mod card;
 pub mod compile;
 mod error;
 pub mod extent;
-mod layer;
+pub(crate) mod layer;
 pub mod product;
 pub mod rule;
 mod samples;
@@ -93,7 +93,6 @@ pub struct CudaBackend<'a> {
     graphs: Option<[CudaGraph; 2]>,
 }
 
-// SAFETY-free: graphs are used by the thread that owns the backend only.
 impl std::fmt::Debug for CudaBackend<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CudaBackend").field("card", &self.card).field("network", &self.network).finish()
@@ -302,6 +301,17 @@ impl<'a> CudaBackend<'a> {
         }
         self.samples.enqueued(&self.card)
     }
+}
+
+/// Sends the state of layer number `index` to the card.
+pub(crate) fn load_host_state(
+    card: &Card,
+    host: &dyn LayerState,
+    layer: &mut Layer,
+    index: usize,
+) -> Result<(), BackendError> {
+    let prefix = prefix(index);
+    transfer(|writer| Ok(host.save(&prefix, writer)?), |reader| layer.rule.load(card, &prefix, reader))
 }
 
 fn prefix(layer: usize) -> String {

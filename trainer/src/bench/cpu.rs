@@ -130,7 +130,7 @@ const LAST_CACHE: usize = 32 << 20;
 ///
 /// # Errors
 /// [`BenchError`] for sizes that cannot be measured, and instruction sets that are not there.
-pub fn cpu(shape: &Shape) -> Result<(Vec<Measurement>, Machine), BenchError> {
+pub fn measure(shape: &Shape) -> Result<(Vec<Measurement>, Machine), BenchError> {
     let Shape { rows, columns, batch, window_bits, .. } = *shape;
     if window_bits > MAX_WINDOW_BITS {
         return Err(BenchError::Window(window_bits));

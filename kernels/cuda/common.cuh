@@ -62,49 +62,62 @@ __device__ __forceinline__ int clamp_exponent(int exponent) { return min(max(exp
 // Trit number `index` (0 to 15) of a word.
 __device__ __forceinline__ int trit_of(u32 word, int index) { return (int)(word << (30 - 2 * index)) >> 30; }
 
-// T*2^exponent as bfloat16, from the two bits of a trit.
-__device__ __forceinline__ u32 trit_to_bf16(u32 code, u32 magnitude) {
-    return (code & 1u) ? magnitude | (code & 2u) << 14 : 0u;
-}
-
 __device__ __forceinline__ u32 bf16_magnitude(int exponent) { return (u32)(exponent + 127) << 7; }
 
-// 16 weights T*2^exponent as bfloat16, where `magnitude(i)` gives the bits of 2^exponent for weight i.
-template <class Magnitude>
-__device__ __forceinline__ void store_weights(u16 *destination, u32 trits, Magnitude magnitude) {
-    u32 pairs[8];
-#pragma unroll
-    for (int pair = 0; pair < 8; pair++) {
-        u32 low = trit_to_bf16(trits >> (4 * pair), magnitude(2 * pair));
-        u32 high = trit_to_bf16(trits >> (4 * pair + 2), magnitude(2 * pair + 1));
-        pairs[pair] = low | high << 16;
-    }
-    uint4 *vectors = reinterpret_cast<uint4 *>(destination);
-    vectors[0] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-    vectors[1] = make_uint4(pairs[4], pairs[5], pairs[6], pairs[7]);
+// Two weights T*2^e as bfloat16, from the 4 bits of two trits and the bits of 2^e.
+__device__ __forceinline__ u32 two_weights(u32 codes, u32 magnitude) {
+    // Halves 0, 1 and 3 of the table are what codes 0, 1 and 3 mean; a selector names its two bytes.
+    u32 selectors = ((codes | codes << 6) & 0x0303u) * 0x22u + 0x1010u;
+    return __byte_perm(magnitude << 16, (magnitude | 0x8000u) << 16, selectors);
 }
 
-// clip(round(d*factor), -127, 127), halves to even, of a gradient's bfloat16: adding 1.5*2^23 leaves the integer in the low
-// bits.
+// Adding it to a float of small magnitude leaves the nearest integer, halves to even, in the low bits.
+constexpr float MAGIC = 12582912.0f;
+constexpr int MAGIC_BITS = 0x4B400000;
+
+// clip(round(d*factor), -127, 127), halves to even, in the low bits of MAGIC plus it.
+__device__ __forceinline__ u32 vote_bits(float gradient, float factor) {
+    return __float_as_uint(fminf(fmaxf(gradient * factor, -127.0f), 127.0f) + MAGIC);
+}
+
 __device__ __forceinline__ int vote_of(u16 gradient, float factor) {
-    const float magic = 12582912.0f;
-    float value = fminf(fmaxf(bf16_to_float(gradient) * factor, -127.0f), 127.0f);
-    return (int)__float_as_uint(value + magic) - (int)__float_as_uint(magic);
+    return (int)vote_bits(bf16_to_float(gradient), factor) - MAGIC_BITS;
 }
 
 // 16 gradients, bfloat16.
 struct Gradients {
     u32 pairs[8];
 
-    __device__ __forceinline__ Gradients(const u16 *source) {
-        const uint4 *vectors = reinterpret_cast<const uint4 *>(source);
-        uint4 low = vectors[0], high = vectors[1];
+    __device__ __forceinline__ Gradients(const u16 *source)
+        : Gradients(reinterpret_cast<const uint4 *>(source)[0], reinterpret_cast<const uint4 *>(source)[1]) {}
+
+    __device__ __forceinline__ Gradients(uint4 low, uint4 high) {
         pairs[0] = low.x, pairs[1] = low.y, pairs[2] = low.z, pairs[3] = low.w;
         pairs[4] = high.x, pairs[5] = high.y, pairs[6] = high.z, pairs[7] = high.w;
     }
 
+    __device__ __forceinline__ float value(int i) const {
+        return __uint_as_float(i % 2 ? pairs[i / 2] & 0xFFFF0000u : pairs[i / 2] << 16);
+    }
+
     __device__ __forceinline__ u16 at(int i) const { return (u16)(pairs[i / 2] >> (16 * (i % 2))); }
 };
+
+// Four trits, the low 8 bits of `codes` and nothing else, as four signed bytes.
+__device__ __forceinline__ u32 four_trits(u32 codes) {
+    u32 selectors = (codes | codes << 4) & 0x0F0Fu;
+    selectors = (selectors | selectors << 2) & 0x3333u;
+    // Bytes 0, 1 and 3 of the table are what codes 0, 1 and 3 mean.
+    return __byte_perm(0xFF000100u, 0u, selectors);
+}
+
+// Byte number `index` of a word.
+__device__ __forceinline__ u32 byte_of(u32 word, int index) { return __byte_perm(word, 0u, 0x4440u | (u32)index); }
+
+// The low bytes of four words.
+__device__ __forceinline__ u32 low_bytes(u32 a, u32 b, u32 c, u32 d) {
+    return __byte_perm(__byte_perm(a, b, 0x0040u), __byte_perm(c, d, 0x0040u), 0x5410u);
+}
 
 // Sum over a warp, the same on every lane.
 template <class T> __device__ __forceinline__ T warp_sum(T value) {
@@ -118,19 +131,16 @@ __device__ __forceinline__ int clamp_int8(int value) { return min(max(value, -12
 #ifdef GROUP
 
 // Which columns of which row a thread of a row kernel holds: one word, 16 columns. A block takes a stretch of one row that
-// holds whole groups, `words_per_block` words of it, which the host chooses; threads beyond the row are not active but
-// take part in sums.
+// holds whole groups, `words_per_block` words of it, which the host chooses: rows in x, stretches in y. Threads beyond the
+// row are not active but take part in sums.
 struct Place {
     u64 row;
     int word;
     bool active;
 
-    __device__ __forceinline__ Place(int words, int words_per_block) {
-        u32 blocks_per_row = (words + words_per_block - 1) / words_per_block;
-        row = blockIdx.x / blocks_per_row;
-        word = (int)(blockIdx.x % blocks_per_row) * words_per_block + (int)threadIdx.x;
-        active = threadIdx.x < words_per_block && word < words;
-    }
+    __device__ __forceinline__ Place(int words, int words_per_block)
+        : row(blockIdx.x), word(blockIdx.y * words_per_block + threadIdx.x),
+          active(threadIdx.x < words_per_block && word < words) {}
 
     // Number of the word in a matrix of `words` words a row.
     __device__ __forceinline__ u64 index(int words) const { return row * words + word; }
@@ -154,25 +164,29 @@ __device__ __forceinline__ T of_group(const T (&values)[GROUPS_OF_WORD], int wor
 // Number, in its row, of the first group that a word touches.
 __device__ __forceinline__ int first_group(int word) { return word * WORD / GROUP; }
 
-// Adds `product(i)`, i = 0..15, over the groups of the block's stretch of a row, and calls `finish(group, sum)` once for
-// each group of the row. Integers: the order does not matter. Every thread of the block must call it.
-template <class Product, class Finish>
-__device__ __forceinline__ void sum_groups(const Place &place, int words, int words_per_block, Product product,
-                                           Finish finish) {
+// Columns whose products are added before it matters which group they belong to.
+constexpr int UNIT = GROUP % 4 == 0 ? 4 : 2;
+constexpr int UNITS = WORD / UNIT;
+
+// Adds the sums of units, `UNITS` a word, over the groups of the block's stretch of a row, and calls `finish(group, sum)`
+// once for each group of the row. Integers: the order does not matter. Every thread of the block must call it.
+template <class Finish>
+__device__ __forceinline__ void sum_units(const Place &place, int words, int words_per_block, const int (&units)[UNITS],
+                                          Finish finish) {
     if (WORD % GROUP == 0) {
         if (!place.active) return;
 #pragma unroll
         for (int group = 0; group < GROUPS_OF_WORD; group++) {
             int sum = 0;
 #pragma unroll
-            for (int i = 0; i < (GROUP < WORD ? GROUP : WORD); i++) sum += product(group * GROUP + i);
+            for (int i = 0; i < (GROUP < WORD ? GROUP : WORD) / UNIT; i++) sum += units[group * (GROUP / UNIT) + i];
             finish(first_group(place.word) + group, sum);
         }
     } else if (GROUP == 32 || GROUP == 64) {
         int sum = 0;
         if (place.active) {
 #pragma unroll
-            for (int i = 0; i < WORD; i++) sum += product(i);
+            for (int i = 0; i < UNITS; i++) sum += units[i];
         }
         sum += __shfl_xor_sync(WHOLE_WARP, sum, 1);
         if (GROUP == 64) sum += __shfl_xor_sync(WHOLE_WARP, sum, 2);
@@ -187,10 +201,11 @@ __device__ __forceinline__ void sum_groups(const Place &place, int words, int wo
         if (place.active) {
             int column = (int)threadIdx.x * WORD, sum = 0;
 #pragma unroll
-            for (int i = 0; i < WORD; i++, column++) {
-                sum += product(i);
-                if (i == WORD - 1 || (column + 1) % GROUP == 0) {
-                    atomicAdd(&sums[column / GROUP], sum);
+            for (int i = 0; i < UNITS; i++) {
+                sum += units[i];
+                column += UNIT;
+                if (i == UNITS - 1 || column % GROUP == 0) {
+                    atomicAdd(&sums[(column - 1) / GROUP], sum);
                     sum = 0;
                 }
             }
@@ -198,6 +213,18 @@ __device__ __forceinline__ void sum_groups(const Place &place, int words, int wo
         __syncthreads();
         for (int group = threadIdx.x; group < count; group += blockDim.x) finish(first_group(first) + group, sums[group]);
     }
+}
+
+// The same of `product(i)`, i = 0..15, for each column of a word.
+template <class Product, class Finish>
+__device__ __forceinline__ void sum_groups(const Place &place, int words, int words_per_block, Product product,
+                                           Finish finish) {
+    int units[UNITS] = {};
+    if (place.active) {
+#pragma unroll
+        for (int i = 0; i < WORD; i++) units[i / UNIT] += product(i);
+    }
+    sum_units(place, words, words_per_block, units, finish);
 }
 
 #endif

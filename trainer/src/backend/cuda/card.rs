@@ -45,8 +45,8 @@ impl Kernel {
 /// Blocks and threads of a launch, and bytes of shared memory that it asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
-    /// Blocks.
-    pub blocks: u32,
+    /// Blocks in x and y.
+    pub blocks: [u32; 2],
     /// Threads of a block.
     pub threads: u32,
     /// Bytes of dynamic shared memory.
@@ -56,7 +56,7 @@ pub struct Grid {
 impl Grid {
     /// So many blocks of so many threads.
     pub const fn new(blocks: u32, threads: u32) -> Self {
-        Self { blocks, threads, shared: 0 }
+        Self { blocks: [blocks, 1], threads, shared: 0 }
     }
 
     /// Blocks of `threads` threads for `work` threads in all.
@@ -154,13 +154,16 @@ impl<T> Buffer<T> {
     }
 }
 
+/// Loaded sources by the group size that they were compiled for.
+type Modules = HashMap<(Source, Option<GroupSize>), Arc<CudaModule>>;
+
 /// An opened card.
 pub struct Card {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     name: String,
     architecture: Architecture,
-    modules: Mutex<HashMap<(Source, Option<GroupSize>), Arc<CudaModule>>>,
+    modules: Mutex<Modules>,
     functions: Mutex<HashMap<Kernel, CudaFunction>>,
     /// Kernels are loaded but not launched.
     rehearsing: AtomicBool,
@@ -348,7 +351,7 @@ impl Card {
     /// # Errors
     /// Those of compilation at the kernel's first launch; [`CudaError::Driver`].
     pub fn launch(&self, kernel: Kernel, grid: Grid, arguments: &[Argument]) -> Result<(), CudaError> {
-        if grid.blocks == 0 {
+        if grid.blocks.contains(&0) {
             return Ok(());
         }
         let function = self.function(kernel)?;
@@ -358,7 +361,7 @@ impl Card {
         let mut pointers: Vec<*mut c_void> =
             arguments.iter().map(|argument| (&raw const argument.0).cast_mut().cast()).collect();
         self.context.bind_to_thread().map_err(CudaError::during("using the card"))?;
-        let (blocks, threads) = ((grid.blocks, 1, 1), (grid.threads, 1, 1));
+        let (blocks, threads) = ((grid.blocks[0], grid.blocks[1], 1), (grid.threads, 1, 1));
         // SAFETY: each pointer leads to 8 bytes that hold an argument of at most 8 bytes, little-endian, so that shorter
         // ones are found at its beginning. Callers give the arguments that the kernel's source names, in its order, and
         // buffers of the lengths that its comment gives.

@@ -59,7 +59,7 @@ impl Extent {
         self.padded_rows() * self.pitch()
     }
 
-    /// Words of a row that one block takes: whole groups, at most 256.
+    /// Words of a row that one block takes: whole groups, at most 256. Smaller blocks were no faster.
     pub fn words_per_block(&self) -> usize {
         // Words of the shortest stretch that holds whole groups.
         let period = (1..).find(|words| (words * WORD).is_multiple_of(self.group.get())).unwrap_or(1);
@@ -67,11 +67,18 @@ impl Extent {
         most.min(self.words().next_multiple_of(period))
     }
 
-    /// Blocks for a row kernel over `rows` rows.
+    /// Blocks for a row kernel over `rows` rows: rows in x, stretches of a row in y.
     pub fn row_grid(&self, rows: usize) -> Grid {
         let words_per_block = self.words_per_block();
-        let blocks = rows * self.words().div_ceil(words_per_block);
-        Grid::new(blocks as u32, words_per_block.next_multiple_of(32) as u32)
+        let stretches = self.words().div_ceil(words_per_block);
+        let threads = words_per_block.next_multiple_of(32) as u32;
+        Grid { blocks: [rows as u32, stretches as u32], threads, shared: 0 }
+    }
+
+    /// Blocks for a kernel over all rows, the padding's included, whose threads take half a word of two rows each.
+    pub fn half_word_grid(&self) -> Grid {
+        let threads = (2 * self.words_per_block()).next_multiple_of(32) as u32;
+        Grid { threads, ..self.row_grid(self.padded_rows() / 2) }
     }
 
     /// A matrix of `columns` columns, [rows, columns], as it lies on the card: [padded rows, pitch].

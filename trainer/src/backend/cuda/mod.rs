@@ -154,6 +154,7 @@ impl<'a> CudaBackend<'a> {
             products,
             card: card.clone(),
         };
+        backend.prepare_graphs()?;
         backend.upload()?;
         Ok(backend)
     }
@@ -267,20 +268,17 @@ impl<'a> CudaBackend<'a> {
         self.card.launch(Kernel::new(BATCH, "advance"), Grid::new(1, 1), arguments)
     }
 
-    /// Captures the graphs at the first step.
+    /// Compiles and loads what a step launches and captures the graphs, so that training does nothing but train.
     fn prepare_graphs(&mut self) -> Result<(), CudaError> {
-        if self.graphs.is_none() {
-            self.card.rehearse(|| self.enqueue(1))?;
-            let graphs = [1, GRAPH_STEPS].map(|count| self.card.capture(|| self.enqueue(count)));
-            let [one, many] = graphs;
-            self.graphs = Some([one?, many?]);
-        }
+        self.card.rehearse(|| self.enqueue(1))?;
+        let graphs = [1, GRAPH_STEPS].map(|count| self.card.capture(|| self.enqueue(count)));
+        let [one, many] = graphs;
+        self.graphs = Some([one?, many?]);
         Ok(())
     }
 
     /// Enqueues the steps of a stretch for which `source` has the samples.
     fn run(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
-        self.prepare_graphs()?;
         self.card.write(&mut self.steps, steps)?;
         let control = Control {
             steps: self.steps.address(),

@@ -51,7 +51,7 @@ impl CardRule for FlipCorrelation {
             weights,
         ];
         let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "expand");
-        card.launch(kernel, extent.row_grid(extent.padded_rows()), arguments)
+        card.launch(kernel, extent.half_word_grid(), arguments)
     }
 
     fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {

@@ -13,7 +13,7 @@ use trishift_kernels::cuda::SCALE;
 const FIELDS: usize = 4;
 
 /// Threads of a block that finds a scale, and rows that it takes.
-const THREADS: u32 = 128;
+const THREADS: u32 = 512;
 const ROWS: usize = THREADS as usize / 16;
 
 /// A layer's scale: `Scale` of the kernels.

@@ -1,0 +1,224 @@
+//! Training on a card: the same beginning as on the CPU, the same end in every run, wherever the samples lie, however the
+//! steps are cut and whenever it is interrupted.
+//!
+//! Without a card every test says so and passes.
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::Path;
+use std::sync::Arc;
+use trishift_format::write::CheckpointWriter;
+use trishift_trainer::backend::cpu::CpuBackend;
+use trishift_trainer::backend::cuda::card::Card;
+use trishift_trainer::backend::cuda::{CudaBackend, CudaError, Placement};
+use trishift_trainer::backend::{Backend, Resolved, Steps};
+use trishift_trainer::checkpoint::{self, StateReader, Totals};
+use trishift_trainer::config::Config;
+use trishift_trainer::data::{Prepared, permutation};
+use trishift_trainer::network::Network;
+use trishift_trainer::rule::RuleName;
+use trishift_trainer::run::{self, Ending, Epoch, Observer, Run, RunFolder, Status};
+
+/// The card, or nothing and a line that says why.
+fn card() -> Option<Arc<Card>> {
+    match Card::open(0) {
+        Ok(card) => Some(Arc::new(card)),
+        Err(error) => {
+            println!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// A network with its data.
+struct Case {
+    config: Config,
+    data: Prepared,
+    network: Network,
+}
+
+impl Case {
+    fn new(config: Config) -> Self {
+        let data = run::load(&config.data).unwrap();
+        let network = Network::resolve(&config, data.train.features(), data.classes.len()).unwrap();
+        Self { config, data, network }
+    }
+
+    fn digits(rule: RuleName) -> Self {
+        let mut config = Config::preset("digits-mlp").unwrap();
+        config.training.rule = rule;
+        Self::new(config)
+    }
+
+    fn on_card(&self, card: &Arc<Card>, placement: Placement) -> CudaBackend<'_> {
+        CudaBackend::new(card, &self.config, &self.network, &self.data.train, placement).unwrap()
+    }
+
+    fn steps(&self, first: u64, count: u64) -> Steps {
+        let per_epoch = self.data.train.len() as u64 / u64::from(self.config.training.batch);
+        Steps { first, count, first_batch: first % per_epoch, total: 1000 }
+    }
+}
+
+/// The bytes of a checkpoint of every layer.
+fn state(backend: &mut dyn Backend) -> Vec<u8> {
+    let mut writer = CheckpointWriter::new("");
+    for (index, layer) in backend.layers().unwrap().iter().enumerate() {
+        layer.save(&format!("layer{index}"), &mut writer).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// Trains `count` steps from the first on, `stretch` at a time, and gives state and totals.
+fn trained(case: &Case, backend: &mut dyn Backend, count: u64, stretch: u64) -> (Vec<u8>, Totals) {
+    backend.set_order(permutation(case.data.train.len(), 7, 0)).unwrap();
+    let mut totals = Totals::default();
+    let mut first = 0;
+    while first < count {
+        let next = stretch.min(count - first);
+        backend.train(case.steps(first, next)).unwrap();
+        totals.add(backend.take_totals().unwrap());
+        first += next;
+    }
+    (state(backend), totals)
+}
+
+#[test]
+fn both_backends_begin_alike() {
+    let Some(card) = card() else { return };
+    for rule in RuleName::ALL {
+        let case = Case::digits(rule);
+        let mut cpu = CpuBackend::new(&case.config, &case.network, &case.data.train);
+        let mut cuda = case.on_card(&card, Placement::Auto);
+        assert!(state(&mut cpu) == state(&mut cuda), "{rule}");
+        // What went to the card comes back: training no step makes the state stale.
+        cuda.train(case.steps(0, 0)).unwrap();
+        assert!(state(&mut cpu) == state(&mut cuda), "{rule} comes back");
+        // Integers in, powers of two as weights: every sum is exact on both.
+        let samples = case.data.test.dense(0..100);
+        let (cpu, cuda) = (cpu.logits(&samples).unwrap(), cuda.logits(&samples).unwrap());
+        assert!(cpu.len() == 1000 && cpu == cuda, "{rule}");
+    }
+}
+
+#[test]
+fn runs_repeat_bit_for_bit() {
+    let Some(card) = card() else { return };
+    for rule in RuleName::ALL {
+        let case = Case::digits(rule);
+        let once = trained(&case, &mut case.on_card(&card, Placement::Card), 37, 37);
+        assert_eq!(once.1.samples, 37 * 32);
+        assert!(once.1.loss > 0 && once.1.loss < i64::MAX && once.1.correct > 37, "{:?}", once.1);
+        assert!(once == trained(&case, &mut case.on_card(&card, Placement::Card), 37, 37), "{rule} again");
+        assert!(once == trained(&case, &mut case.on_card(&card, Placement::Card), 37, 1), "{rule} step by step");
+        assert!(once == trained(&case, &mut case.on_card(&card, Placement::Host), 37, 20), "{rule} streamed");
+    }
+}
+
+#[test]
+fn a_loaded_state_goes_on_as_if_nothing_had_happened() {
+    let Some(card) = card() else { return };
+    for rule in RuleName::ALL {
+        let case = Case::digits(rule);
+        let (whole, _) = trained(&case, &mut case.on_card(&card, Placement::Auto), 30, 30);
+        let (half, _) = trained(&case, &mut case.on_card(&card, Placement::Auto), 13, 13);
+        let mut backend = case.on_card(&card, Placement::Auto);
+        backend.load(&StateReader::new(&half, Path::new("half")).unwrap()).unwrap();
+        backend.set_order(permutation(case.data.train.len(), 7, 0)).unwrap();
+        backend.train(case.steps(13, 17)).unwrap();
+        assert!(whole == state(&mut backend), "{rule}");
+        // The CPU takes it as well.
+        let mut cpu = CpuBackend::new(&case.config, &case.network, &case.data.train);
+        cpu.load(&StateReader::new(&whole, Path::new("whole")).unwrap()).unwrap();
+        assert!(whole == state(&mut cpu), "{rule} on the CPU");
+    }
+}
+
+#[test]
+fn both_backends_learn_alike() {
+    let Some(card) = card() else { return };
+    let text = tempfile::Builder::new().suffix(".txt").tempfile().unwrap();
+    let words = ["shift ", "and ", "add ", "is ", "all ", "it ", "takes, ", "said the ternary network.\n"];
+    let sentence = |seed: u64| words[(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % words.len()];
+    std::fs::write(text.path(), (0..6000).map(sentence).collect::<String>()).unwrap();
+    let with_bias = "name = 'biased'\n[data]\npath = 'builtin:digits'\nscaling = 'tensor'\ntest = 0.3\n[network]\ngroup = 20\n\
+        layers = [{type='linear', outputs=50, bias=true}, {type='relu'}, {type='linear', outputs=30}, {type='rms-norm'}, \
+        {type='relu'}, {type='linear', bias=true}]\n[training]\nepochs = 1\nbatch = 33\nloss = 'squared-error'\n";
+    let mut cases = vec![("with biases, RMS norm and squared error", Case::new(Config::from_toml(with_bias, "").unwrap()))];
+    for preset in ["digits-mlp", "text-mlp", "mnist-mlp-float"] {
+        let mut config = Config::preset(preset).unwrap();
+        config.data.path = Some(if preset == "text-mlp" { text.path().into() } else { "builtin:digits".into() });
+        config.data.test = Some(0.3);
+        config.training.batch = 64;
+        if preset == "mnist-mlp-float" {
+            config.training.rule = RuleName::Latent;
+        }
+        cases.push((preset, Case::new(config)));
+    }
+    for (name, case) in cases {
+        let mut cpu = CpuBackend::new(&case.config, &case.network, &case.data.train);
+        let mut cuda = case.on_card(&card, Placement::Auto);
+        let steps = 150.min(case.data.train.len() as u64 / u64::from(case.config.training.batch));
+        let losses = [&mut cpu as &mut dyn Backend, &mut cuda].map(|backend| {
+            let mut totals = Totals::default();
+            for epoch in 0..6 {
+                backend.set_order(permutation(case.data.train.len(), 7, epoch)).unwrap();
+                backend.train(Steps { first: epoch * steps, count: steps, first_batch: 0, total: 6 * steps }).unwrap();
+                totals = backend.take_totals().unwrap();
+            }
+            totals
+        });
+        let [on_cpu, on_card] = losses.map(|totals| totals.accuracy());
+        println!("{name}: {on_cpu:.4} of the last epoch's samples right on the CPU, {on_card:.4} on the card");
+        assert!(on_cpu > 0.5 && (on_cpu - on_card).abs() < 0.04, "{name}: {on_cpu} {on_card}");
+    }
+}
+
+/// Stops a run at its first chance, or never.
+struct Stopping(bool);
+
+impl Observer for Stopping {
+    fn progress(&mut self, _: &Status) -> bool {
+        self.0
+    }
+
+    fn epoch(&mut self, _: &Epoch) {}
+}
+
+#[test]
+fn an_interrupted_run_ends_in_the_same_files() {
+    let Some(card) = card() else { return };
+    let device = Resolved::Cuda { number: 0, card };
+    let mut case = Case::digits(RuleName::FlipCorrelation);
+    case.config.training.epochs = Some(4);
+    let folder = tempfile::tempdir().unwrap();
+    let files = |name: &str, interrupted: bool| {
+        let folder = RunFolder::create(&folder.path().join(name), false).unwrap();
+        folder.write_config(&case.config.to_toml().unwrap()).unwrap();
+        if interrupted {
+            let mut run = Run::new(&case.config, &case.data, &folder, &device).unwrap();
+            assert_eq!(run.train(&mut Stopping(true)).unwrap(), Ending::Interrupted);
+        }
+        let mut run = Run::new(&case.config, &case.data, &folder, &device).unwrap();
+        if interrupted {
+            let bytes = checkpoint::read(&folder.checkpoint()).unwrap();
+            run.restore(&StateReader::new(&bytes, &folder.checkpoint()).unwrap()).unwrap();
+        }
+        assert_eq!(run.train(&mut Stopping(false)).unwrap(), Ending::Finished);
+        let outcome = run.finish().unwrap();
+        assert_eq!((outcome.mismatches, outcome.differing_logits), (0, 0));
+        assert!(outcome.accuracy().unwrap() > 0.9);
+        (std::fs::read(folder.model()).unwrap(), std::fs::read(folder.checkpoint()).unwrap())
+    };
+    assert!(files("whole", false) == files("interrupted", true));
+}
+
+#[test]
+fn a_full_card_says_what_needed_how_much() {
+    let Some(card) = card() else { return };
+    let error = card.zeros::<u64>("a test", 1 << 40).unwrap_err();
+    assert!(matches!(error, CudaError::Memory { what: "a test", needed: 8_388_608, .. }), "{error:?}");
+    assert!(error.to_string().contains("a test needs 8388608 MiB"), "{error}");
+    let count = Card::count().unwrap();
+    assert_eq!(Card::open(count).unwrap_err(), CudaError::Index { asked: count, count });
+}

@@ -84,25 +84,6 @@ __device__ __forceinline__ int vote_of(u16 gradient, float factor) {
     return (int)vote_bits(bf16_to_float(gradient), factor) - MAGIC_BITS;
 }
 
-// 16 gradients, bfloat16.
-struct Gradients {
-    u32 pairs[8];
-
-    __device__ __forceinline__ Gradients(const u16 *source)
-        : Gradients(reinterpret_cast<const uint4 *>(source)[0], reinterpret_cast<const uint4 *>(source)[1]) {}
-
-    __device__ __forceinline__ Gradients(uint4 low, uint4 high) {
-        pairs[0] = low.x, pairs[1] = low.y, pairs[2] = low.z, pairs[3] = low.w;
-        pairs[4] = high.x, pairs[5] = high.y, pairs[6] = high.z, pairs[7] = high.w;
-    }
-
-    __device__ __forceinline__ float value(int i) const {
-        return __uint_as_float(i % 2 ? pairs[i / 2] & 0xFFFF0000u : pairs[i / 2] << 16);
-    }
-
-    __device__ __forceinline__ u16 at(int i) const { return (u16)(pairs[i / 2] >> (16 * (i % 2))); }
-};
-
 // Four trits, the low 8 bits of `codes` and nothing else, as four signed bytes.
 __device__ __forceinline__ u32 four_trits(u32 codes) {
     u32 selectors = (codes | codes << 4) & 0x0F0Fu;
@@ -118,6 +99,31 @@ __device__ __forceinline__ u32 byte_of(u32 word, int index) { return __byte_perm
 __device__ __forceinline__ u32 low_bytes(u32 a, u32 b, u32 c, u32 d) {
     return __byte_perm(__byte_perm(a, b, 0x0040u), __byte_perm(c, d, 0x0040u), 0x5410u);
 }
+
+// 16 gradients, bfloat16.
+struct Gradients {
+    u32 pairs[8];
+
+    __device__ __forceinline__ Gradients(const u16 *source)
+        : Gradients(reinterpret_cast<const uint4 *>(source)[0], reinterpret_cast<const uint4 *>(source)[1]) {}
+
+    __device__ __forceinline__ Gradients(uint4 low, uint4 high) {
+        pairs[0] = low.x, pairs[1] = low.y, pairs[2] = low.z, pairs[3] = low.w;
+        pairs[4] = high.x, pairs[5] = high.y, pairs[6] = high.z, pairs[7] = high.w;
+    }
+
+    // Keeps them, or makes zeros of them.
+    __device__ __forceinline__ void keep(bool kept) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) pairs[i] = kept ? pairs[i] : 0u;
+    }
+
+    __device__ __forceinline__ float value(int i) const {
+        return __uint_as_float(i % 2 ? pairs[i / 2] & 0xFFFF0000u : pairs[i / 2] << 16);
+    }
+
+    __device__ __forceinline__ u16 at(int i) const { return (u16)(pairs[i / 2] >> (16 * (i % 2))); }
+};
 
 // Sum over a warp, the same on every lane.
 template <class T> __device__ __forceinline__ T warp_sum(T value) {

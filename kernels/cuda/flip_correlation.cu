@@ -125,41 +125,47 @@ struct Correlations {
     }
 };
 
+// Where nobody votes, votes are 0 and nothing moves. There is no way round the work for such updates, nor for threads that
+// are not active: the compiler would put off the loads until it knows, and every thread would wait for memory twice.
+__device__ __forceinline__ float factor_or_zero(float gain, const Step *step, const Scale *scale, bool votes) {
+    return votes ? vote_factor(gain, step, scale) : 0.0f;
+}
+
 // Votes, flips and correlations. `gain` and `first_step` are those at λ = 1.
-extern "C" __global__ void update(const u16 *gradient, const Scale *scale, const Step *step, float gain,
+extern "C" __global__ void __launch_bounds__(256, 4) update(const u16 *gradient, const Scale *scale, const Step *step, float gain,
                                   float first_step, int words, int words_per_block, int groups, u32 *trits, uint4 *flips,
                                   i32 *correlations) {
     Place place(words, words_per_block);
     Correlations of_groups(correlations, place, groups);
     u64 index = place.active ? place.index(words) : 0;
-    // Threads that are not active load what they do not use.
     Gradients gradients(gradient + index * WORD);
     uint4 vector = flips[index];
     u32 word = trits[index];
-    if (!scale->votes) return;
-    float factor = vote_factor(gain, step, scale);
-    int units[UNITS] = {};
-    if (place.active) {
-        u32 quarters[4] = {vector.x, vector.y, vector.z, vector.w};
-        u32 passed = 0, signs = 0;
+    bool votes_count = scale->votes;
+    float factor = factor_or_zero(gain, step, scale, votes_count);
+    int move = correlation_step(first_step, step);
+    gradients.keep(place.active && votes_count);
+    u32 quarters[4] = {vector.x, vector.y, vector.z, vector.w};
+    u32 passed = 0, signs = 0;
+    int units[UNITS];
 #pragma unroll
-        for (int quarter = 0; quarter < 4; quarter++) {
-            u32 votes[4];
+    for (int quarter = 0; quarter < 4; quarter++) {
+        u32 votes[4];
 #pragma unroll
-            for (int i = 0; i < 4; i++) votes[i] = vote_bits(gradients.value(4 * quarter + i), factor);
-            add_products(votes, word, quarter, units);
-            quarters[quarter] = move_flips(quarters[quarter], votes, 4 * quarter, &passed, &signs);
-        }
+        for (int i = 0; i < 4; i++) votes[i] = vote_bits(gradients.value(4 * quarter + i), factor);
+        add_products(votes, word, quarter, units);
+        quarters[quarter] = move_flips(quarters[quarter], votes, 4 * quarter, &passed, &signs);
+    }
+    if (place.active && votes_count) {
         flips[index] = make_uint4(quarters[0], quarters[1], quarters[2], quarters[3]);
         if (passed) trits[index] = move_trits(word, passed, signs);
     }
-    int move = correlation_step(first_step, step);
     sum_units(place, words, words_per_block, units,
               [&](int group, int score) { of_groups.move(group, move, score); });
 }
 
 // The same without flips: rule integrating-correlation.
-extern "C" __global__ void update_correlations(const u16 *gradient, const Scale *scale, const Step *step, float gain,
+extern "C" __global__ void __launch_bounds__(256, 4) update_correlations(const u16 *gradient, const Scale *scale, const Step *step, float gain,
                                                float first_step, int words, int words_per_block, int groups,
                                                const u32 *trits, i32 *correlations) {
     Place place(words, words_per_block);
@@ -167,19 +173,18 @@ extern "C" __global__ void update_correlations(const u16 *gradient, const Scale 
     u64 index = place.active ? place.index(words) : 0;
     Gradients gradients(gradient + index * WORD);
     u32 word = trits[index];
-    if (!scale->votes) return;
-    float factor = vote_factor(gain, step, scale);
-    int units[UNITS] = {};
-    if (place.active) {
-#pragma unroll
-        for (int quarter = 0; quarter < 4; quarter++) {
-            u32 votes[4];
-#pragma unroll
-            for (int i = 0; i < 4; i++) votes[i] = vote_bits(gradients.value(4 * quarter + i), factor);
-            add_products(votes, word, quarter, units);
-        }
-    }
+    bool votes_count = scale->votes;
+    float factor = factor_or_zero(gain, step, scale, votes_count);
     int move = correlation_step(first_step, step);
+    gradients.keep(place.active && votes_count);
+    int units[UNITS];
+#pragma unroll
+    for (int quarter = 0; quarter < 4; quarter++) {
+        u32 votes[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) votes[i] = vote_bits(gradients.value(4 * quarter + i), factor);
+        add_products(votes, word, quarter, units);
+    }
     sum_units(place, words, words_per_block, units,
               [&](int group, int score) { of_groups.move(group, move, score); });
 }

@@ -43,6 +43,8 @@ __device__ __forceinline__ float bf16_to_float(u16 bits) { return __uint_as_floa
 // The bfloat16 nearest to a float, ties to even.
 __device__ __forceinline__ u16 float_to_bf16(float value) {
     u32 bits = __float_as_uint(value);
+    // The card's own NaN would round up to a zero.
+    if (value != value) return 0x7FC0;
     return (u16)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 

@@ -39,6 +39,8 @@ sources! {
     SCALE = "scale", grouped: false;
     /// Embeddings, forward and backward.
     EMBEDDING = "embedding", grouped: false;
+    /// Forward products on Hopper's tensor cores, straight from trits.
+    TENSOR_CORE = "tensor_core", grouped: true;
     /// Rule `flip-correlation`: weights and update.
     FLIP_CORRELATION = "flip_correlation", grouped: true;
 }

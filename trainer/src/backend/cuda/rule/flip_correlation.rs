@@ -3,7 +3,7 @@
 //! State for each weight: two bits of a trit, an int8; for each group: an int8, an int32: within ±2^15.
 
 use super::scale::VoteScale;
-use super::{CardRule, Update};
+use super::{CardRule, TernaryView, Update};
 use crate::backend::BackendError;
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
@@ -52,6 +52,11 @@ impl CardRule for FlipCorrelation {
         ];
         let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "expand");
         card.launch(kernel, extent.half_word_grid(), arguments)
+    }
+
+    fn ternary(&self) -> Option<TernaryView<'_>> {
+        let Self { trits, exponents, correlations, .. } = self;
+        Some(TernaryView { trits, exponents, correlations: Some(correlations) })
     }
 
     fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {

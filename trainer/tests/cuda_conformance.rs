@@ -48,7 +48,8 @@ fn each(card: &Card, batch: &Batch, mut update: impl FnMut(CardVotes<'_>) -> Res
     if let Some((input, output_gradient)) = &batch.parts {
         let input = CardMatrix::upload(card, input.view())?;
         let output_gradient = CardMatrix::upload(card, output_gradient.view())?;
-        update(CardVotes::Direct { output_gradient: &output_gradient, input: &input }).context("votes made on the way")?;
+        update(CardVotes::Direct { output_gradient: &output_gradient, input: &input })
+            .context("votes made on the way")?;
         let votes = CardVoteMatrix::of_product(card, &output_gradient, &input)?;
         let found = votes.download(card)?;
         ensure!(batch.recorded.as_ref().is_none_or(|recorded| *recorded == found), "grad_sign differs");

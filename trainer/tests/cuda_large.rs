@@ -73,9 +73,7 @@ const VOTES: Filling = Filling { salt: 4 << 40, low: -2, choices: 5 };
 impl Filling {
     /// Values `first..first + count`.
     fn values(self, first: usize, count: usize) -> Vec<i8> {
-        (first..first + count)
-            .map(|index| self.low + (mixed(index as u64 + self.salt) % self.choices) as i8)
-            .collect()
+        (first..first + count).map(|index| self.low + (mixed(index as u64 + self.salt) % self.choices) as i8).collect()
     }
 
     fn fill(self, card: &Card, buffer: &Buffer<i8>, count: usize) {
@@ -93,8 +91,7 @@ impl Filling {
 /// `count` bytes of a buffer.
 fn bytes<T>(card: &Card, buffer: &Buffer<T>, offset: usize, count: usize) -> Vec<u8> {
     let to: Buffer<u8> = card.zeros("a row", count).unwrap();
-    let arguments =
-        [Argument::from(buffer), Argument::from(offset), Argument::from(count), Argument::from(&to)];
+    let arguments = [Argument::from(buffer), Argument::from(offset), Argument::from(count), Argument::from(&to)];
     card.launch(Kernel::new(FILL, "copy_bytes"), Grid::covering(count, 256), &arguments).unwrap();
     card.read(&to).unwrap()
 }

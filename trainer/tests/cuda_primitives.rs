@@ -16,7 +16,8 @@ use trishift_trainer::backend::cuda::primitives::{
     CardEmbedding, CardLinear, CardMatrix, CardRmsNorm, CardTernary, CardVoteMatrix, CardVotes, PrimitiveError,
 };
 use trishift_trainer::ternary::{
-    Component, Convention, Embedding, FlipThreshold, Linear, RmsNorm, Shape, TernaryError, TernaryState, VoteSource, Votes,
+    Component, Convention, Embedding, FlipThreshold, Linear, RmsNorm, Shape, TernaryError, TernaryState, VoteSource,
+    Votes,
 };
 
 /// Cases of each test: twelve of every group size.
@@ -48,13 +49,7 @@ fn same_state(what: &str, card: &Card, found: &CardTernary, expected: &TernarySt
 }
 
 /// Within `tolerance` of `scale`, value by value; infinities are the same.
-fn near(
-    what: &str,
-    found: &Array2<f32>,
-    expected: &Array2<f32>,
-    scale: &Array2<f32>,
-    tolerance: f64,
-) -> Result<()> {
+fn near(what: &str, found: &Array2<f32>, expected: &Array2<f32>, scale: &Array2<f32>, tolerance: f64) -> Result<()> {
     ensure!(found.dim() == expected.dim(), "{what}: {:?} for {:?}", found.dim(), expected.dim());
     for (((index, found), expected), scale) in found.indexed_iter().zip(expected).zip(scale) {
         let difference = (f64::from(*found) - f64::from(*expected)).abs();
@@ -112,7 +107,8 @@ fn first_states_are_the_same_integers() {
 fn check_updates(what: &str, card: &Card, seed: u64, on_card: CardVotes<'_>, on_host: &dyn VoteSource) -> Result<()> {
     let before = Case::new(seed).state;
     let random = &mut Random::new(seed);
-    let check = |name: &str, card_change: &dyn Fn(&mut CardTernary) -> Result<(), PrimitiveError>,
+    let check = |name: &str,
+                 card_change: &dyn Fn(&mut CardTernary) -> Result<(), PrimitiveError>,
                  host_change: &dyn Fn(&mut TernaryState) -> Result<(), TernaryError>| {
         let (mut found, mut expected) = (CardTernary::upload(card, &before)?, before.clone());
         card_change(&mut found)?;
@@ -120,11 +116,9 @@ fn check_updates(what: &str, card: &Card, seed: u64, on_card: CardVotes<'_>, on_
         same_state(&format!("{what}, {name}"), card, &found, &expected)
     };
     for count in [1, -3, i32::MAX, i32::MIN, random.between(-200, 200) as i32] {
-        check(
-            &format!("correlation by {count}"),
-            &|state| state.update_correlation(card, on_card, count),
-            &|state| state.update_correlation(on_host, count),
-        )?;
+        check(&format!("correlation by {count}"), &|state| state.update_correlation(card, on_card, count), &|state| {
+            state.update_correlation(on_host, count)
+        })?;
         check(
             &format!("exponents accumulate by {count}"),
             &|state| state.accumulate_exponents(card, on_card, count),
@@ -159,11 +153,9 @@ fn check_updates(what: &str, card: &Card, seed: u64, on_card: CardVotes<'_>, on_
             &|state| state.step_trits(card, on_card, count, threshold),
             &|state| state.step_trits(on_host, count, threshold),
         )?;
-        check(
-            &format!("trits flip at {threshold:?}"),
-            &|state| state.apply_trits(card, threshold),
-            &|state| state.apply_trits(threshold),
-        )?;
+        check(&format!("trits flip at {threshold:?}"), &|state| state.apply_trits(card, threshold), &|state| {
+            state.apply_trits(threshold)
+        })?;
     }
     Ok(())
 }
@@ -339,24 +331,17 @@ fn norms_agree() {
 #[test]
 fn regrouped_states_agree() {
     for_each_case(|card, seed| {
-        let case = Case::new(seed).state;
+        let mut case = Case::new(seed).state;
+        if case.step() == i64::MAX {
+            // After so many steps one count of a correlation is less than f64 resolves, and nearest is what rounding says.
+            let corr = case.corr().to_vec();
+            case = case.with_correlation(corr, 100_000)?;
+        }
         for size in GroupSize::ALL {
             for convention in [Convention::Standard, Convention::Compatible] {
-                let what = format!("{convention:?} to {size}");
                 let expected = case.regroup(size, convention, 2.5);
                 let found = CardTernary::upload(card, &case)?.regroup(card, size, convention, 2.5)?;
-                if case.step() <= 1000 || convention == Convention::Compatible {
-                    same_state(&what, card, &found, &expected)?;
-                    continue;
-                }
-                // After so many steps one count of a correlation is less than f64 resolves.
-                let found = found.download(card)?;
-                same(&what, found.exponents(), expected.exponents())?;
-                for group in 0..found.shape().groups() {
-                    let exponent = |state: &TernaryState| state.effective_exponent(group, 2.5).unwrap();
-                    let (found, expected) = (exponent(&found), exponent(&expected));
-                    ensure!((found - expected).abs() <= 1e-9, "{what}: {found} and should be {expected}");
-                }
+                same_state(&format!("{convention:?} to {size}"), card, &found, &expected)?;
             }
         }
         Ok(())

@@ -50,7 +50,12 @@ impl Random {
         (0..count).map(|_| draw(self)).collect()
     }
 
-    pub(crate) fn matrix(&mut self, rows: usize, columns: usize, mut draw: impl FnMut(&mut Self) -> f32) -> Array2<f32> {
+    pub(crate) fn matrix(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        mut draw: impl FnMut(&mut Self) -> f32,
+    ) -> Array2<f32> {
         Array2::from_shape_fn((rows, columns), |_| draw(self))
     }
 }

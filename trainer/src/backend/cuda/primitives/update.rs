@@ -15,12 +15,7 @@ impl CardTernary {
     ///
     /// # Errors
     /// [`TernaryError::Length`] where the votes are about a matrix of another shape; [`CudaError`].
-    pub fn update_correlation(
-        &mut self,
-        card: &Card,
-        votes: CardVotes<'_>,
-        count: i32,
-    ) -> Result<(), PrimitiveError> {
+    pub fn update_correlation(&mut self, card: &Card, votes: CardVotes<'_>, count: i32) -> Result<(), PrimitiveError> {
         self.check_votes(&votes)?;
         let more = arguments![&self.trits, count, &self.corr];
         let names = ["dense_correlation", "direct_correlation"];
@@ -39,12 +34,7 @@ impl CardTernary {
     /// # Errors
     /// [`TernaryError::Threshold`], and [`TernaryError::Length`] where the votes are about a matrix of another shape;
     /// [`CudaError`].
-    pub fn step_exponents(
-        &mut self,
-        card: &Card,
-        votes: CardVotes<'_>,
-        threshold: i32,
-    ) -> Result<(), PrimitiveError> {
+    pub fn step_exponents(&mut self, card: &Card, votes: CardVotes<'_>, threshold: i32) -> Result<(), PrimitiveError> {
         if threshold < 1 {
             return Err(TernaryError::Threshold { threshold, smallest: 1 }.into());
         }
@@ -149,9 +139,7 @@ impl Thresholds {
         threshold.check(shape)?;
         Ok(match threshold {
             FlipThreshold::Flat(flat) => Self { flat, by_group: None },
-            FlipThreshold::PerGroup(values) => {
-                Self { flat: -1, by_group: Some(card.upload("thresholds", values)?) }
-            }
+            FlipThreshold::PerGroup(values) => Self { flat: -1, by_group: Some(card.upload("thresholds", values)?) },
         })
     }
 }

@@ -77,13 +77,7 @@ pub(super) fn launch_direct(
     let group = shape.group().get();
     let width = TILE_COLUMNS / group * group;
     let blocks = shape.rows().div_ceil(TILE_ROWS) * shape.columns().div_ceil(width);
-    let first = arguments![
-        output_gradient.values(),
-        input.values(),
-        input.rows(),
-        shape.rows(),
-        shape.columns(),
-        group,
-    ];
+    let first =
+        arguments![output_gradient.values(), input.values(), input.rows(), shape.rows(), shape.columns(), group,];
     card.launch(Kernel::new(DIRECT, name), Grid::new(blocks as u32, THREADS), &[first, more].concat())
 }

@@ -50,8 +50,7 @@ impl CardWeights {
     pub fn download(&self, card: &Card) -> Result<Array2<f32>, CudaError> {
         let Self { shape, trits, scales } = self;
         let weights = super::CardMatrix::zeros(card, "weights", shape.rows(), shape.columns())?;
-        let arguments =
-            arguments![trits, scales, shape.rows(), shape.columns(), shape.group().get(), weights.values()];
+        let arguments = arguments![trits, scales, shape.rows(), shape.columns(), shape.group().get(), weights.values()];
         launch_each(card, WEIGHTS, "expand_weights", shape.weights(), arguments)?;
         weights.download(card)
     }

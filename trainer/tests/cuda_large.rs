@@ -73,7 +73,9 @@ const VOTES: Filling = Filling { salt: 4 << 40, low: -2, choices: 5 };
 impl Filling {
     /// Values `first..first + count`.
     fn values(self, first: usize, count: usize) -> Vec<i8> {
-        (first..first + count).map(|index| self.low + (mixed(index as u64 + self.salt) % self.choices) as i8).collect()
+        (first..first + count)
+            .map(|index| (i64::from(self.low) + (mixed(index as u64 + self.salt) % self.choices) as i64) as i8)
+            .collect()
     }
 
     fn fill(self, card: &Card, buffer: &Buffer<i8>, count: usize) {

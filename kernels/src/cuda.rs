@@ -15,10 +15,18 @@ pub struct Source {
 }
 
 macro_rules! sources {
-    ($($(#[$doc:meta])* $name:ident = $file:literal, grouped: $grouped:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $file:literal $(after [$($header:literal),*])?, grouped: $grouped:literal;)*) => {
         $($(#[$doc])*
-        pub const $name: Source =
-            Source { name: $file, text: include_str!(concat!("../cuda/", $file, ".cu")), grouped: $grouped };)*
+        pub const $name: Source = Source {
+            name: $file,
+            // Compilers count the lines of each file for itself.
+            text: concat!(
+                $($("#line 1 \"", $header, ".cuh\"\n", include_str!(concat!("../cuda/", $header, ".cuh")),)*
+                "#line 1 \"", $file, ".cu\"\n",)?
+                include_str!(concat!("../cuda/", $file, ".cu")),
+            ),
+            grouped: $grouped,
+        };)*
 
         /// Every source.
         pub const SOURCES: &[Source] = &[$($name),*];
@@ -43,4 +51,22 @@ sources! {
     TENSOR_CORE = "tensor_core", grouped: true;
     /// Rule `flip-correlation`: weights and update.
     FLIP_CORRELATION = "flip_correlation", grouped: true;
+    /// Primitives: trits in words, five to a byte, one to a byte.
+    PACK = "pack" after ["ternary"], grouped: false;
+    /// Primitives: the first state, from normal numbers.
+    INITIAL = "initial" after ["ternary"], grouped: false;
+    /// Primitives: the same matrix in groups of another size.
+    REGROUP = "regroup" after ["ternary"], grouped: false;
+    /// Primitives: scales and weights.
+    WEIGHTS = "weights" after ["ternary"], grouped: false;
+    /// Primitives: outputs and input gradients of a linear layer.
+    LINEAR = "linear" after ["ternary"], grouped: false;
+    /// Primitives: votes and updates straight from gradients and inputs.
+    DIRECT = "direct" after ["ternary", "update"], grouped: false;
+    /// Primitives: updates by a matrix of votes.
+    DENSE = "dense" after ["ternary", "update"], grouped: false;
+    /// Primitives: embeddings.
+    TABLE = "table" after ["ternary", "update"], grouped: false;
+    /// Primitives: RMS norm with a ternary weight.
+    RMS_NORM = "rms_norm" after ["ternary"], grouped: false;
 }

@@ -14,6 +14,7 @@ pub mod compile;
 mod error;
 pub mod extent;
 pub(crate) mod layer;
+pub mod primitives;
 pub mod product;
 pub mod rule;
 mod samples;

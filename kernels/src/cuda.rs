@@ -15,10 +15,18 @@ pub struct Source {
 }
 
 macro_rules! sources {
-    ($($(#[$doc:meta])* $name:ident = $file:literal, grouped: $grouped:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $file:literal $(after [$($header:literal),*])?, grouped: $grouped:literal;)*) => {
         $($(#[$doc])*
-        pub const $name: Source =
-            Source { name: $file, text: include_str!(concat!("../cuda/", $file, ".cu")), grouped: $grouped };)*
+        pub const $name: Source = Source {
+            name: $file,
+            // Compilers count the lines of each file for itself.
+            text: concat!(
+                $($("#line 1 \"", $header, ".cuh\"\n", include_str!(concat!("../cuda/", $header, ".cuh")),)*
+                "#line 1 \"", $file, ".cu\"\n",)?
+                include_str!(concat!("../cuda/", $file, ".cu")),
+            ),
+            grouped: $grouped,
+        };)*
 
         /// Every source.
         pub const SOURCES: &[Source] = &[$($name),*];
@@ -36,7 +44,19 @@ sources! {
     /// Losses and their gradients.
     LOSS = "loss", grouped: false;
     /// The scale of a layer's votes.
-    SCALE = "scale", grouped: false;
+    SCALE = "scale" after ["vote_scale"], grouped: false;
+    /// Biases: their gradient, votes, rounding to accumulator units.
+    BIAS = "bias" after ["vote_scale"], grouped: false;
+    /// Rule `correlation`: weights and update.
+    CORRELATION = "correlation" after ["signs"], grouped: true;
+    /// Rule `flip`: update.
+    FLIP = "flip" after ["signs"], grouped: true;
+    /// Rule `exponent`: update.
+    EXPONENT = "exponent" after ["signs"], grouped: true;
+    /// Rule `latent`: weights and update.
+    LATENT = "latent", grouped: true;
+    /// Rule `straight-through`: weights and update.
+    STRAIGHT_THROUGH = "straight_through", grouped: true;
     /// Embeddings, forward and backward.
     EMBEDDING = "embedding", grouped: false;
     /// Rule `flip-correlation`: weights and update.

@@ -59,9 +59,9 @@ __device__ __forceinline__ float4 with_bias(float4 y, const float *bias, int vec
 }
 
 // Accumulators [batch, pitch] to activations [batch, pitch] and, for norms, what each sample was multiplied by, [batch].
-// `bias` may be null.
+// `bias` may be null, and so may `bytes`, to which int8 activations go as such.
 extern "C" __global__ void activate(const float *accumulators, const float *bias, int features, int pitch, int norm,
-                                    int relu, int continuous, float *scales, u16 *activations) {
+                                    int relu, int continuous, float *scales, u16 *activations, char4 *bytes) {
     const float4 *y = reinterpret_cast<const float4 *>(accumulators + (u64)blockIdx.x * pitch);
     uint2 *output = reinterpret_cast<uint2 *>(activations + (u64)blockIdx.x * pitch);
     int vectors = pitch / 4;
@@ -80,8 +80,10 @@ extern "C" __global__ void activate(const float *accumulators, const float *bias
     Nonlinearity function{relu != 0, continuous != 0};
     for (int i = threadIdx.x; i < vectors; i += blockDim.x) {
         float4 v = with_bias(y[i], bias, i);
-        output[i] = make_uint2(two_bf16(function.apply(v.x * scale), function.apply(v.y * scale)),
-                               two_bf16(function.apply(v.z * scale), function.apply(v.w * scale)));
+        float a = function.apply(v.x * scale), b = function.apply(v.y * scale);
+        float c = function.apply(v.z * scale), d = function.apply(v.w * scale);
+        output[i] = make_uint2(two_bf16(a, b), two_bf16(c, d));
+        if (bytes) bytes[(u64)blockIdx.x * vectors + i] = make_char4((int)a, (int)b, (int)c, (int)d);
     }
 }
 

@@ -43,6 +43,8 @@ __device__ __forceinline__ float bf16_to_float(u16 bits) { return __uint_as_floa
 // The bfloat16 nearest to a float, ties to even.
 __device__ __forceinline__ u16 float_to_bf16(float value) {
     u32 bits = __float_as_uint(value);
+    // The card's own NaN would round up to a zero.
+    if (value != value) return 0x7FC0;
     return (u16)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
@@ -71,17 +73,18 @@ __device__ __forceinline__ u32 two_weights(u32 codes, u32 magnitude) {
     return __byte_perm(magnitude << 16, (magnitude | 0x8000u) << 16, selectors);
 }
 
-// Adding it to a float of small magnitude leaves the nearest integer, halves to even, in the low bits.
-constexpr float MAGIC = 12582912.0f;
-constexpr int MAGIC_BITS = 0x4B400000;
+// Adding it to a float of small magnitude leaves the nearest integer, halves to even, in the low bits: 128 more than it, so
+// that a vote fills one unsigned byte.
+constexpr float MAGIC = 12582912.0f + 128.0f;
 
-// clip(round(d*factor), -127, 127), halves to even, in the low bits of MAGIC plus it.
-__device__ __forceinline__ u32 vote_bits(float gradient, float factor) {
-    return __float_as_uint(fminf(fmaxf(gradient * factor, -127.0f), 127.0f) + MAGIC);
+// clip(round(d*factor), -limit, limit), halves to even, plus 128, in the low 16 bits. A limit of 0 makes 0 of everything.
+__device__ __forceinline__ u32 vote_bits(float gradient, float factor, float limit) {
+    return __float_as_uint(fminf(fmaxf(gradient * factor, -limit), limit) + MAGIC);
 }
 
+// The same as an integer, with the limit of votes.
 __device__ __forceinline__ int vote_of(u16 gradient, float factor) {
-    return (int)vote_bits(bf16_to_float(gradient), factor) - MAGIC_BITS;
+    return (int)(vote_bits(bf16_to_float(gradient), factor, 127.0f) & 0xFFFFu) - 128;
 }
 
 // Four trits, the low 8 bits of `codes` and nothing else, as four signed bytes.
@@ -95,11 +98,6 @@ __device__ __forceinline__ u32 four_trits(u32 codes) {
 // Byte number `index` of a word.
 __device__ __forceinline__ u32 byte_of(u32 word, int index) { return __byte_perm(word, 0u, 0x4440u | (u32)index); }
 
-// The low bytes of four words.
-__device__ __forceinline__ u32 low_bytes(u32 a, u32 b, u32 c, u32 d) {
-    return __byte_perm(__byte_perm(a, b, 0x0040u), __byte_perm(c, d, 0x0040u), 0x5410u);
-}
-
 // 16 gradients, bfloat16.
 struct Gradients {
     u32 pairs[8];
@@ -110,12 +108,6 @@ struct Gradients {
     __device__ __forceinline__ Gradients(uint4 low, uint4 high) {
         pairs[0] = low.x, pairs[1] = low.y, pairs[2] = low.z, pairs[3] = low.w;
         pairs[4] = high.x, pairs[5] = high.y, pairs[6] = high.z, pairs[7] = high.w;
-    }
-
-    // Keeps them, or makes zeros of them.
-    __device__ __forceinline__ void keep(bool kept) {
-#pragma unroll
-        for (int i = 0; i < 8; i++) pairs[i] = kept ? pairs[i] : 0u;
     }
 
     __device__ __forceinline__ float value(int i) const {

@@ -64,42 +64,71 @@ __device__ __forceinline__ int correlation_step(float first, const Step *step) {
     return (int)fmaxf(rintf(first * step->lambda), 1.0f);
 }
 
-// What becomes of four columns: their flips move by the votes, back to 0 where they pass the threshold. Returns the moved
-// flips; adds bits to `passed` for those that did, lowest first, and shifts the signs of all into `signs`, first one highest.
-__device__ __forceinline__ u32 move_flips(u32 flips, const u32 (&votes)[4], int first, u32 *passed, u32 *signs) {
-    int kept[4];
+// The votes of four columns, each plus 128, two to a word.
+struct Votes {
+    u32 low, high;
+
+    __device__ __forceinline__ Votes(const Gradients &gradients, int first, float factor, float limit) {
+        u32 bits[4];
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        // What would saturate at int8 has passed the threshold.
-        int moved = (int)(i8)(flips >> (8 * i)) + (MAGIC_BITS - (int)votes[i]);
-        bool passes = (u32)(moved + FLIP_THRESHOLD) > 2u * FLIP_THRESHOLD;
-        kept[i] = passes ? 0 : moved;
-        if (passes) *passed |= 1u << (first + i);
-        *signs = __funnelshift_l((u32)moved, *signs, 1);
+        for (int i = 0; i < 4; i++) bits[i] = vote_bits(gradients.value(first + i), factor, limit);
+        low = __byte_perm(bits[0], bits[1], 0x5410u);
+        high = __byte_perm(bits[2], bits[3], 0x5410u);
     }
-    return low_bytes(kept[0], kept[1], kept[2], kept[3]);
+
+    // As four signed bytes.
+    __device__ __forceinline__ u32 bytes() const { return __byte_perm(low, high, 0x6420u) ^ 0x80808080u; }
+};
+
+// A number in both halves of a word.
+__device__ __forceinline__ constexpr u32 twice(u32 half) { return half << 16 | half; }
+
+// Each byte's highest bit in all of its bits.
+__device__ __forceinline__ u32 spread_signs(u32 bytes) {
+    u32 result;
+    asm("prmt.b32 %0, %1, 0, 0xBA98;" : "=r"(result) : "r"(bytes));
+    return result;
 }
 
-// Moves the trits whose flips have passed: down by one where the flip is negative, else up, within -1 and 1.
-__device__ __forceinline__ u32 move_trits(u32 trits, u32 passed, u32 signs) {
-    while (passed) {
-        int i = __ffs(passed) - 1;
-        passed &= passed - 1;
-        int direction = signs >> (WORD - 1 - i) & 1u ? -1 : 1;
-        int trit = min(max(trit_of(trits, i) + direction, -1), 1);
-        trits = (trits & ~(3u << (2 * i))) | ((u32)trit & 3u) << (2 * i);
-    }
-    return trits;
+// What becomes of four columns: their flips move by the votes, back to 0 where they pass the threshold. The highest bit of a
+// byte of `up` is set where a trit moves up, that of `not_down` where it does not move down.
+__device__ __forceinline__ u32 move_flips(u32 flips, const Votes &votes, u32 *up, u32 *not_down) {
+    // Two columns a word, 16 bits each, 256 more than the moved flip. What would saturate at int8 has passed the threshold.
+    u32 unsigned_flips = flips ^ 0x80808080u;
+    u32 low = __byte_perm(unsigned_flips, 0u, 0x4140u) + twice(256) - votes.low;
+    u32 high = __byte_perm(unsigned_flips, 0u, 0x4342u) + twice(256) - votes.high;
+    constexpr u32 ABOVE = twice(0x8000 - (256 + FLIP_THRESHOLD + 1)), INSIDE = twice(0x8000 - (256 - FLIP_THRESHOLD));
+    *up = __byte_perm(low + ABOVE, high + ABOVE, 0x7531u);
+    *not_down = __byte_perm(low + INSIDE, high + INSIDE, 0x7531u);
+    return __byte_perm(low, high, 0x6420u) & ~spread_signs(*up | ~*not_down);
+}
+
+// The highest bits of the bytes of four words as a mask of a word of trits: the lower bit of each trit.
+__device__ __forceinline__ u32 trit_mask(const u32 (&flags)[4]) {
+    u32 tops[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) tops[i] = (flags[i] >> 7 & 0x01010101u) * (1u << 24 | 1u << 18 | 1u << 12 | 1u << 6);
+    return __byte_perm(__byte_perm(tops[0], tops[1], 0x0073u), __byte_perm(tops[2], tops[3], 0x0073u), 0x5410u);
+}
+
+// Trits one up where `up` says so, one down where `down` does, within -1 and 1.
+__device__ __forceinline__ u32 move_trits(u32 trits, u32 up, u32 down) {
+    const u32 lower = 0x55555555u;
+    u32 used = trits & lower, negative = trits >> 1 & lower, stays = ~(up | down);
+    // Down: 0 and -1 become -1, 1 becomes 0. Up: 0 and 1 become 1, -1 becomes 0.
+    u32 down_used = down & (~used | negative), up_used = up & ~negative;
+    return (used & stays | up_used | down_used) | (negative & stays | down_used) << 1;
 }
 
 // Adds votes times trits of four columns to the units that they are.
-__device__ __forceinline__ void add_products(const u32 (&votes)[4], u32 trits, int quarter, int (&units)[UNITS]) {
-    u32 bytes = low_bytes(votes[0], votes[1], votes[2], votes[3]), four = four_trits(byte_of(trits, quarter));
+__device__ __forceinline__ void add_products(const Votes &votes, u32 trits, int quarter, int (&units)[UNITS]) {
+    int bytes = (int)votes.bytes();
+    u32 four = four_trits(byte_of(trits, quarter));
     if (UNIT == 4) {
-        units[quarter] = __dp4a((int)bytes, (int)four, 0);
+        units[quarter] = __dp4a(bytes, (int)four, 0);
     } else {
-        units[2 * quarter % UNITS] = __dp4a((int)bytes, (int)(four & 0xFFFFu), 0);
-        units[(2 * quarter + 1) % UNITS] = __dp4a((int)bytes, (int)(four & 0xFFFF0000u), 0);
+        units[2 * quarter % UNITS] = __dp4a(bytes, (int)(four & 0xFFFFu), 0);
+        units[(2 * quarter + 1) % UNITS] = __dp4a(bytes, (int)(four & 0xFFFF0000u), 0);
     }
 }
 
@@ -125,66 +154,67 @@ struct Correlations {
     }
 };
 
-// Where nobody votes, votes are 0 and nothing moves. There is no way round the work for such updates, nor for threads that
-// are not active: the compiler would put off the loads until it knows, and every thread would wait for memory twice.
-__device__ __forceinline__ float factor_or_zero(float gain, const Step *step, const Scale *scale, bool votes) {
-    return votes ? vote_factor(gain, step, scale) : 0.0f;
-}
+// What turns gradients into votes. Where nobody votes, and for threads that are not active, the limit is 0, votes are 0 and
+// nothing moves. There is no way round the work for them: the compiler would put off the loads until it knows, and every
+// thread would wait for memory twice.
+struct Voting {
+    float factor, limit;
+    int move;
+
+    __device__ __forceinline__ Voting(const Scale *scale, const Step *step, float gain, float first_step, bool active) {
+        bool votes = scale->votes;
+        factor = votes ? vote_factor(gain, step, scale) : 0.0f;
+        limit = votes && active ? 127.0f : 0.0f;
+        move = correlation_step(first_step, step);
+    }
+};
 
 // Votes, flips and correlations. `gain` and `first_step` are those at λ = 1.
-extern "C" __global__ void __launch_bounds__(256, 4) update(const u16 *gradient, const Scale *scale, const Step *step, float gain,
-                                  float first_step, int words, int words_per_block, int groups, u32 *trits, uint4 *flips,
-                                  i32 *correlations) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    update(const u16 *gradient, const Scale *scale, const Step *step, float gain, float first_step, int words,
+           int words_per_block, int groups, u32 *trits, uint4 *flips, i32 *correlations) {
     Place place(words, words_per_block);
     Correlations of_groups(correlations, place, groups);
     u64 index = place.active ? place.index(words) : 0;
     Gradients gradients(gradient + index * WORD);
     uint4 vector = flips[index];
     u32 word = trits[index];
-    bool votes_count = scale->votes;
-    float factor = factor_or_zero(gain, step, scale, votes_count);
-    int move = correlation_step(first_step, step);
-    gradients.keep(place.active && votes_count);
+    Voting voting(scale, step, gain, first_step, place.active);
     u32 quarters[4] = {vector.x, vector.y, vector.z, vector.w};
-    u32 passed = 0, signs = 0;
+    u32 up[4], not_down[4];
     int units[UNITS];
 #pragma unroll
     for (int quarter = 0; quarter < 4; quarter++) {
-        u32 votes[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) votes[i] = vote_bits(gradients.value(4 * quarter + i), factor);
+        Votes votes(gradients, 4 * quarter, voting.factor, voting.limit);
         add_products(votes, word, quarter, units);
-        quarters[quarter] = move_flips(quarters[quarter], votes, 4 * quarter, &passed, &signs);
+        quarters[quarter] = move_flips(quarters[quarter], votes, &up[quarter], &not_down[quarter]);
     }
-    if (place.active && votes_count) {
+    if (voting.limit > 0.0f) {
         flips[index] = make_uint4(quarters[0], quarters[1], quarters[2], quarters[3]);
-        if (passed) trits[index] = move_trits(word, passed, signs);
+        u32 any_up = up[0] | up[1] | up[2] | up[3], no_down = not_down[0] & not_down[1] & not_down[2] & not_down[3];
+        if ((any_up | ~no_down) & 0x80808080u) {
+            trits[index] = move_trits(word, trit_mask(up), trit_mask(not_down) ^ 0x55555555u);
+        }
     }
     sum_units(place, words, words_per_block, units,
-              [&](int group, int score) { of_groups.move(group, move, score); });
+              [&](int group, int score) { of_groups.move(group, voting.move, score); });
 }
 
 // The same without flips: rule integrating-correlation.
-extern "C" __global__ void __launch_bounds__(256, 4) update_correlations(const u16 *gradient, const Scale *scale, const Step *step, float gain,
-                                               float first_step, int words, int words_per_block, int groups,
-                                               const u32 *trits, i32 *correlations) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    update_correlations(const u16 *gradient, const Scale *scale, const Step *step, float gain, float first_step,
+                        int words, int words_per_block, int groups, const u32 *trits, i32 *correlations) {
     Place place(words, words_per_block);
     Correlations of_groups(correlations, place, groups);
     u64 index = place.active ? place.index(words) : 0;
     Gradients gradients(gradient + index * WORD);
     u32 word = trits[index];
-    bool votes_count = scale->votes;
-    float factor = factor_or_zero(gain, step, scale, votes_count);
-    int move = correlation_step(first_step, step);
-    gradients.keep(place.active && votes_count);
+    Voting voting(scale, step, gain, first_step, place.active);
     int units[UNITS];
 #pragma unroll
     for (int quarter = 0; quarter < 4; quarter++) {
-        u32 votes[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) votes[i] = vote_bits(gradients.value(4 * quarter + i), factor);
-        add_products(votes, word, quarter, units);
+        add_products(Votes(gradients, 4 * quarter, voting.factor, voting.limit), word, quarter, units);
     }
     sum_units(place, words, words_per_block, units,
-              [&](int group, int score) { of_groups.move(group, move, score); });
+              [&](int group, int score) { of_groups.move(group, voting.move, score); });
 }

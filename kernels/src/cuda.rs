@@ -59,6 +59,26 @@ sources! {
     STRAIGHT_THROUGH = "straight_through", grouped: true;
     /// Embeddings, forward and backward.
     EMBEDDING = "embedding", grouped: false;
+    /// Forward products on Hopper's tensor cores, straight from trits.
+    TENSOR_CORE = "tensor_core", grouped: true;
     /// Rule `flip-correlation`: weights and update.
     FLIP_CORRELATION = "flip_correlation", grouped: true;
+    /// Primitives: trits in words, five to a byte, one to a byte.
+    PACK = "pack" after ["ternary"], grouped: false;
+    /// Primitives: the first state, from normal numbers.
+    INITIAL = "initial" after ["ternary"], grouped: false;
+    /// Primitives: the same matrix in groups of another size.
+    REGROUP = "regroup" after ["ternary"], grouped: false;
+    /// Primitives: scales and weights.
+    WEIGHTS = "weights" after ["ternary"], grouped: false;
+    /// Primitives: outputs and input gradients of a linear layer.
+    LINEAR = "linear" after ["ternary"], grouped: false;
+    /// Primitives: votes and updates straight from gradients and inputs.
+    DIRECT = "direct" after ["ternary", "update"], grouped: false;
+    /// Primitives: updates by a matrix of votes.
+    DENSE = "dense" after ["ternary", "update"], grouped: false;
+    /// Primitives: embeddings.
+    TABLE = "table" after ["ternary", "update"], grouped: false;
+    /// Primitives: RMS norm with a ternary weight.
+    RMS_NORM = "rms_norm" after ["ternary"], grouped: false;
 }

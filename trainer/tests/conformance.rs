@@ -5,127 +5,53 @@
 
 mod vectors;
 
-use anyhow::{Context, Result, bail, ensure};
-use ndarray::Array2;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
 use trishift_format::GroupSize;
 use trishift_trainer::rule::gradient::Gradient;
 use trishift_trainer::ternary::{
-    Component, Convention, Embedding, FlipThreshold, Linear, RmsNorm, Shape, TernaryState, VoteSource, Votes,
+    Component, Convention, Embedding, FlipThreshold, Linear, TernaryState, VoteSource, Votes,
 };
 use vectors::Case;
+use vectors::folder::{self, run_folder};
+use vectors::parts::{Batch, norm_of, shape_of, state_of};
 
 #[test]
 fn every_case_of_the_folder_passes() {
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let folder = std::env::var_os("TRISHIFT_CONFORMANCE").map_or_else(own, |folder| from_workspace(folder.into()));
-    let report = run_folder(&folder).unwrap();
-    for (system, (cases, deviation)) in &report {
-        println!("{system:12} {cases:4} cases, floats within {deviation:.1e} of the largest");
+    let folder = folder::named();
+    folder::print(&folder, &run_folder(&folder, &run).unwrap());
+}
+
+fn run(system: &str, case: &Case) -> Result<()> {
+    match system {
+        "pack" => pack(case),
+        "init" => init(case),
+        "linear" => linear(case),
+        "linear0" => linear_before_the_first_step(case),
+        "corr" => correlation(case),
+        "update_e" => exponent_steps(case),
+        "flip" => flips(case),
+        "accumulate" => accumulate(case),
+        "embed" => embedding(case),
+        "rmsnorm" => norm(case),
+        "regroup" => regroup(case),
+        _ => folder::unknown(system),
     }
-    println!("{:12} {:4} cases in {}", "all", report.values().map(|(cases, _)| cases).sum::<usize>(), folder.display());
 }
 
-/// A test runs in its package's folder; whoever names a folder is likely one above.
-fn from_workspace(folder: PathBuf) -> PathBuf {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&folder);
-    if !folder.exists() && above.exists() { above } else { folder }
-}
-
-/// Per system, how many cases there were and the largest deviation of floats.
-type Report = BTreeMap<String, (usize, f64)>;
-
-fn run_folder(folder: &Path) -> Result<Report> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-    files.sort();
-    ensure!(!files.is_empty(), "there are no cases in {}", folder.display());
-    let mut report = Report::new();
-    let mut failures = Vec::new();
-    for file in &files {
-        match run_file(file) {
-            Ok((system, deviation)) => {
-                let entry = report.entry(system).or_default();
-                *entry = (entry.0 + 1, entry.1.max(deviation));
-            }
-            Err(error) => failures.push(format!("{}: {error:#}", file.display())),
-        }
+/// Runs `update` by every form of the votes that there is: made on the way, made whole, recorded.
+fn each(batch: &Batch, mut update: impl FnMut(&dyn VoteSource) -> Result<()>) -> Result<()> {
+    if let Some((input, output)) = &batch.parts {
+        let gradient = Gradient::Product { output: output.t(), input: input.view() };
+        update(&gradient).context("votes made on the way")?;
+        let votes = Votes::collect(&gradient)?;
+        ensure!(batch.recorded.as_ref().is_none_or(|recorded| *recorded == votes), "grad_sign differs");
+        update(&votes).context("votes made whole")?;
     }
-    ensure!(failures.is_empty(), "{} of {} cases failed:\n{}", failures.len(), files.len(), failures.join("\n"));
-    Ok(report)
-}
-
-fn run_file(file: &Path) -> Result<(String, f64)> {
-    let name = file.file_stem().and_then(|name| name.to_str()).context("the file's name is not text")?;
-    let sizes = name.match_indices("_n").find(|(at, _)| name[at + 2..].starts_with(|c: char| c.is_ascii_digit()));
-    let system = sizes.map_or(name, |(at, _)| &name[..at]);
-    let run: fn(&Case) -> Result<()> = match system {
-        "pack" => pack,
-        "init" => init,
-        "linear" => linear,
-        "linear0" => linear_before_the_first_step,
-        "corr" => correlation,
-        "update_e" => exponent_steps,
-        "flip" => flips,
-        "accumulate" => accumulate,
-        "embed" => embedding,
-        "rmsnorm" => norm,
-        "regroup" => regroup,
-        _ => bail!("there is no system {system:?}"),
-    };
-    let case = Case::read(file)?;
-    run(&case)?;
-    case.finish()?;
-    Ok((system.into(), case.deviation()))
-}
-
-/// The shape in the metadata, of `rows` rows.
-fn shape_of(case: &Case, rows: usize) -> Result<Shape> {
-    Ok(Shape::new(rows, case.number("K")?, GroupSize::new(case.number("G")?)?)?)
-}
-
-/// The trits `packed` and the exponents of this name, or 0.
-fn state_of(case: &Case, packed: &str, exponents: Option<&str>) -> Result<TernaryState> {
-    let shape = shape_of(case, case.number("N")?)?;
-    let exponents = exponents.map_or_else(|| Ok(vec![0; shape.groups()]), |name| case.i8s(name))?;
-    Ok(TernaryState::from_packed(shape, &case.u8s(packed)?, exponents)?)
-}
-
-/// Inputs x [M, K] and output gradients gy [M, N], or the votes on them.
-struct Batch {
-    parts: Option<(Array2<f32>, Array2<f32>)>,
-    recorded: Option<Votes>,
-}
-
-impl Batch {
-    fn of(case: &Case) -> Result<Self> {
-        let (rows, columns) = (case.number("N")?, case.number("K")?);
-        let parts = if case.has("x")? { Some((case.matrix("x")?, case.matrix("grad")?)) } else { None };
-        let recorded = if case.has("grad_sign")? { Some(case.i8s("grad_sign")?) } else { None };
-        let recorded = recorded.map(|values| Votes::new(rows, columns, values)).transpose()?;
-        if let Some((input, _)) = &parts {
-            ensure!(input.dim() == (case.number("M")?, columns), "x is {:?}", input.dim());
-        }
-        Ok(Self { parts, recorded })
+    if let Some(votes) = &batch.recorded {
+        update(votes).context("recorded votes")?;
     }
-
-    /// Runs `update` by every form of the votes that there is: made on the way, made whole, recorded.
-    fn each(&self, mut update: impl FnMut(&dyn VoteSource) -> Result<()>) -> Result<()> {
-        if let Some((input, output)) = &self.parts {
-            let gradient = Gradient::Product { output: output.t(), input: input.view() };
-            update(&gradient).context("votes made on the way")?;
-            let votes = Votes::collect(&gradient)?;
-            ensure!(self.recorded.as_ref().is_none_or(|recorded| *recorded == votes), "grad_sign differs");
-            update(&votes).context("votes made whole")?;
-        }
-        if let Some(votes) = &self.recorded {
-            update(votes).context("recorded votes")?;
-        }
-        ensure!(self.parts.is_some() || self.recorded.is_some(), "there are neither x and grad nor grad_sign");
-        Ok(())
-    }
+    Ok(())
 }
 
 fn pack(case: &Case) -> Result<()> {
@@ -157,7 +83,7 @@ fn linear(case: &Case) -> Result<()> {
     case.near("weights", &pass.weights)?;
     case.near("y", &pass.output)?;
     // The votes first: the backward pass below updates the state by them.
-    Batch::of(case)?.each(|_| Ok(()))?;
+    each(&Batch::of(case)?, |_| Ok(()))?;
     let input_gradient = layer.backward(&pass, input.view(), output_gradient.view(), &Component::default())?;
     case.near("grad_x", &input_gradient)?;
     ensure!(layer.state.step() == step + 1, "the step counter is {}", layer.state.step());
@@ -174,7 +100,7 @@ fn linear_before_the_first_step(case: &Case) -> Result<()> {
 fn correlation(case: &Case) -> Result<()> {
     let before = state_of(case, "packed", None)?.with_correlation(case.i64s("corr_before")?, 0)?;
     let (count, after) = (case.number::<i32>("corr_step")?, case.i64s("corr_after")?);
-    Batch::of(case)?.each(|votes| {
+    each(&Batch::of(case)?, |votes| {
         let mut state = before.clone();
         state.update_correlation(votes, count)?;
         ensure!(state.step() == i64::from(count.abs()), "the step counter is {}", state.step());
@@ -185,7 +111,7 @@ fn correlation(case: &Case) -> Result<()> {
 fn exponent_steps(case: &Case) -> Result<()> {
     let before = state_of(case, "packed", Some("e_before"))?.with_exponent_accumulators(case.i8s("e_accum_before")?)?;
     let (exponents, accumulators) = (case.i8s("e_after")?, case.i8s("e_accum_after")?);
-    Batch::of(case)?.each(|votes| {
+    each(&Batch::of(case)?, |votes| {
         let mut state = before.clone();
         state.step_exponents(votes, case.number("threshold")?)?;
         case.same("e_after", state.exponents(), &exponents)?;
@@ -204,7 +130,7 @@ fn flips(case: &Case) -> Result<()> {
         case.same(&format!("{what}_packed"), &state.packed(), &case.u8s(&format!("{what}_packed"))?)?;
         case.same(&format!("{what}_accum"), accumulators, &case.i8s(&format!("{what}_accum"))?)
     };
-    Batch::of(case)?.each(|votes| {
+    each(&Batch::of(case)?, |votes| {
         let mut state = before.clone();
         state.step_trits(votes, case.number("step")?, threshold)?;
         compare("step", &state)
@@ -218,7 +144,7 @@ fn accumulate(case: &Case) -> Result<()> {
     let before = state_of(case, "packed", None)?.with_trit_accumulators(case.i8s("t_before")?)?;
     let before = before.with_exponent_accumulators(case.i8s("e_before")?)?;
     let (of_trits, of_exponents) = (case.i8s("t_after")?, case.i8s("e_after")?);
-    Batch::of(case)?.each(|votes| {
+    each(&Batch::of(case)?, |votes| {
         let mut state = before.clone();
         state.accumulate_trits(votes, case.number("t_step")?)?;
         state.accumulate_exponents(votes, case.number("e_step")?)?;
@@ -244,8 +170,7 @@ fn embedding(case: &Case) -> Result<()> {
 }
 
 fn norm(case: &Case) -> Result<()> {
-    let state = TernaryState::from_packed(shape_of(case, 1)?, &case.u8s("packed")?, case.i8s("exponents")?)?;
-    let mut norm = RmsNorm::from_state(state)?.with_epsilon(case.number("eps")?)?;
+    let mut norm = norm_of(case)?;
     let pass = norm.forward(case.matrix("x")?.view())?;
     case.near("y", &pass.output)?;
     case.near("grad_x", &norm.backward(&pass, case.matrix("grad_y")?.view(), &Component::default())?)
@@ -287,7 +212,7 @@ mod itself {
         ] {
             let folder = tempfile::tempdir().unwrap();
             packing(folder.path(), name, byte, more);
-            let result = run_folder(folder.path());
+            let result = run_folder(folder.path(), &run);
             match message {
                 None => assert_eq!(result.unwrap().get("pack"), Some(&(1, 0.0))),
                 Some(message) => {
@@ -301,9 +226,9 @@ mod itself {
     #[test]
     fn folders_without_cases_fail() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(run_folder(folder.path()).is_err());
+        assert!(run_folder(folder.path(), &run).is_err());
         std::fs::write(folder.path().join("README.md"), "").unwrap();
-        assert!(run_folder(folder.path()).is_err());
-        assert!(run_folder(&folder.path().join("none")).is_err());
+        assert!(run_folder(folder.path(), &run).is_err());
+        assert!(run_folder(&folder.path().join("none"), &run).is_err());
     }
 }

@@ -5,16 +5,18 @@
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod card;
+
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::path::Path;
 use trishift_format::GroupSize;
 use trishift_format::write::{CheckpointWriter, StateValues};
+use trishift_trainer::backend::cuda::Step as CardStep;
 use trishift_trainer::backend::cuda::card::{Buffer, Card};
 use trishift_trainer::backend::cuda::extent::Extent;
 use trishift_trainer::backend::cuda::rule::{self as card_rule, CardRule, Update};
-use trishift_trainer::backend::cuda::{CudaError, Step as CardStep};
 use trishift_trainer::checkpoint::StateReader;
 use trishift_trainer::config::Config;
 use trishift_trainer::frozen::FrozenLayer;
@@ -35,18 +37,6 @@ const SHAPES: [[usize; 3]; 8] =
 const EXPONENTS: [i32; 7] = [0, 1, -3, -12, -30, 2, 0];
 
 const LAMBDAS: [f32; 5] = [1.0, 0.3, 1.0, 0.77, 0.02];
-
-/// The card, or nothing and a line that says why.
-fn card() -> Option<Card> {
-    match Card::open(0) {
-        Ok(card) => Some(card),
-        Err(error @ (CudaError::NoDriver | CudaError::NoCard)) => {
-            println!("skipped: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
 
 /// A layer on the CPU and the same on a card.
 struct Pair<'a> {
@@ -203,7 +193,7 @@ fn gradients(generator: &mut ChaCha8Rng, pair: &Pair<'_>, index: u64) -> (Array2
 
 /// Calls `check` after every update of every shape and group size.
 fn run(rule: RuleName, check: impl Fn(&mut Pair<'_>, &str)) {
-    let Some(card) = card() else { return };
+    let Some(card) = card::first() else { return };
     let mut generator = ChaCha8Rng::seed_from_u64(17);
     for group in GROUPS {
         for (number, shape) in SHAPES.into_iter().enumerate() {
@@ -287,7 +277,7 @@ fn straight_through_agrees() {
 /// States at their limits: where counters saturate, and a rule that counts its updates in the state.
 #[test]
 fn correlations_saturate_alike() {
-    let Some(card) = card() else { return };
+    let Some(card) = card::first() else { return };
     let mut generator = ChaCha8Rng::seed_from_u64(19);
     for group in [4, 6, 96] {
         let mut pair = Pair::new(&card, RuleName::Correlation, group, [3, 50, 4], false);
@@ -316,7 +306,7 @@ fn correlations_saturate_alike() {
 /// The memory that a layer says it has is at least what its state needs.
 #[test]
 fn state_bytes_count_every_weight() {
-    let Some(card) = card() else { return };
+    let Some(card) = card::first() else { return };
     let bytes_per_weight = |rule| match rule {
         RuleName::FlipCorrelation | RuleName::Flip => 1.25,
         RuleName::IntegratingCorrelation | RuleName::Correlation | RuleName::Exponent => 0.25,

@@ -7,14 +7,14 @@
 
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::Card;
-use crate::backend::cuda::layer::{Input, Layer, Shared};
+use crate::backend::cuda::layer::{Input, Layer, LayerInput, Shared};
 use crate::backend::cuda::product::{Format, Lies, ProductShape, Products};
 use crate::backend::cuda::{Step, load_host_state};
 use crate::backend::BackendError;
 use crate::config::{Activations, Config, ConfigError};
 use crate::network::{Stage, StageKind, StageOutput};
 use crate::rule::RuleName;
-use crate::rule::gradient::to_bfloat16;
+use crate::rule::gradient::{from_bfloat16, to_bfloat16};
 use cudarc::driver::CudaGraph;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -118,11 +118,8 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let mut config = Config::preset("mnist-mlp")?;
     config.training.rule = shape.rule;
     let products = Products::new(card)?;
-    let mut layer = Layer::new(card, &products, &config.training, Activations::Int8, &stage, batch, false)?;
-    load_host_state(card, crate::rule::create(&config, &stage, 0).as_ref(), &mut layer, 0)?;
-
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let (pitch, row_pitch) = (stage.columns.next_multiple_of(16), layer.pitch());
+    let (pitch, row_pitch) = (columns.next_multiple_of(16), rows.next_multiple_of(16));
     // int8 activations after a ReLU, half of them 0; gradients with the spread of a layer's in training.
     let mut matrix = |pitch: usize, own: usize, value: &dyn Fn(&mut ChaCha8Rng) -> f32| -> Vec<u16> {
         let row = |column| if column < own { to_bfloat16(value(&mut random)) } else { 0 };
@@ -130,7 +127,14 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     };
     let activation = |random: &mut ChaCha8Rng| f32::from((random.next_u32() as i8).max(0));
     let slope = |random: &mut ChaCha8Rng| 1e-5 * Distribution::<f32>::sample(&StandardNormal, random);
-    let input = card.upload("inputs", &matrix(pitch, columns, &activation))?;
+    let activations = matrix(pitch, columns, &activation);
+    let bytes: Vec<i8> = activations.iter().map(|bits| from_bfloat16(*bits) as i8).collect();
+    let input = card.upload("inputs", &activations)?;
+    let bytes = card.upload("inputs", &bytes)?;
+    let takes_bytes = Layer::takes_bytes(card, &config.training, Activations::Int8, &stage, batch);
+    let of_layer = LayerInput { is_first: false, bytes: takes_bytes.then_some(&bytes) };
+    let mut layer = Layer::new(card, &products, &config.training, Activations::Int8, &stage, batch, of_layer, false)?;
+    load_host_state(card, crate::rule::create(&config, &stage, 0).as_ref(), &mut layer, 0)?;
     let gradient = matrix(row_pitch, rows, &slope);
     card.write(layer.gradient_mut(), &gradient)?;
     let input_gradient = card.zeros::<u16>("the inputs' gradient", batch * pitch)?;
@@ -143,7 +147,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
 
     let whole = || {
         layer.forward(&shared, source)?;
-        layer.backward(&shared, source, Some(&input_gradient), true)
+        layer.backward(&shared, source, Some(&input_gradient), layer.leaves_weights())
     };
     let plan = |rows, columns, inner, lies| {
         products.plan(ProductShape { rows, columns, inner, lies, factors: Format::Bf16, result: Format::Bf16 })
@@ -198,7 +202,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
         update_ms,
         copy_gb_s: copy_rate(card)?,
         state_bytes_per_weight: layer.rule.state_bytes() as f64 / count,
-        scratch_bytes_per_weight: (scratch.bytes() + row_squares.bytes()) as f64 / count,
+        scratch_bytes_per_weight: (scratch.bytes() + row_squares.bytes() + layer.weight_bytes()) as f64 / count,
         runs: timers.first().map_or(0, |timer| timer.times.len() * timer.replays),
     })
 }

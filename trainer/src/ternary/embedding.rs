@@ -122,7 +122,10 @@ impl VoteSource for EmbeddingVotes<'_> {
 }
 
 /// The indices as rows of a table of `rows` rows.
-fn rows_of(indices: &[i64], rows: usize) -> Result<Vec<usize>, TernaryError> {
+///
+/// # Errors
+/// [`TernaryError::Index`].
+pub(crate) fn rows_of(indices: &[i64], rows: usize) -> Result<Vec<usize>, TernaryError> {
     let row = |(position, index): (usize, &i64)| {
         let row = usize::try_from(*index).ok().filter(|row| *row < rows);
         row.ok_or(TernaryError::Index { position, index: *index, rows })

@@ -92,7 +92,7 @@ pub enum TernaryError {
 
 impl TernaryError {
     /// Checks a length.
-    pub(super) fn check(what: &'static str, expected: usize, found: usize) -> Result<(), Self> {
+    pub(crate) fn check(what: &'static str, expected: usize, found: usize) -> Result<(), Self> {
         if expected == found { Ok(()) } else { Err(Self::Length { what, expected, found }) }
     }
 }

@@ -39,16 +39,25 @@ impl TernaryState {
     /// # Errors
     /// [`TernaryError::Length`] and [`TernaryError::Packed`].
     pub fn from_packed(shape: Shape, packed: &[u8], exponents: Vec<i8>) -> Result<Self, TernaryError> {
+        Self::check_packed(&shape, packed)?;
+        let mut values = vec![0; shape.weights()];
+        trits::unpack(packed, &mut values);
+        Self::new(shape, values, exponents)
+    }
+
+    /// Checks that these bytes hold the trits of such a matrix, five to a byte.
+    ///
+    /// # Errors
+    /// [`TernaryError::Length`] and [`TernaryError::Packed`].
+    pub(crate) fn check_packed(shape: &Shape, packed: &[u8]) -> Result<(), TernaryError> {
         TernaryError::check("bytes of packed trits", shape.packed_bytes(), packed.len())?;
         let used = shape.weights() - (packed.len() - 1) * trits::PER_BYTE;
         let last = packed.len() - 1;
         let largest = |index| if index == last { 3u8.saturating_pow(used as u32) - 1 } else { trits::MAX_BYTE };
-        if let Some((index, byte)) = packed.iter().enumerate().find(|(index, byte)| **byte > largest(*index)) {
-            return Err(TernaryError::Packed { index, byte: *byte, largest: largest(index) });
+        match packed.iter().enumerate().find(|(index, byte)| **byte > largest(*index)) {
+            Some((index, byte)) => Err(TernaryError::Packed { index, byte: *byte, largest: largest(index) }),
+            None => Ok(()),
         }
-        let mut values = vec![0; shape.weights()];
-        trits::unpack(packed, &mut values);
-        Self::new(shape, values, exponents)
     }
 
     /// A matrix of ones: T = 1, E = 0.

@@ -3,6 +3,9 @@
 //! A case remembers which tensors have been looked at, so that one that holds more than the test knows is a failure and
 //! not a pass.
 
+pub(crate) mod folder;
+pub(crate) mod parts;
+
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors};

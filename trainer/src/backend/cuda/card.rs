@@ -6,7 +6,7 @@
 
 use super::CudaError;
 use super::compile::{self, Architecture};
-use cudarc::driver::sys::{CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode};
+use cudarc::driver::sys::{CUfunction_attribute_enum, CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode};
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
     DriverError, ValidAsZeroBits, result,
@@ -236,6 +236,11 @@ impl Card {
         &self.name
     }
 
+    /// Its compute capability.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
     /// The stream that all work goes to.
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.stream
@@ -370,6 +375,15 @@ impl Card {
             result::launch_kernel(function, blocks, threads, grid.shared, self.stream.cu_stream(), &mut pointers)
         }
         .map_err(CudaError::during("launching a kernel"))
+    }
+
+    /// Lets a kernel have so many bytes of dynamic shared memory.
+    ///
+    /// # Errors
+    /// Those of compilation; [`CudaError::Driver`].
+    pub(super) fn allow_shared(&self, kernel: Kernel, bytes: u32) -> Result<(), CudaError> {
+        let attribute = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        self.function(kernel)?.set_attribute(attribute, bytes as i32).map_err(CudaError::during("preparing a kernel"))
     }
 
     /// The compiled kernel; compiled and loaded at its first use.

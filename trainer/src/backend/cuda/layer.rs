@@ -4,6 +4,7 @@ use super::card::{Buffer, Card, Grid, Kernel, arguments};
 use super::extent::{Extent, padded};
 use super::product::{Format, Lies, Product, ProductShape, Products};
 use super::rule::{self, CardRule};
+use super::ternary_product::TernaryProduct;
 use super::{CudaError, Step};
 use crate::config::{Activations, TrainingConfig};
 use crate::network::{Stage, StageKind, StageOutput};
@@ -27,6 +28,8 @@ pub(crate) struct Layer {
     activations: Option<Buffer<u16>>,
     /// What each sample was multiplied by.
     scales: Buffer<f32>,
+    /// The activations as int8, for a layer that multiplies them so.
+    bytes: Option<Buffer<i8>>,
     /// Gradient with respect to activations, then accumulators, in bfloat16, of the same shape.
     gradient: Buffer<u16>,
     /// Products of a linear layer; the one that gives the input's gradient is left out in the first.
@@ -35,9 +38,18 @@ pub(crate) struct Layer {
 
 #[derive(Debug)]
 struct LinearProducts {
-    forward: Product,
+    forward: Forward,
     input_gradient: Option<Product>,
     weight_gradient: Product,
+}
+
+/// How a layer's outputs are made.
+#[derive(Debug)]
+enum Forward {
+    /// From weights in bfloat16.
+    Dense(Product),
+    /// From trits.
+    Ternary(Box<TernaryProduct>),
 }
 
 /// What comes into a layer.
@@ -47,6 +59,15 @@ pub(crate) enum Input<'a> {
     Activations(&'a Buffer<u16>),
     /// Rows of a table, [batch, positions].
     Indices(&'a Buffer<u8>),
+}
+
+/// What a layer is told of its input when it is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerInput<'a> {
+    /// Whether nothing comes before that wants a gradient.
+    pub(crate) is_first: bool,
+    /// The input as int8, where the layer is to multiply it so.
+    pub(crate) bytes: Option<&'a Buffer<i8>>,
 }
 
 /// What a step shares among layers.
@@ -68,7 +89,8 @@ impl Layer {
         activations: Activations,
         stage: &Stage,
         batch: usize,
-        is_first: bool,
+        input: LayerInput<'_>,
+        gives_bytes: bool,
     ) -> Result<Self, CudaError> {
         let outputs = batch * padded(stage.outputs());
         let extent = Extent::of(stage);
@@ -79,8 +101,13 @@ impl Layer {
         let products = match stage.kind {
             StageKind::Embedding { .. } => None,
             StageKind::Linear => Some(LinearProducts {
-                forward: plan(batch, rows, columns, [Lies::Straight, Lies::Transposed], Format::F32)?,
-                input_gradient: if is_first {
+                forward: match input.bytes {
+                    Some(bytes) => Forward::Ternary(Box::new(TernaryProduct::new(card, extent, batch, bytes)?)),
+                    None => {
+                        Forward::Dense(plan(batch, rows, columns, [Lies::Straight, Lies::Transposed], Format::F32)?)
+                    }
+                },
+                input_gradient: if input.is_first {
                     None
                 } else {
                     Some(plan(batch, columns, rows, [Lies::Straight, Lies::Straight], Format::Bf16)?)
@@ -97,9 +124,28 @@ impl Layer {
             accumulators: card.zeros("a layer's accumulators", outputs)?,
             activations: if is_last { None } else { Some(card.zeros("a layer's activations", outputs)?) },
             scales: card.zeros("a layer's scales", batch)?,
+            bytes: if gives_bytes { Some(card.zeros("a layer's activations", outputs)?) } else { None },
             gradient: card.zeros("a layer's gradient", outputs)?,
             products,
         })
+    }
+
+    /// Whether a stage multiplies int8 activations by trits: under this rule, on this card, with this batch.
+    pub(crate) fn takes_bytes(
+        card: &Card,
+        training: &TrainingConfig,
+        activations: Activations,
+        stage: &Stage,
+        batch: usize,
+    ) -> bool {
+        let has_trits = rule::is_ternary(training.rule);
+        let is_exact = activations == Activations::Int8 && stage.kind == StageKind::Linear && !stage.bias;
+        has_trits && is_exact && TernaryProduct::suits(card, &Extent::of(stage), batch)
+    }
+
+    /// Whether the scratch memory holds the weights after the forward pass.
+    pub(crate) fn leaves_weights(&self) -> bool {
+        !matches!(&self.products, Some(LinearProducts { forward: Forward::Ternary(_), .. }))
     }
 
     /// Values of one sample's outputs with padding.
@@ -115,6 +161,10 @@ impl Layer {
         self.activations.as_ref()
     }
 
+    pub(crate) fn bytes(&self) -> Option<&Buffer<i8>> {
+        self.bytes.as_ref()
+    }
+
     pub(crate) fn gradient(&self) -> &Buffer<u16> {
         &self.gradient
     }
@@ -126,15 +176,26 @@ impl Layer {
 
     /// Bytes that a step makes for this layer alone.
     pub(crate) fn activation_bytes(&self) -> usize {
-        let Self { accumulators, activations, scales, gradient, .. } = self;
-        accumulators.bytes() + activations.as_ref().map_or(0, Buffer::bytes) + scales.bytes() + gradient.bytes()
+        let Self { accumulators, activations, scales, bytes, gradient, .. } = self;
+        let activations = activations.as_ref().map_or(0, Buffer::bytes) + bytes.as_ref().map_or(0, Buffer::bytes);
+        accumulators.bytes() + activations + scales.bytes() + gradient.bytes()
     }
 
-    /// Forward pass; leaves the layer's weights in the scratch memory.
+    /// Bytes that a step makes for this layer's weights apart from the scratch memory.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        match &self.products {
+            Some(LinearProducts { forward: Forward::Ternary(product), .. }) => product.bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Forward pass; leaves the layer's weights in the scratch memory where [`Layer::leaves_weights`] says so.
     pub(crate) fn forward(&self, shared: &Shared<'_>, input: Input<'_>) -> Result<(), CudaError> {
         let Shared { card, scratch, .. } = *shared;
-        self.rule.expand(card, scratch)?;
-        self.rule.round_bias(card, scratch)?;
+        if self.leaves_weights() {
+            self.rule.expand(card, scratch)?;
+            self.rule.round_bias(card, scratch)?;
+        }
         match input {
             Input::Activations(input) => self.multiply_forward(shared, input)?,
             Input::Indices(indices) => self.look_up(card, indices, scratch)?,
@@ -150,6 +211,7 @@ impl Layer {
             i32::from(self.continuous),
             &self.scales,
             activations,
+            self.bytes.as_ref(),
         ];
         card.launch(Kernel::new(ACTIVATION, "activate"), self.sample_grid(), arguments)
     }
@@ -194,10 +256,16 @@ impl Layer {
         self.update(shared)
     }
 
-    /// y = x·Wᵀ, W in the scratch memory.
+    /// y = x·Wᵀ, W in the scratch memory or from its trits.
     pub(crate) fn multiply_forward(&self, shared: &Shared<'_>, input: &Buffer<u16>) -> Result<(), CudaError> {
-        let Some(plan) = &self.products else { return Ok(()) };
-        shared.products.multiply(&plan.forward, input, shared.scratch, &self.accumulators)
+        match self.products.as_ref().map(|plan| &plan.forward) {
+            None => Ok(()),
+            Some(Forward::Dense(plan)) => shared.products.multiply(plan, input, shared.scratch, &self.accumulators),
+            Some(Forward::Ternary(product)) => match self.rule.ternary() {
+                Some(weights) => product.multiply(shared.card, &weights, shared.scratch, &self.accumulators),
+                None => Ok(()),
+            },
+        }
     }
 
     /// gx = gy·W, W in the scratch memory.

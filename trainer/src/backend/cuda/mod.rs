@@ -14,9 +14,11 @@ pub mod compile;
 mod error;
 pub mod extent;
 pub(crate) mod layer;
+pub mod primitives;
 pub mod product;
 pub mod rule;
 mod samples;
+mod ternary_product;
 
 pub use error::CudaError;
 pub use samples::Placement;
@@ -25,13 +27,13 @@ use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
 use crate::data::Dataset;
-use crate::network::{Network, StageKind};
+use crate::network::{Network, Stage, StageKind};
 use crate::rule::LayerState;
 use crate::schedule;
 use card::{Buffer, Card, Grid, Kernel, arguments};
 use cudarc::driver::CudaGraph;
 use extent::{Extent, padded};
-use layer::{Input, Layer, Shared};
+use layer::{Input, Layer, LayerInput, Shared};
 use product::Products;
 use rayon::prelude::*;
 use samples::{Control, MOST_STEPS, Samples, Source};
@@ -77,6 +79,8 @@ pub struct CudaBackend<'a> {
     loss: Loss,
     batch: usize,
     input: FirstInput,
+    /// The input as int8, where the first layer multiplies it so.
+    input_bytes: Option<Buffer<i8>>,
     labels: Buffer<u16>,
     scratch: Buffer<u16>,
     row_squares: Buffer<f64>,
@@ -119,11 +123,25 @@ impl<'a> CudaBackend<'a> {
         let largest = stages().map(|stage| Extent::of(stage).padded_weights()).max().unwrap_or(0);
         let rows = stages().map(|stage| stage.rows).max().unwrap_or(0);
         let scratch = card.zeros("the weights of the largest layer", largest)?;
-        let layers = stages().enumerate().map(|(index, stage)| {
-            Layer::new(card, &products, &config.training, network.activations, stage, batch, index == 0)
-        });
-        let layers = layers.collect::<Result<_, _>>()?;
         let inputs = network.inputs();
+        let takes_bytes = |stage: Option<&Stage>| {
+            stage.is_some_and(|stage| {
+                Layer::takes_bytes(card, &config.training, network.activations, stage, batch)
+            })
+        };
+        let input_bytes = if takes_bytes(network.stages.first()) {
+            Some(card.zeros("a batch", batch * padded(inputs))?)
+        } else {
+            None
+        };
+        let mut layers: Vec<Layer> = Vec::new();
+        for (index, stage) in stages().enumerate() {
+            let bytes = if index == 0 { input_bytes.as_ref() } else { layers.last().and_then(Layer::bytes) };
+            let input = LayerInput { is_first: index == 0, bytes };
+            let gives_bytes = takes_bytes(network.stages.get(index + 1));
+            let (training, activations) = (&config.training, network.activations);
+            layers.push(Layer::new(card, &products, training, activations, stage, batch, input, gives_bytes)?);
+        }
         let begins_with_table = stages().next().is_some_and(|stage| stage.kind != StageKind::Linear);
         let input = if begins_with_table {
             FirstInput::Indices(card.zeros("a batch", batch * inputs)?)
@@ -139,6 +157,7 @@ impl<'a> CudaBackend<'a> {
             loss: config.training.loss,
             batch,
             input,
+            input_bytes,
             labels: card.zeros("a batch's labels", batch)?,
             scratch,
             row_squares: card.zeros("sums of squares", rows)?,
@@ -218,8 +237,9 @@ impl<'a> CudaBackend<'a> {
         match &self.input {
             FirstInput::Activations(input) => {
                 let pitch = padded(inputs) as i32;
+                let (bytes, labels, step) = (self.input_bytes.as_ref(), &self.labels, &self.step);
                 let arguments =
-                    arguments![control, offset, batch, stride, features, pitch, input, &self.labels, &self.step];
+                    arguments![control, offset, batch, stride, features, pitch, input, bytes, labels, step];
                 self.card.launch(Kernel::new(BATCH, "gather"), grid, arguments)
             }
             FirstInput::Indices(indices) => {
@@ -252,7 +272,8 @@ impl<'a> CudaBackend<'a> {
         let shared = self.shared();
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let previous = index.checked_sub(1).and_then(|index| self.layers.get(index)).map(Layer::gradient);
-            layer.backward(&shared, self.input_of(index), previous, index == last_index)?;
+            let expanded = index == last_index && layer.leaves_weights();
+            layer.backward(&shared, self.input_of(index), previous, expanded)?;
         }
         Ok(())
     }
@@ -396,7 +417,9 @@ impl Backend for CudaBackend<'_> {
     fn memory(&self) -> MemoryUse {
         MemoryUse {
             state: self.layers.iter().map(|layer| layer.rule.state_bytes()).sum(),
-            scratch: self.scratch.bytes() + self.row_squares.bytes(),
+            scratch: self.scratch.bytes()
+                + self.row_squares.bytes()
+                + self.layers.iter().map(Layer::weight_bytes).sum::<usize>(),
             activations: self.layers.iter().map(Layer::activation_bytes).sum(),
         }
     }

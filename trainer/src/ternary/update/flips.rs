@@ -24,7 +24,11 @@ pub enum FlipThreshold<'a> {
 }
 
 impl FlipThreshold<'_> {
-    fn check(&self, shape: &Shape) -> Result<(), TernaryError> {
+    /// Checks that there are as many thresholds as `shape` needs, none below 0.
+    ///
+    /// # Errors
+    /// [`TernaryError::Length`] and [`TernaryError::Threshold`].
+    pub(crate) fn check(&self, shape: &Shape) -> Result<(), TernaryError> {
         let smallest = match self {
             Self::Flat(threshold) => *threshold,
             Self::PerGroup(thresholds) => {

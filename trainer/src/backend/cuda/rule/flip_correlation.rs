@@ -6,7 +6,7 @@ use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::scale::VoteScale;
 use super::ternary::TernaryState;
-use super::{CardRule, Update};
+use super::{CardRule, TernaryView, Update};
 use crate::backend::BackendError;
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
@@ -51,6 +51,11 @@ impl CardRule for FlipCorrelation {
 
     fn bias(&self) -> Option<&Buffer<f32>> {
         self.bias.rounded()
+    }
+
+    fn ternary(&self) -> Option<TernaryView<'_>> {
+        let TernaryState { trits, exponents, .. } = &self.state;
+        Some(TernaryView { trits, exponents: &exponents.values, correlations: Some(&self.correlations.values) })
     }
 
     fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {

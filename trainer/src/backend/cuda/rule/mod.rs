@@ -40,6 +40,17 @@ pub struct Update<'a> {
     pub row_squares: &'a Buffer<f64>,
 }
 
+/// Weights T·2^clamp(E + ((corr + 2^12) >> 13)) on a card.
+#[derive(Clone, Copy, Debug)]
+pub struct TernaryView<'a> {
+    /// Trits, [padded rows, words].
+    pub trits: &'a Buffer<u32>,
+    /// Exponents, [padded rows, groups].
+    pub exponents: &'a Buffer<i8>,
+    /// Correlations, [padded rows, groups]; none where exponents stand alone.
+    pub correlations: Option<&'a Buffer<i32>>,
+}
+
 /// One layer's state on a card.
 pub trait CardRule: Send + Sync + std::fmt::Debug {
     /// Enqueues writing W of the forward pass to `weights`, bfloat16, [padded rows, pitch].
@@ -58,6 +69,11 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
 
     /// The rounded biases in output steps, [padded rows]; none for a layer without.
     fn bias(&self) -> Option<&Buffer<f32>> {
+        None
+    }
+
+    /// The weights as the card holds them, where they are trits and integer exponents.
+    fn ternary(&self) -> Option<TernaryView<'_>> {
         None
     }
 
@@ -81,6 +97,11 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`BackendError`].
     fn load(&mut self, card: &Card, prefix: &str, reader: &StateReader<'_>) -> Result<(), BackendError>;
+}
+
+/// Whether a layer under this rule has trits and integer exponents while it trains: [`CardRule::ternary`].
+pub(super) fn is_ternary(rule: RuleName) -> bool {
+    matches!(rule, RuleName::FlipCorrelation)
 }
 
 /// Memory on the card for a stage under the configuration's rule; its state is loaded after.

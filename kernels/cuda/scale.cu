@@ -1,62 +1,11 @@
-// The scale of a layer's votes: a power of two that follows the root mean square of the gradient, with a floor.
+// The scale of a layer's votes, from its gradient.
 //
 // Squares of the gradient's bfloat16 values are added in double precision in one order, the host's: in a row, lane j of 32
 // takes columns j, j + 32, ..., then the lanes are added pairwise, 16 and 16, 8 and 8, down to one; the sums of the rows are
 // added the same way.
 
-constexpr int FLOOR = 8;
 // Loads of a thread on their way at once.
 constexpr int AHEAD = 16;
-
-// round(log2(sqrt(mean))) by the bits of `mean`, halves to even; false for 0 and for what is not finite.
-__device__ bool rounded_log2_of_root(double mean, int *result) {
-    u64 bits = (u64)__double_as_longlong(mean);
-    int field = (int)(bits >> 52);
-    // Also false for subnormal and negative numbers.
-    if (field == 0 || field >= 2047) return false;
-    int exponent = field - 1023;
-    bool is_power = (bits & 0xFFFFFFFFFFFFFull) == 0;
-    int low = exponent >> 1;
-    *result = (exponent & 1) == 0 || (is_power && (low & 1) == 0) ? low : low + 1;
-    return true;
-}
-
-__device__ void next_scale(Scale *scale, double mean) {
-    int exponent;
-    scale->votes = rounded_log2_of_root(mean, &exponent);
-    if (scale->votes) {
-        exponent = min(max(exponent, -126), 126);
-        scale->largest = max(scale->largest, exponent);
-        scale->exponent = max(exponent, scale->largest - FLOOR);
-    }
-}
-
-// Pairwise sum of the lanes of a warp, 16 and 16 down to one; right on lane 0.
-__device__ double add_lanes(double lane) {
-    for (int half = 16; half > 0; half /= 2) lane += __shfl_down_sync(WHOLE_WARP, lane, half);
-    return lane;
-}
-
-// Doubles that a block brings to shared memory at once.
-constexpr int SHARE = 4096;
-
-// The sum of `count` doubles in the order of the squares, by one block; right on thread 0.
-__device__ double ordered_sum(const double *values, u64 count, double *shared) {
-    double sum = 0.0;
-    for (u64 first = 0; first < count; first += SHARE) {
-        int part = (int)min(count - first, (u64)SHARE);
-        int end = (part + 31) / 32 * 32;
-#pragma unroll 8
-        for (int i = threadIdx.x; i < end; i += blockDim.x) shared[i] = i < part ? __ldcg(values + first + i) : 0.0;
-        __syncthreads();
-        if (threadIdx.x < 32) {
-#pragma unroll 8
-            for (int i = threadIdx.x; i < end; i += 32) sum += shared[i];
-        }
-        __syncthreads();
-    }
-    return threadIdx.x < 32 ? add_lanes(sum) : 0.0;
-}
 
 // Adds the square of a bfloat16 value, given its magnitude's bits 13 places up: as the high word of a double they mean 2^896
 // times less, subnormal numbers included. All is exact but the sum, and faster than a conversion.

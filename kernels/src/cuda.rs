@@ -44,7 +44,19 @@ sources! {
     /// Losses and their gradients.
     LOSS = "loss", grouped: false;
     /// The scale of a layer's votes.
-    SCALE = "scale", grouped: false;
+    SCALE = "scale" after ["vote_scale"], grouped: false;
+    /// Biases: their gradient, votes, rounding to accumulator units.
+    BIAS = "bias" after ["vote_scale"], grouped: false;
+    /// Rule `correlation`: weights and update.
+    CORRELATION = "correlation" after ["signs"], grouped: true;
+    /// Rule `flip`: update.
+    FLIP = "flip" after ["signs"], grouped: true;
+    /// Rule `exponent`: update.
+    EXPONENT = "exponent" after ["signs"], grouped: true;
+    /// Rule `latent`: weights and update.
+    LATENT = "latent", grouped: true;
+    /// Rule `straight-through`: weights and update.
+    STRAIGHT_THROUGH = "straight_through", grouped: true;
     /// Embeddings, forward and backward.
     EMBEDDING = "embedding", grouped: false;
     /// Forward products on Hopper's tensor cores, straight from trits.

@@ -1,13 +1,21 @@
 //! Update rules on a card: the same definitions as [`crate::rule`], on the card's layouts.
 //!
-//! A rule is one file here and one source of kernels. Its state goes to the card and back as the named tensors of a
+//! A rule is one file here, with kernels of its own where it needs some. Its state goes to the card and back as the named tensors of a
 //! checkpoint, so that what it is called, and what a checkpoint holds, is the business of [`crate::rule`] alone.
 
+mod bias;
+mod correlation;
+mod exponent;
+mod flip;
 mod flip_correlation;
+mod integrating_correlation;
+mod latent;
+mod matrix;
 mod scale;
+mod straight_through;
+mod ternary;
 
 use super::card::{Buffer, Card};
-use super::extent::Extent;
 use super::{CudaError, Step};
 use crate::backend::BackendError;
 use crate::checkpoint::StateReader;
@@ -100,10 +108,20 @@ pub(super) fn is_ternary(rule: RuleName) -> bool {
 ///
 /// # Errors
 /// [`CudaError`].
-pub(super) fn create(card: &Card, training: &TrainingConfig, stage: &Stage) -> Result<Box<dyn CardRule>, CudaError> {
-    let extent = Extent::of(stage);
-    match training.rule {
-        RuleName::FlipCorrelation => Ok(Box::new(flip_correlation::FlipCorrelation::new(card, extent)?)),
-        other => todo!("{other}"),
-    }
+pub fn create(card: &Card, training: &TrainingConfig, stage: &Stage) -> Result<Box<dyn CardRule>, CudaError> {
+    Ok(match training.rule {
+        RuleName::FlipCorrelation => Box::new(flip_correlation::FlipCorrelation::new(card, stage)?),
+        RuleName::Latent => Box::new(latent::Latent::new(card, stage)?),
+        RuleName::IntegratingCorrelation => {
+            Box::new(integrating_correlation::IntegratingCorrelation::new(card, stage)?)
+        }
+        RuleName::Correlation => {
+            Box::new(correlation::Correlation::new(card, stage, training.correlation_strength as f32)?)
+        }
+        RuleName::Flip => Box::new(flip::Flip::new(card, stage, training.flip_threshold)?),
+        RuleName::Exponent => Box::new(exponent::Exponent::new(card, stage, training.exponent_threshold)?),
+        RuleName::StraightThrough => {
+            Box::new(straight_through::StraightThrough::new(card, stage, training.learning_rate as f32)?)
+        }
+    })
 }

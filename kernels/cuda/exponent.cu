@@ -1,0 +1,16 @@
+// Rule exponent: an exponent steps to where enough sign votes agree.
+//
+// State: trits [rows, words], exponents and their votes [rows, groups]. The definition stands at the head of the trainer's
+// rule/exponent.rs.
+
+extern "C" __global__ void update(const u16 *gradient, int threshold, int words, int words_per_block, int groups,
+                                  const u32 *trits, i8 *exponents, i8 *votes) {
+    Place place(words, words_per_block);
+    score_groups(place, words, words_per_block, gradient, trits, [&](int group, int score) {
+        u64 index = place.row * groups + group;
+        int moved = clamp_int8((int)votes[index] - ((score > 0) - (score < 0)));
+        int step = moved >= threshold ? 1 : moved <= -threshold ? -1 : 0;
+        votes[index] = (i8)(moved - step * threshold);
+        if (step) exponents[index] = (i8)clamp_int8((int)exponents[index] + step);
+    });
+}

@@ -1,0 +1,101 @@
+//! The floating-point baseline on a card; see `rule/straight_through.rs` for the definition.
+//!
+//! State for each weight: three floats.
+
+use super::bias::FloatBias;
+use super::matrix::Matrix;
+use super::{CardRule, Update};
+use crate::backend::BackendError;
+use crate::backend::cuda::CudaError;
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::extent::Extent;
+use crate::checkpoint::StateReader;
+use crate::network::Stage;
+use trishift_format::write::{CheckpointWriter, StateValues};
+use trishift_kernels::cuda::STRAIGHT_THROUGH;
+
+/// One layer under this rule.
+#[derive(Debug)]
+pub(super) struct StraightThrough {
+    extent: Extent,
+    learning_rate: f32,
+    values: Matrix<f32>,
+    means: Matrix<f32>,
+    squares: Matrix<f32>,
+    bias: FloatBias,
+}
+
+impl StraightThrough {
+    pub(super) fn new(card: &Card, stage: &Stage, learning_rate: f32) -> Result<Self, CudaError> {
+        let extent = Extent::of(stage);
+        Ok(Self {
+            extent,
+            learning_rate,
+            values: Matrix::of_weights(card, "a layer's latent weights", extent)?,
+            means: Matrix::of_weights(card, "a layer's mean gradients", extent)?,
+            squares: Matrix::of_weights(card, "a layer's squared gradients", extent)?,
+            bias: FloatBias::new(card, stage)?,
+        })
+    }
+}
+
+impl CardRule for StraightThrough {
+    fn expand(&self, card: &Card, weights: &Buffer<u16>) -> Result<(), CudaError> {
+        let Self { extent, .. } = self;
+        let arguments = arguments![
+            &self.values.values,
+            extent.columns as i32,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            weights,
+        ];
+        let kernel = Kernel::of_group(STRAIGHT_THROUGH, extent.group, "expand");
+        card.launch(kernel, extent.row_grid(extent.padded_rows()), arguments)
+    }
+
+    fn round_bias(&self, card: &Card, weights: &Buffer<u16>) -> Result<(), CudaError> {
+        self.bias.round(card, weights)
+    }
+
+    fn bias(&self) -> Option<&Buffer<f32>> {
+        self.bias.rounded()
+    }
+
+    fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {
+        let Self { extent, .. } = self;
+        let vectors = extent.rows * extent.pitch() / 4;
+        let arguments = arguments![
+            update.gradient,
+            update.step,
+            self.learning_rate,
+            vectors,
+            &self.values.values,
+            &self.means.values,
+            &self.squares.values,
+        ];
+        let kernel = Kernel::of_group(STRAIGHT_THROUGH, extent.group, "update");
+        card.launch(kernel, Grid::covering(vectors, 256), arguments)?;
+        self.bias.update(card, update, self.learning_rate)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.values.bytes() + self.means.bytes() + self.squares.bytes() + self.bias.bytes()
+    }
+
+    fn save(&self, card: &Card, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), BackendError> {
+        for (name, matrix) in [("values", &self.values), ("first", &self.means), ("second", &self.squares)] {
+            let values = matrix.read(card)?;
+            writer.push(&format!("{prefix}.latent.{name}"), self.extent.rows, StateValues::F32(&values))?;
+        }
+        self.bias.save(card, prefix, writer)
+    }
+
+    fn load(&mut self, card: &Card, prefix: &str, reader: &StateReader<'_>) -> Result<(), BackendError> {
+        let Self { values, means, squares, bias, .. } = self;
+        for (name, matrix) in [("values", values), ("first", means), ("second", squares)] {
+            let values = reader.f32s(&format!("{prefix}.latent.{name}"), matrix.len())?;
+            matrix.write(card, &values)?;
+        }
+        bias.load(card, prefix, reader)
+    }
+}

@@ -1,0 +1,67 @@
+//! Trits and exponents on a card, which most rules have.
+
+use super::matrix::Matrix;
+use crate::backend::BackendError;
+use crate::backend::cuda::CudaError;
+use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
+use crate::backend::cuda::extent::Extent;
+use crate::checkpoint::StateReader;
+use trishift_format::write::{CheckpointWriter, StateValues};
+use trishift_kernels::cuda::FLIP_CORRELATION;
+
+/// Trits, two bits each, and exponents, an int8 for each group.
+#[derive(Debug)]
+pub(super) struct TernaryState {
+    pub(super) extent: Extent,
+    /// [padded rows, words].
+    pub(super) trits: Buffer<u32>,
+    pub(super) exponents: Matrix<i8>,
+}
+
+impl TernaryState {
+    pub(super) fn new(card: &Card, extent: Extent) -> Result<Self, CudaError> {
+        Ok(Self {
+            extent,
+            trits: card.zeros("a layer's trits", extent.padded_rows() * extent.words())?,
+            exponents: Matrix::of_groups(card, "a layer's exponents", extent)?,
+        })
+    }
+
+    /// Enqueues writing T·2^e, the exponents bent by correlations where there are some, and clamped.
+    pub(super) fn expand(
+        &self,
+        card: &Card,
+        correlations: Option<&Matrix<i32>>,
+        weights: &Buffer<u16>,
+    ) -> Result<(), CudaError> {
+        let Self { extent, .. } = self;
+        let arguments = arguments![
+            &self.trits,
+            &self.exponents.values,
+            correlations.map(|correlations| &correlations.values),
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            extent.groups() as i32,
+            weights,
+        ];
+        card.launch(Kernel::of_group(FLIP_CORRELATION, extent.group, "expand"), extent.half_word_grid(), arguments)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.trits.bytes() + self.exponents.bytes()
+    }
+
+    pub(super) fn save(&self, card: &Card, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), BackendError> {
+        let rows = self.extent.rows;
+        let trits = self.extent.unpack_trits(&card.read(&self.trits)?);
+        writer.push(&format!("{prefix}.trits"), rows, StateValues::Trits(&trits))?;
+        Ok(writer.push(&format!("{prefix}.exponents"), rows, StateValues::I8(&self.exponents.read(card)?))?)
+    }
+
+    pub(super) fn load(&mut self, card: &Card, prefix: &str, reader: &StateReader<'_>) -> Result<(), BackendError> {
+        let trits = reader.trits(&format!("{prefix}.trits"), self.extent.rows * self.extent.columns)?;
+        card.write(&mut self.trits, &self.extent.pack_trits(&trits))?;
+        let exponents = reader.i8s(&format!("{prefix}.exponents"), self.exponents.len())?;
+        Ok(self.exponents.write(card, &exponents)?)
+    }
+}

@@ -5,12 +5,12 @@
 // shifts each, added in float. Weights go from two bits to the tensor cores' registers without ever being stored as
 // anything else; activations come through shared memory. For group sizes that are multiples of 32.
 //
-// A block makes 256 outputs n of 128 or 64 samples m. One thread brings stages of 128 columns; each of four warpgroups decodes 64
-// rows of weights and multiplies them by all samples of the block. They take turns: while one has the tensor cores, the
-// others decode.
+// A block makes 256 outputs n of 128 samples m. One thread brings stages of 128 columns; each of four warpgroups decodes 64
+// rows of weights and multiplies them by all samples of the block: while some decode, others have the tensor cores.
 
 constexpr int STAGE_COLUMNS = 128;
 constexpr int STAGE_WORDS = STAGE_COLUMNS / WORD;
+constexpr int SAMPLES = 128;
 // Rows of one product of the tensor cores, and products side by side in a block.
 constexpr int TILE_ROWS = 64;
 constexpr int TILES = 4;
@@ -213,23 +213,10 @@ __device__ __forceinline__ void multiply_tile(int (&sums)[64], const u32 (&weigh
                  : FOUR(weights), "l"(activations));
 }
 
-__device__ __forceinline__ void multiply_tile(int (&sums)[32], const u32 (&weights)[4], u64 activations) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8 {" TEN() TEN(1) TEN(2)
-                 "%30, %31}, {%32, %33, %34, %35}, %36, 1;"
-                 : EIGHT(sums, 0), EIGHT(sums, 8), EIGHT(sums, 16), EIGHT(sums, 24)
-                 : FOUR(weights), "l"(activations));
-}
-
 __device__ __forceinline__ void tensor_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void tensor_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int LEFT> __device__ __forceinline__ void tensor_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(LEFT) : "memory");
-}
-
-// Whose turn it is: barriers 1 to 4 of the block, one for each warpgroup; the one before arrives, the one itself waits.
-__device__ __forceinline__ void await_turn(int own) { asm volatile("bar.sync %0, 256;" ::"r"(own + 1) : "memory"); }
-__device__ __forceinline__ void pass_turn(int own) {
-    asm volatile("bar.arrive %0, 256;" ::"r"((own + 1) % TILES + 1) : "memory");
 }
 
 // The table by which the four codes of a row become bytes: what 0, 1 and 3 mean, shifted; zeros where the shift is not of
@@ -250,7 +237,7 @@ __device__ __forceinline__ void decode(u32 codes, int step, u32 table, u32 *firs
     *second = __byte_perm(table, 0u, fields >> 16);
 }
 
-template <int SAMPLES> struct Stage {
+struct Stage {
     // 1,024-byte alignment: the swizzle follows the address.
     alignas(1024) u8 activations[SAMPLES * STAGE_COLUMNS];
     uint4 codes[TILES][TILE_BYTES / 16];
@@ -260,14 +247,28 @@ template <int SAMPLES> struct Stage {
 // Shared memory that a block may have, less what barriers and alignment take.
 constexpr int MEMORY = 225 * 1024;
 
-// A block of four warpgroups that multiply and one that brings what they need.
-template <int SAMPLES>
-__device__ __forceinline__ void multiply(const void *map, const uint4 *codes, const u32 *shifts, const i32 *units,
-                                         const i32 *planes, int tiles, int stages, int batch, int rows, int pitch,
-                                         float *y) {
-    constexpr int DEPTH = MEMORY / sizeof(Stage<SAMPLES>);
-    extern __shared__ u8 memory[];
-    Stage<SAMPLES> *ring = reinterpret_cast<Stage<SAMPLES> *>((reinterpret_cast<u64>(memory) + 1023) / 1024 * 1024);
+// Writes sums, 64 a thread, or adds them to what is there. `limit` says how many of the samples from `output` on there are.
+template <bool ADDS>
+__device__ __forceinline__ void write_sums(const int (&sums)[SAMPLES / 2], int half, float unit, float *output, u32 pitch,
+                                           int limit) {
+#pragma unroll
+    for (int i = 0; i < SAMPLES / 4; i++) {
+        int sample = i / 2 * 8 + i % 2;
+        float value = (float)sums[i / 2 * 4 + half * 2 + i % 2] * unit;
+        float *place = output + (u64)(sample * pitch);
+        if (sample < limit) *place = ADDS ? *place + value : value;
+    }
+}
+
+// A block of four warpgroups that multiply and one that brings what they need. `map` describes the activations, int8
+// [batch, columns]; `rows` counts the rows to be written to y, [batch, pitch].
+extern "C" __global__ void __launch_bounds__(640, 1)
+    multiply(const void *map, const uint4 *codes, const u32 *shifts, const i32 *units, const i32 *planes, int tiles,
+             int stages, int batch, int rows, int pitch, float *y) {
+    constexpr int DEPTH = MEMORY / sizeof(Stage);
+    extern __shared__ __align__(1024) u8 memory[];
+    // The compiler must go on to see that this is shared memory.
+    Stage *ring = reinterpret_cast<Stage *>(memory + (1024 - shared_address(memory) % 1024) % 1024);
     __shared__ u64 full[DEPTH], empty[DEPTH];
     int first_tile = blockIdx.x * TILES, first_sample = blockIdx.y * SAMPLES;
     if (threadIdx.x == 0) {
@@ -281,14 +282,14 @@ __device__ __forceinline__ void multiply(const void *map, const uint4 *codes, co
 
     // A block begins with 96 registers a thread. What the first warpgroup gives back is just what the others take.
     if (threadIdx.x < 128) {
-        if (SAMPLES == 128) asm volatile("setmaxnreg.dec.sync.aligned.u32 32;");
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;");
         if (threadIdx.x == 0) {
             int slot = 0, stage = 0;
             u32 parity = 1;
             for (int turn = 0; turn < turns; turn++) {
                 // The first round finds every slot free.
                 barrier_wait(&empty[slot], parity);
-                Stage<SAMPLES> *to = ring + slot;
+                Stage *to = ring + slot;
                 barrier_expect(&full[slot], sizeof(to->activations) + sizeof(to->codes) + sizeof(to->shifts));
                 copy_tile(to->activations, map, stage * STAGE_COLUMNS, first_sample, &full[slot]);
                 u64 at = (u64)stage * tiles + first_tile;
@@ -299,21 +300,19 @@ __device__ __forceinline__ void multiply(const void *map, const uint4 *codes, co
             }
         }
     } else {
-        if (SAMPLES == 128) asm volatile("setmaxnreg.inc.sync.aligned.u32 112;");
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 112;");
         int thread = threadIdx.x % 128, own_tile = threadIdx.x / 128 - 1;
         // The first of this thread's rows in a tile; the second is eight further on.
         int row = thread / 32 * 16 + thread % 32 / 4;
         int slot = 0;
         u32 parity = 0;
-        // The first one's first turn.
-        if (own_tile == TILES - 1) pass_turn(own_tile);
         for (int plane = 0; plane < plane_count; plane++) {
             int sums[SAMPLES / 2];
 #pragma unroll
             for (int i = 0; i < SAMPLES / 2; i++) sums[i] = 0;
 #pragma unroll 1
             for (int stage = 0; stage < stages; stage++) {
-                const Stage<SAMPLES> *from = ring + slot;
+                const Stage *from = ring + slot;
                 barrier_wait(&full[slot], parity);
                 uint4 own = from->codes[own_tile][thread];
                 u32 first_shifts = from->shifts[own_tile * TILE_ROWS + row];
@@ -327,50 +326,29 @@ __device__ __forceinline__ void multiply(const void *map, const uint4 *codes, co
                     table = table_of(byte_of(second_shifts, step) - PLANE * plane);
                     decode(step < 2 ? own.z : own.w, step % 2, table, &weights[step][1], &weights[step][3]);
                 }
-                await_turn(own_tile);
                 tensor_fence();
 #pragma unroll
-                for (int step = 0; step < 4; step++) {
-                    // 32 columns are 32 bytes, in units of 16.
-                    multiply_tile(sums, weights[step], description + 2 * step);
-                    tensor_commit();
-                }
-                // The next one's products begin while the last one here is under way.
-                tensor_wait<1>();
-                if (stage + 1 < stages || plane + 1 < plane_count || own_tile + 1 < TILES) pass_turn(own_tile);
+                // 32 columns are 32 bytes, in units of 16.
+                for (int step = 0; step < 4; step++) multiply_tile(sums, weights[step], description + 2 * step);
+                tensor_commit();
                 tensor_wait<0>();
                 if (thread % 32 == 0) barrier_arrive(&empty[slot]);
                 if (++slot == DEPTH) slot = 0, parity ^= 1;
             }
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                int n = (first_tile + own_tile) * TILE_ROWS + row + 8 * half;
+                int n = (first_tile + own_tile) * TILE_ROWS + row + 8 * half, sample = first_sample + thread % 4 * 2;
                 float unit = power_of_two(units[n] + PLANE * plane);
-                int sample = first_sample + thread % 4 * 2;
                 float *output = y + (u64)sample * pitch + n;
-#pragma unroll
-                for (int i = 0; i < SAMPLES / 4; i++) {
-                    int m = i / 2 * 8 + i % 2;
-                    if (n < rows && sample + m < batch) {
-                        float value = (float)sums[i / 2 * 4 + half * 2 + i % 2] * unit;
-                        float *place = output + (u64)m * pitch;
-                        *place = plane ? *place + value : value;
-                    }
+                int limit = n < rows ? batch - sample : 0;
+                if (plane == 0) {
+                    write_sums<false>(sums, half, unit, output, pitch, limit);
+                } else {
+                    write_sums<true>(sums, half, unit, output, pitch, limit);
                 }
             }
         }
     }
 }
-
-// `map` describes the activations, int8 [batch, columns]; `rows` counts the rows to be written to y, [batch, pitch].
-#define MULTIPLY(samples)                                                                                              \
-    extern "C" __global__ void __launch_bounds__(640, 1)                                                               \
-        multiply_##samples(const void *map, const uint4 *codes, const u32 *shifts, const i32 *units, const i32 *planes, \
-                           int tiles, int stages, int batch, int rows, int pitch, float *y) {                          \
-        multiply<samples>(map, codes, shifts, units, planes, tiles, stages, batch, rows, pitch, y);                    \
-    }
-
-MULTIPLY(128)
-MULTIPLY(64)
 
 #endif

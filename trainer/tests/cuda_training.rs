@@ -144,7 +144,8 @@ fn both_backends_learn_alike() {
     let with_bias = "name = 'biased'\n[data]\npath = 'builtin:digits'\nscaling = 'tensor'\ntest = 0.3\n[network]\ngroup = 20\n\
         layers = [{type='linear', outputs=50, bias=true}, {type='relu'}, {type='linear', outputs=30}, {type='rms-norm'}, \
         {type='relu'}, {type='linear', bias=true}]\n[training]\nepochs = 1\nbatch = 33\nloss = 'squared-error'\n";
-    let mut cases = vec![("with biases, RMS norm and squared error", Case::new(Config::from_toml(with_bias, "").unwrap()))];
+    let mut cases =
+        vec![("with biases, RMS norm and squared error", Case::new(Config::from_toml(with_bias, "").unwrap()))];
     for preset in ["digits-mlp", "text-mlp", "mnist-mlp-float"] {
         let mut config = Config::preset(preset).unwrap();
         config.data.path = Some(if preset == "text-mlp" { text.path().into() } else { "builtin:digits".into() });

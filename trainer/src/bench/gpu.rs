@@ -5,12 +5,12 @@
 //! Beside it stand cuBLASLt's three bfloat16 products of the same shapes, bfloat16 results included, and nothing else.
 //! Both are captured in CUDA graphs and replayed in turns, timed by events; the medians are compared.
 
+use crate::backend::BackendError;
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::Card;
-use crate::backend::cuda::layer::{Input, Layer, LayerInput, Shared};
+use crate::backend::cuda::layer::{Input, Layer, LayerInput, Shared, Surroundings};
 use crate::backend::cuda::product::{Format, Lies, ProductShape, Products};
 use crate::backend::cuda::{Step, load_host_state};
-use crate::backend::BackendError;
 use crate::config::{Activations, Config, ConfigError};
 use crate::network::{Stage, StageKind, StageOutput};
 use crate::rule::RuleName;
@@ -70,7 +70,9 @@ pub struct Measurement {
 #[non_exhaustive]
 pub enum BenchError {
     /// Nothing to multiply.
-    #[error("a product of {rows} × {columns} at batch {batch} cannot be measured; give at least 1 of each, and at most 2^31 weights")]
+    #[error(
+        "a product of {rows} × {columns} at batch {batch} cannot be measured; give at least 1 of each, and at most 2^31 weights"
+    )]
     Shape {
         /// Rows.
         rows: u32,
@@ -131,9 +133,10 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let bytes: Vec<i8> = activations.iter().map(|bits| from_bfloat16(*bits) as i8).collect();
     let input = card.upload("inputs", &activations)?;
     let bytes = card.upload("inputs", &bytes)?;
-    let takes_bytes = Layer::takes_bytes(card, &config.training, Activations::Int8, &stage, batch);
-    let of_layer = LayerInput { is_first: false, bytes: takes_bytes.then_some(&bytes) };
-    let mut layer = Layer::new(card, &products, &config.training, Activations::Int8, &stage, batch, of_layer, false)?;
+    let (training, activations) = (&config.training, Activations::Int8);
+    let surroundings = Surroundings { card, products: &products, training, activations, batch };
+    let bytes = Layer::takes_bytes(&surroundings, &stage).then_some(&bytes);
+    let mut layer = Layer::new(&surroundings, &stage, LayerInput { is_first: false, bytes, gives_bytes: false })?;
     load_host_state(card, crate::rule::create(&config, &stage, 0).as_ref(), &mut layer, 0)?;
     let gradient = matrix(row_pitch, rows, &slope);
     card.write(layer.gradient_mut(), &gradient)?;
@@ -141,8 +144,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let scratch = card.zeros::<u16>("the weights", row_pitch * pitch)?;
     let row_squares = card.zeros::<f64>("sums of squares", rows)?;
     let step = card.upload("a step's parameters", &[Step { lambda: 1.0, index: 0 }])?;
-    let shared =
-        Shared { card, products: &products, scratch: &scratch, row_squares: &row_squares, step: &step };
+    let shared = Shared { card, products: &products, scratch: &scratch, row_squares: &row_squares, step: &step };
     let (layer, source) = (&layer, Input::Activations(&input));
 
     let whole = || {

@@ -128,7 +128,10 @@ fn run_gpu(arguments: &Gpu) -> anyhow::Result<()> {
     ] {
         say!("  {part:<17} {time:>9.4} ms alone");
     }
-    say!("bfloat16 products   {:>9.4} ms by cuBLASLt; the step takes {ratio:.3} times as long", measured.cublas_bf16_ms);
+    say!(
+        "bfloat16 products   {:>9.4} ms by cuBLASLt; the step takes {ratio:.3} times as long",
+        measured.cublas_bf16_ms
+    );
     say!("copying             {:>9.1} GB/s read and written", measured.copy_gb_s);
     say!("state               {:>9.3} bytes a weight", measured.state_bytes_per_weight);
     Ok(())

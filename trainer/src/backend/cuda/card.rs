@@ -6,7 +6,7 @@
 
 use super::CudaError;
 use super::compile::{self, Architecture};
-use cudarc::driver::sys::{CUfunction_attribute_enum, CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode};
+use cudarc::driver::sys::{CUevent_flags, CUfunction_attribute_enum, CUgraphInstantiate_flags, CUstreamCaptureMode};
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
     DriverError, ValidAsZeroBits, result,

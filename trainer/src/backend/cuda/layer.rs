@@ -61,13 +61,26 @@ pub(crate) enum Input<'a> {
     Indices(&'a Buffer<u8>),
 }
 
-/// What a layer is told of its input when it is made.
+/// What all layers of a network are made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) card: &'a Card,
+    pub(crate) products: &'a Products,
+    pub(crate) training: &'a TrainingConfig,
+    pub(crate) activations: Activations,
+    /// Samples of a step.
+    pub(crate) batch: usize,
+}
+
+/// What a layer is told of its neighbours when it is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerInput<'a> {
     /// Whether nothing comes before that wants a gradient.
     pub(crate) is_first: bool,
     /// The input as int8, where the layer is to multiply it so.
     pub(crate) bytes: Option<&'a Buffer<i8>>,
+    /// Whether the next layer wants this one's output as int8.
+    pub(crate) gives_bytes: bool,
 }
 
 /// What a step shares among layers.
@@ -82,16 +95,16 @@ pub(crate) struct Shared<'a> {
 }
 
 impl Layer {
+    /// Memory and products of a stage; its state is loaded after.
+    ///
+    /// # Errors
+    /// [`CudaError`].
     pub(crate) fn new(
-        card: &Card,
-        products: &Products,
-        training: &TrainingConfig,
-        activations: Activations,
+        surroundings: &Surroundings<'_>,
         stage: &Stage,
-        batch: usize,
         input: LayerInput<'_>,
-        gives_bytes: bool,
     ) -> Result<Self, CudaError> {
+        let Surroundings { card, products, training, activations, batch } = *surroundings;
         let outputs = batch * padded(stage.outputs());
         let extent = Extent::of(stage);
         let (rows, columns) = (extent.padded_rows(), extent.pitch());
@@ -124,20 +137,15 @@ impl Layer {
             accumulators: card.zeros("a layer's accumulators", outputs)?,
             activations: if is_last { None } else { Some(card.zeros("a layer's activations", outputs)?) },
             scales: card.zeros("a layer's scales", batch)?,
-            bytes: if gives_bytes { Some(card.zeros("a layer's activations", outputs)?) } else { None },
+            bytes: if input.gives_bytes { Some(card.zeros("a layer's activations", outputs)?) } else { None },
             gradient: card.zeros("a layer's gradient", outputs)?,
             products,
         })
     }
 
     /// Whether a stage multiplies int8 activations by trits: under this rule, on this card, with this batch.
-    pub(crate) fn takes_bytes(
-        card: &Card,
-        training: &TrainingConfig,
-        activations: Activations,
-        stage: &Stage,
-        batch: usize,
-    ) -> bool {
+    pub(crate) fn takes_bytes(surroundings: &Surroundings<'_>, stage: &Stage) -> bool {
+        let Surroundings { card, training, activations, batch, .. } = *surroundings;
         let has_trits = rule::is_ternary(training.rule);
         let is_exact = activations == Activations::Int8 && stage.kind == StageKind::Linear && !stage.bias;
         has_trits && is_exact && TernaryProduct::suits(card, &Extent::of(stage), batch)

@@ -27,13 +27,13 @@ use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
 use crate::data::Dataset;
-use crate::network::{Network, Stage, StageKind};
+use crate::network::{Network, StageKind};
 use crate::rule::LayerState;
 use crate::schedule;
 use card::{Buffer, Card, Grid, Kernel, arguments};
 use cudarc::driver::CudaGraph;
 use extent::{Extent, padded};
-use layer::{Input, Layer, LayerInput, Shared};
+use layer::{Input, Layer, LayerInput, Shared, Surroundings};
 use product::Products;
 use rayon::prelude::*;
 use samples::{Control, MOST_STEPS, Samples, Source};
@@ -124,23 +124,16 @@ impl<'a> CudaBackend<'a> {
         let rows = stages().map(|stage| stage.rows).max().unwrap_or(0);
         let scratch = card.zeros("the weights of the largest layer", largest)?;
         let inputs = network.inputs();
-        let takes_bytes = |stage: Option<&Stage>| {
-            stage.is_some_and(|stage| {
-                Layer::takes_bytes(card, &config.training, network.activations, stage, batch)
-            })
-        };
-        let input_bytes = if takes_bytes(network.stages.first()) {
-            Some(card.zeros("a batch", batch * padded(inputs))?)
-        } else {
-            None
-        };
+        let (training, activations) = (&config.training, network.activations);
+        let surroundings = Surroundings { card, products: &products, training, activations, batch };
+        let takes_bytes =
+            |index: usize| network.stages.get(index).is_some_and(|stage| Layer::takes_bytes(&surroundings, stage));
+        let input_bytes = if takes_bytes(0) { Some(card.zeros("a batch", batch * padded(inputs))?) } else { None };
         let mut layers: Vec<Layer> = Vec::new();
         for (index, stage) in stages().enumerate() {
             let bytes = if index == 0 { input_bytes.as_ref() } else { layers.last().and_then(Layer::bytes) };
-            let input = LayerInput { is_first: index == 0, bytes };
-            let gives_bytes = takes_bytes(network.stages.get(index + 1));
-            let (training, activations) = (&config.training, network.activations);
-            layers.push(Layer::new(card, &products, training, activations, stage, batch, input, gives_bytes)?);
+            let input = LayerInput { is_first: index == 0, bytes, gives_bytes: takes_bytes(index + 1) };
+            layers.push(Layer::new(&surroundings, stage, input)?);
         }
         let begins_with_table = stages().next().is_some_and(|stage| stage.kind != StageKind::Linear);
         let input = if begins_with_table {
@@ -238,8 +231,7 @@ impl<'a> CudaBackend<'a> {
             FirstInput::Activations(input) => {
                 let pitch = padded(inputs) as i32;
                 let (bytes, labels, step) = (self.input_bytes.as_ref(), &self.labels, &self.step);
-                let arguments =
-                    arguments![control, offset, batch, stride, features, pitch, input, bytes, labels, step];
+                let arguments = arguments![control, offset, batch, stride, features, pitch, input, bytes, labels, step];
                 self.card.launch(Kernel::new(BATCH, "gather"), grid, arguments)
             }
             FirstInput::Indices(indices) => {

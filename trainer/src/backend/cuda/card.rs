@@ -431,7 +431,8 @@ impl Card {
     /// Those of `enqueue`; [`CudaError::Driver`].
     pub fn capture(&self, enqueue: impl FnOnce() -> Result<(), CudaError>) -> Result<CudaGraph, CudaError> {
         let during = || CudaError::during("capturing a step");
-        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // Whatever cuBLASLt loads meanwhile is its own business: nothing of it goes to this stream.
+        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         self.stream.begin_capture(mode).map_err(during())?;
         let enqueued = enqueue();
         let graph = self.stream.end_capture(CUgraphInstantiate_flags(0)).map_err(during());

@@ -193,7 +193,8 @@ mod tests {
         let y = card.upload("outputs", &vec![f32::NAN; batch * extent.padded_rows()]).unwrap();
         product.multiply(card, &view, &scratch, &y).unwrap();
         let y = card.read(&y).unwrap();
-        for (sample, values) in y.chunks(extent.padded_rows()).enumerate() {
+        // All would take long.
+        for (sample, values) in y.chunks(extent.padded_rows()).enumerate().step_by(5) {
             for (row, value) in values.iter().enumerate() {
                 let sum: f64 = if row < rows {
                     let weights = trits[row * columns..(row + 1) * columns].iter().enumerate();
@@ -225,8 +226,7 @@ mod tests {
             ([129, 130, 200], 32),
             ([300, 517, 1000], 64),
             ([77, 1000, 784], 96),
-            ([256, 512, 4096], 32),
-            ([2000, 1024, 160], 32),
+            ([130, 257, 4224], 32),
         ] {
             for window in [0, 6, 7, 13, 29] {
                 check(&card, &mut random, shape, group, window);

@@ -332,6 +332,8 @@ extern "C" __global__ void __launch_bounds__(640, 1)
                 for (int step = 0; step < 4; step++) multiply_tile(sums, weights[step], description + 2 * step);
                 tensor_commit();
                 tensor_wait<0>();
+                // All lanes have read what the next stage overwrites.
+                __syncwarp();
                 if (thread % 32 == 0) barrier_arrive(&empty[slot]);
                 if (++slot == DEPTH) slot = 0, parity ^= 1;
             }

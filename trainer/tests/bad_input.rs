@@ -74,6 +74,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
         ("train --preset digits-mlp --group 5", ["group is 5", "4, 6, 8, 16"]),
         ("train --preset digits-mlp --group 4294967295", ["group is 4294967295", "4, 6, 8, 16"]),
         ("train --preset digits-mlp --device tpu", ["\"tpu\"", "auto, cpu, cuda"]),
+        ("train --preset digits-mlp --device cuda:x", ["\"cuda:x\"", "cuda:N"]),
         ("quickstart --device tpu", ["\"tpu\"", "auto, cpu, cuda"]),
         ("bench cpu --group 7", ["--group", "4, 6, 8, 16"]),
         ("train", ["nothing to train", "--preset NAME"]),
@@ -86,11 +87,15 @@ fn unknown_names_are_answered_with_the_known_ones() {
 #[test]
 fn a_card_that_cannot_be_used_is_no_silent_fallback() {
     let place = Place::with_run();
-    for line in
-        ["train --preset digits-mlp --device cuda", "train --resume run --device cuda", "quickstart --device cuda"]
-    {
-        place.refuses(line, &["CUDA", "--device cpu"]);
+    for line in [
+        "train --preset digits-mlp --device cuda",
+        "train --resume run --device cuda:0",
+        "quickstart --device cuda",
+        "bench gpu",
+    ] {
+        place.refuses(line, &["NVIDIA driver", "--device cpu"]);
     }
+    place.refuses("bench gpu --device cpu", &["needs a CUDA card", "cuda:N"]);
 }
 
 #[test]

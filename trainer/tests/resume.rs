@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{BIASED, TRISHIFT, json, output, snapshot, trishift, words, write};
+use support::{BIASED, HIDDEN_CARDS, TRISHIFT, json, output, snapshot, trishift, words, write};
 use trishift_format::Checkpoint;
 use trishift_trainer::rule::RuleName;
 
@@ -36,7 +36,7 @@ struct Ended {
 impl Running {
     fn start(folder: &Path, line: &str) -> Self {
         let mut command = Command::new(TRISHIFT);
-        command.current_dir(folder).args(words(line));
+        command.current_dir(folder).args(words(line)).env(HIDDEN_CARDS.0, HIDDEN_CARDS.1);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
         let messages = BufReader::new(process.stderr.take().expect("its messages"));
         Self { process, messages }

@@ -11,10 +11,14 @@ use std::time::Duration;
 /// The program under test.
 pub(crate) const TRISHIFT: &str = env!("CARGO_BIN_EXE_trishift");
 
+/// The tests of the command are about the CPU, whatever the machine has.
+pub(crate) const HIDDEN_CARDS: (&str, &str) = ("CUDA_VISIBLE_DEVICES", "-1");
+
 /// The command with these arguments, run in `folder`, with none of the variables that give settings.
 pub(crate) fn trishift<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(TRISHIFT);
     command.current_dir(folder).args(arguments).env_remove("RUST_BACKTRACE").timeout(Duration::from_secs(120));
+    command.env(HIDDEN_CARDS.0, HIDDEN_CARDS.1);
     let variables = std::env::vars_os().map(|(name, _)| name);
     for name in variables.filter(|name| name.to_string_lossy().starts_with("TRISHIFT_")) {
         command.env_remove(name);

@@ -119,7 +119,7 @@ fn compile(source: &Source, options: &[String]) -> Result<Vec<u8>, CudaError> {
         let log = unsafe { result::get_program_log(program.0) }.map_err(failed("a log"))?;
         let bytes: Vec<u8> = log.into_iter().map(|letter| letter as u8).collect();
         let log = CStr::from_bytes_until_nul(&bytes).map(|log| log.to_string_lossy().into_owned());
-        return Err(compile_error(log.unwrap_or_default()));
+        return Err(compile_error(log.unwrap_or_default().trim().replace('\n', "; ")));
     }
     let mut len = 0;
     // SAFETY: NVRTC writes the length of the machine code.

@@ -61,6 +61,14 @@ __device__ __forceinline__ float power_of_two(int exponent) {
 // The exponents that training and export use: 2^e stays a normal f16.
 __device__ __forceinline__ int clamp_exponent(int exponent) { return min(max(exponent, -14), 15); }
 
+// A correlation counts 2^13 to one exponent.
+constexpr int CORRELATION_BITS = 13;
+
+// The exponent that forward pass and export use: E bent by its correlation.
+__device__ __forceinline__ int bent_exponent(int exponent, int correlation) {
+    return clamp_exponent(exponent + ((correlation + (1 << (CORRELATION_BITS - 1))) >> CORRELATION_BITS));
+}
+
 // Trit number `index` (0 to 15) of a word.
 __device__ __forceinline__ int trit_of(u32 word, int index) { return (int)(word << (30 - 2 * index)) >> 30; }
 

@@ -55,7 +55,7 @@ struct RowStage {
             }
         }
 #pragma unroll
-        for (int i = 0; i < 4; i++) exponents[i] = clamp_exponent(exponents[i] + ((bends[i] + (1 << 12)) >> 13));
+        for (int i = 0; i < 4; i++) exponents[i] = bent_exponent(exponents[i], bends[i]);
     }
 
     // Widens a range of exponents by those of groups that have a weight: only what multiplies something counts.

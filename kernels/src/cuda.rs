@@ -61,7 +61,9 @@ sources! {
     EMBEDDING = "embedding", grouped: false;
     /// Forward products on Hopper's tensor cores, straight from trits.
     TENSOR_CORE = "tensor_core", grouped: true;
-    /// Rule `flip-correlation`: weights and update.
+    /// Weights of rules with trits and integer exponents.
+    EXPAND = "expand", grouped: true;
+    /// Rule `flip-correlation`, and `integrating-correlation`: update.
     FLIP_CORRELATION = "flip_correlation", grouped: true;
     /// Primitives: trits in words, five to a byte, one to a byte.
     PACK = "pack" after ["ternary"], grouped: false;

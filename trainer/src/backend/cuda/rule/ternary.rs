@@ -7,7 +7,7 @@ use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
 use crate::checkpoint::StateReader;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::FLIP_CORRELATION;
+use trishift_kernels::cuda::EXPAND;
 
 /// Trits, two bits each, and exponents, an int8 for each group.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl TernaryState {
             extent.groups() as i32,
             weights,
         ];
-        card.launch(Kernel::of_group(FLIP_CORRELATION, extent.group, "expand"), extent.half_word_grid(), arguments)
+        card.launch(Kernel::of_group(EXPAND, extent.group, "expand"), extent.half_word_grid(), arguments)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -34,6 +34,9 @@ The command line goes before the environment, the environment before the configu
 the defaults. With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE \
 and TRISHIFT_THREADS count.
 
+--device auto, the default, takes the first CUDA card where there is one, else the CPU. Kernels are compiled for the card in \
+the first run and kept in ~/.cache/trishift, or where TRISHIFT_CACHE says.
+
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
     /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp.

@@ -22,6 +22,9 @@ use trishift_kernels::cuda::Source;
 /// Oldest compute capability with bfloat16 products.
 const OLDEST: Architecture = Architecture { major: 8, minor: 0 };
 
+/// Oldest version of CUDA whose driver has every call that is made: 12.8.
+const OLDEST_DRIVER: i32 = 12_080;
+
 /// A kernel by its source and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
@@ -179,11 +182,18 @@ impl Card {
     /// How many cards the driver finds.
     ///
     /// # Errors
-    /// [`CudaError::NoDriver`].
+    /// [`CudaError::NoDriver`] or [`CudaError::OldDriver`].
     pub fn count() -> Result<u32, CudaError> {
         // SAFETY: loads a library of a known name; nothing is called in it.
         if !unsafe { cudarc::driver::sys::is_culib_present() } {
             return Err(CudaError::NoDriver);
+        }
+        let mut version = 0;
+        // SAFETY: the driver writes one number.
+        let known = unsafe { cudarc::driver::sys::cuDriverGetVersion(&raw mut version) }.result();
+        known.map_err(CudaError::during("asking the driver's version"))?;
+        if version < OLDEST_DRIVER {
+            return Err(CudaError::OldDriver { major: version / 1000, minor: version % 1000 / 10 });
         }
         // A driver without a card refuses to start.
         if result::init().is_err() {

@@ -10,6 +10,17 @@ pub enum CudaError {
     /// libcuda is missing.
     #[error("there is no NVIDIA driver (libcuda) on this machine; install the card's driver, or use --device cpu")]
     NoDriver,
+    /// The driver is older than the calls that are made of it.
+    #[error(
+        "the NVIDIA driver knows CUDA {major}.{minor}; 12.8 or newer is needed (drivers from 570 on); update it, or use \
+         --device cpu"
+    )]
+    OldDriver {
+        /// Major version of CUDA.
+        major: i32,
+        /// Minor version of CUDA.
+        minor: i32,
+    },
     /// The driver knows no card.
     #[error("the NVIDIA driver finds no card; look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")]
     NoCard,

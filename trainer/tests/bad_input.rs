@@ -113,6 +113,8 @@ fn usage_errors_come_from_the_argument_parser() {
         ("train --preset digits-mlp --epocs 5", "--epocs"),
         ("bench cpu --rows 4294967296", "'4294967296'"),
         ("bench tpu", "tpu"),
+        #[cfg(feature = "cuda")]
+        ("bench gpu --forward sparse", "dense and trits"),
         ("eval run/model.tsm", "--data"),
         ("export run", "--out"),
         ("inspect", "<MODEL>"),

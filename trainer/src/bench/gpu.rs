@@ -11,7 +11,7 @@ use crate::backend::cuda::card::Card;
 use crate::backend::cuda::layer::{Input, Layer, LayerInput, Shared, Surroundings};
 use crate::backend::cuda::product::{Format, Lies, ProductShape, Products};
 use crate::backend::cuda::{Step, load_host_state};
-use crate::config::{Activations, Config, ConfigError};
+use crate::config::{Activations, Config, ConfigError, ForwardProduct};
 use crate::network::{Stage, StageKind, StageOutput};
 use crate::rule::RuleName;
 use crate::rule::gradient::{from_bfloat16, to_bfloat16};
@@ -36,6 +36,8 @@ pub struct Shape {
     pub group: GroupSize,
     /// The rule.
     pub rule: RuleName,
+    /// How the outputs are made.
+    pub forward: ForwardProduct,
 }
 
 /// Milliseconds of a step, and of its parts each timed alone.
@@ -119,6 +121,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let stage = Stage { kind: StageKind::Linear, rows, columns, group: shape.group, bias: false, output };
     let mut config = Config::preset("mnist-mlp")?;
     config.training.rule = shape.rule;
+    config.training.forward = shape.forward;
     let products = Products::new(card)?;
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let (pitch, row_pitch) = (columns.next_multiple_of(16), rows.next_multiple_of(16));

@@ -10,6 +10,8 @@ use trishift_trainer::bench::cpu::{self, Measurement, Shape};
 #[cfg(feature = "cuda")]
 use trishift_trainer::bench::gpu;
 #[cfg(feature = "cuda")]
+use trishift_trainer::config::ForwardProduct;
+#[cfg(feature = "cuda")]
 use trishift_trainer::rule::RuleName;
 
 /// What to measure.
@@ -69,6 +71,9 @@ pub(super) struct Gpu {
     /// The update rule.
     #[arg(long, value_name = "RULE", default_value_t = RuleName::FlipCorrelation)]
     rule: RuleName,
+    /// How the outputs are made: dense, from weights in bfloat16, or trits, on int8 tensor cores (Hopper).
+    #[arg(long, value_name = "PRODUCT", default_value = "dense")]
+    forward: ForwardProduct,
     /// cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "cuda")]
     device: String,
@@ -91,8 +96,9 @@ fn run_gpu(arguments: &Gpu) -> anyhow::Result<()> {
     let Resolved::Cuda { card, .. } = arguments.device.parse::<Device>()?.resolve()? else {
         anyhow::bail!("bench gpu needs a CUDA card; give --device cuda or cuda:N");
     };
-    let Gpu { batch, rows, cols: columns, rule, .. } = *arguments;
-    let shape = gpu::Shape { batch, rows, columns, group: GroupSize::new(arguments.group).context("--group")?, rule };
+    let Gpu { batch, rows, cols: columns, rule, forward, .. } = *arguments;
+    let group = GroupSize::new(arguments.group).context("--group")?;
+    let shape = gpu::Shape { batch, rows, columns, group, rule, forward };
     let measured = gpu::measure(&card, &shape)?;
     let ratio = measured.step_ms / measured.cublas_bf16_ms;
     if arguments.json {
@@ -113,6 +119,7 @@ fn run_gpu(arguments: &Gpu) -> anyhow::Result<()> {
             "cols": columns,
             "group": arguments.group,
             "rule": rule,
+            "forward": forward,
             "card": card.name(),
             "runs": measured.runs,
         }));

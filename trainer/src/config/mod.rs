@@ -11,7 +11,7 @@ use trishift_format::GroupSize;
 
 pub use data::{DataConfig, Scaling};
 pub use network::{Activations, LayerConfig, NetworkConfig};
-pub use training::{Loss, TrainingConfig};
+pub use training::{ForwardProduct, Loss, TrainingConfig};
 
 /// The presets: name and TOML.
 pub const PRESETS: [(&str, &str); 4] = [

@@ -1,5 +1,6 @@
 //! `[training]`: how the layers learn.
 
+use super::ConfigError;
 use crate::rule::RuleName;
 use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ pub struct TrainingConfig {
     /// What the network is to make small.
     #[serde(default, skip_serializing_if = "Loss::is_default")]
     pub loss: Loss,
+    /// How a CUDA card makes a layer's outputs.
+    #[serde(default, skip_serializing_if = "ForwardProduct::is_default")]
+    pub forward: ForwardProduct,
     /// Passes over the training samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u32>,
@@ -56,6 +60,40 @@ pub enum Loss {
 impl Loss {
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// How a CUDA card multiplies a layer's inputs by its weights. The CPU has one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardProduct {
+    /// Weights expanded to bfloat16, sums in float32.
+    #[default]
+    Dense,
+    /// Where the card, the layer and the rule allow, straight from trits, sums in int32: exact, and faster while the
+    /// exponents of every row span at most 7; slower where they span more.
+    Trits,
+}
+
+impl ForwardProduct {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::str::FromStr for ForwardProduct {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "dense" => Ok(Self::Dense),
+            "trits" => Ok(Self::Trits),
+            _ => Err(ConfigError::Value {
+                setting: "forward",
+                value: name.into(),
+                expected: "the forward products are dense and trits",
+            }),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::product::{Format, Lies, Product, ProductShape, Products};
 use super::rule::{self, CardRule};
 use super::ternary_product::TernaryProduct;
 use super::{CudaError, Step};
-use crate::config::{Activations, TrainingConfig};
+use crate::config::{Activations, ForwardProduct, TrainingConfig};
 use crate::network::{Stage, StageKind, StageOutput};
 use trishift_kernels::cuda::{ACTIVATION, EMBEDDING};
 
@@ -143,10 +143,11 @@ impl Layer {
         })
     }
 
-    /// Whether a stage multiplies int8 activations by trits: under this rule, on this card, with this batch.
+    /// Whether a stage multiplies int8 activations by trits: where the configuration wants it, under this rule, on this card,
+    /// with this batch.
     pub(crate) fn takes_bytes(surroundings: &Surroundings<'_>, stage: &Stage) -> bool {
         let Surroundings { card, training, activations, batch, .. } = *surroundings;
-        let has_trits = rule::is_ternary(training.rule);
+        let has_trits = training.forward == ForwardProduct::Trits && rule::is_ternary(training.rule);
         let is_exact = activations == Activations::Int8 && stage.kind == StageKind::Linear && !stage.bias;
         has_trits && is_exact && TernaryProduct::suits(card, &Extent::of(stage), batch)
     }

@@ -21,8 +21,8 @@ __device__ __forceinline__ u64 sample_of(const Control *control, int offset, int
     return control->order ? control->order[position] : position;
 }
 
-// One block a sample: its values as bfloat16 to `inputs`, [batch, pitch], and as they are to `bytes`, which may be null; its label to `labels`; the step's parameters to
-// `step`.
+// One block a sample: its values as bfloat16 to `inputs`, [batch, pitch], and as they are to `bytes`, which may be null; its
+// label to `labels`; the step's parameters to `step`.
 extern "C" __global__ void gather(const Control *control, int offset, int batch, u64 stride, int features, int pitch,
                                   u16 *inputs, i8 *bytes, u16 *labels, Step *step) {
     u64 sample = sample_of(control, offset, batch, blockIdx.x);

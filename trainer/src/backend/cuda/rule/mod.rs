@@ -1,7 +1,8 @@
 //! Update rules on a card: the same definitions as [`crate::rule`], on the card's layouts.
 //!
-//! A rule is one file here, with kernels of its own where it needs some. Its state goes to the card and back as the named tensors of a
-//! checkpoint, so that what it is called, and what a checkpoint holds, is the business of [`crate::rule`] alone.
+//! A rule is one file here, with kernels of its own where it needs some. Its state goes to the card and back as the named
+//! tensors of a checkpoint, so that what it is called, and what a checkpoint holds, is the business of [`crate::rule`]
+//! alone.
 
 mod bias;
 mod correlation;

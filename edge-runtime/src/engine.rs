@@ -13,6 +13,8 @@ use crate::profile::{Profiler, Step};
 use crate::team::Team;
 use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
 use trishift_kernels::Kernels;
+#[allow(unused_imports, reason = "not every build has an operator with a window")]
+use trishift_kernels::geometry::Geometry;
 #[cfg(all(feature = "std", feature = "linear"))]
 use trishift_kernels::simd::linear::{PackedI8, PackedI32, Workspace};
 
@@ -201,7 +203,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let mut output = output.into();
         let samples = self.check_slices(input, &output)?;
         for (index, operator) in self.model.operators().enumerate() {
-            let macs = operator.macs() * samples as u64;
+            let macs = self.model.macs_of(&operator).saturating_mul(samples as u64);
             let kernel = self.kernel_of(index, &operator);
             let step = Step { index, kind: operator.kind(), macs, kernels: self.kernels.name, kernel };
             profiler.begin(&step);
@@ -257,7 +259,17 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             feature = "argmax",
             feature = "rms-norm",
             feature = "embedding",
-            feature = "softmax"
+            feature = "softmax",
+            feature = "conv2d",
+            feature = "depthwise-conv2d",
+            feature = "int8-linear",
+            feature = "int8-conv2d",
+            feature = "int8-depthwise-conv2d",
+            feature = "max-pool",
+            feature = "avg-pool",
+            feature = "concat",
+            feature = "reshape",
+            feature = "pad"
         )),
         allow(unreachable_code, unused_variables, reason = "a build without operators runs nothing")
     )]
@@ -270,10 +282,11 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         output: &mut OutputSlice<'_>,
     ) -> Result<(), RunError> {
         let unreachable = RunError::Unreachable { index };
+        #[allow(unused_variables, reason = "reshaping takes no kernel")]
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
         let (target_slice, sources, scratch) = self.memory.split(&target, samples, input, output).ok_or(unreachable)?;
-        #[cfg(not(feature = "linear"))]
+        #[cfg(not(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
         let _ = scratch;
         let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
         match (operator, target_slice) {
@@ -340,23 +353,35 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 (kernels.requantize)(input, shift, op.relu, out);
             }
             #[cfg(feature = "relu")]
-            (Operator::Relu(op), OutputSlice::I8(out)) => {
-                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
-                (kernels.relu)(input, out);
-            }
+            (Operator::Relu(op), OutputSlice::I8(out)) => match read(op.input).1 {
+                Source::I8(input) => (kernels.relu)(input, out),
+                Source::InPlace => (kernels.relu_in_place)(out),
+                _ => return Err(unreachable),
+            },
             #[cfg(feature = "add")]
             (Operator::Add(op), OutputSlice::I8(out)) => {
-                let (left, Source::I8(left_input)) = read(op.left) else { return Err(unreachable) };
-                let (right, Source::I8(right_input)) = read(op.right) else { return Err(unreachable) };
+                use trishift_kernels::add::Alignment;
+                let ((left, left_input), (right, right_input)) = (read(op.left), read(op.right));
                 let (left, right) = (i32::from(left.exponent), i32::from(right.exponent));
-                let alignment = trishift_kernels::add::Alignment::of(left, right);
-                (kernels.add)(left_input, right_input, alignment, op.relu, out);
+                match (left_input, right_input) {
+                    (Source::I8(left_input), Source::I8(right_input)) => {
+                        (kernels.add)(left_input, right_input, Alignment::of(left, right), op.relu, out);
+                    }
+                    // A sum is the same in either order.
+                    (Source::InPlace, Source::I8(other)) => {
+                        (kernels.add_in_place)(out, other, Alignment::of(left, right), op.relu);
+                    }
+                    (Source::I8(other), Source::InPlace) => {
+                        (kernels.add_in_place)(out, other, Alignment::of(right, left), op.relu);
+                    }
+                    _ => return Err(unreachable),
+                }
             }
             #[cfg(feature = "argmax")]
             (Operator::ArgMax(op), OutputSlice::I32(out)) => match read(op.input) {
                 (tensor, Source::I8(input)) => (kernels.argmax_i8)(input, tensor.len(), out),
                 (tensor, Source::I32(input)) => (kernels.argmax_i32)(input, tensor.len(), out),
-                (_, Source::Missing) => return Err(unreachable),
+                _ => return Err(unreachable),
             },
             #[cfg(feature = "rms-norm")]
             (Operator::RmsNorm(op), OutputSlice::I8(out)) => {
@@ -389,10 +414,129 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                     OutputSlice::I32(out) => (kernels.softmax_i32)(values, tensor.len(), exponents, out),
                 }
             }
+            #[cfg(feature = "conv2d")]
+            (Operator::Conv2d(op), target_slice) => {
+                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows, &tensor, &target);
+                (kernels.conv2d)(&layer, input, scratch, outputs(target_slice));
+            }
+            #[cfg(feature = "depthwise-conv2d")]
+            (Operator::DepthwiseConv2d(op), target_slice) => {
+                let (tensor, source) = read(op.input);
+                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows, &tensor, &target);
+                match (source, target_slice) {
+                    (Source::I8(input), target_slice) => {
+                        (kernels.depthwise_conv2d)(&layer, input, scratch, outputs(target_slice));
+                    }
+                    (Source::InPlace, OutputSlice::I8(out)) => {
+                        (kernels.depthwise_conv2d_in_place)(&layer, scratch, out)
+                    }
+                    _ => return Err(unreachable),
+                }
+            }
+            #[cfg(feature = "int8-linear")]
+            (Operator::Int8Linear(op), target_slice) => {
+                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let layer = trishift_kernels::int8_linear::Int8Linear {
+                    matrix: model.int8_matrix(&op.weights),
+                    bias: model.bias_at(op.bias, op.weights.rows),
+                    accumulators: model.accumulators_between(op.input, op.output),
+                    relu: op.relu,
+                };
+                (kernels.int8_linear)(&layer, input, outputs(target_slice));
+            }
+            #[cfg(feature = "int8-conv2d")]
+            (Operator::Int8Conv2d(op), target_slice) => {
+                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let matrix = model.int8_matrix(&op.weights);
+                let layer = convolution(&model, op, matrix, op.weights.rows, &tensor, &target);
+                (kernels.int8_conv2d)(&layer, input, outputs(target_slice));
+            }
+            #[cfg(feature = "int8-depthwise-conv2d")]
+            (Operator::Int8DepthwiseConv2d(op), target_slice) => {
+                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let matrix = model.int8_matrix(&op.weights);
+                let layer = convolution(&model, op, matrix, op.weights.rows, &tensor, &target);
+                (kernels.int8_depthwise_conv2d)(&layer, input, outputs(target_slice));
+            }
+            #[cfg(feature = "max-pool")]
+            (Operator::MaxPool(op), OutputSlice::I8(out)) => {
+                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                (kernels.max_pool)(&Geometry::new(&op.window, &tensor, &target), input, out);
+            }
+            #[cfg(feature = "avg-pool")]
+            (Operator::AvgPool(op), OutputSlice::I8(out)) => {
+                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let exponents = (tensor.exponent.into(), target.exponent.into());
+                let shift = trishift_kernels::pool::mean_shift(op.window.area(), exponents.0, exponents.1);
+                (kernels.avg_pool)(&Geometry::new(&op.window, &tensor, &target), shift, input, out);
+            }
+            #[cfg(feature = "concat")]
+            (Operator::Concat(op), OutputSlice::I8(out)) => {
+                let (left, Source::I8(left_input)) = read(op.left) else { return Err(unreachable) };
+                let (right, Source::I8(right_input)) = read(op.right) else { return Err(unreachable) };
+                let channels = [left.shape[2] as usize, right.shape[2] as usize];
+                (kernels.concat)(left_input, right_input, channels, out);
+            }
+            #[cfg(feature = "reshape")]
+            (Operator::Reshape(op), target_slice) => match (read(op.input).1, target_slice) {
+                (Source::InPlace, _) => {}
+                // A parsed model's are as long as each other.
+                (Source::I8(input), OutputSlice::I8(out)) if input.len() == out.len() => out.copy_from_slice(input),
+                (Source::I32(input), OutputSlice::I32(out)) if input.len() == out.len() => out.copy_from_slice(input),
+                _ => return Err(unreachable),
+            },
+            #[cfg(feature = "pad")]
+            (Operator::Pad(op), OutputSlice::I8(out)) => {
+                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let [above, left, _, _] = op.padding.map(usize::from);
+                let window = trishift_format::Window::new([1, 1]);
+                let geometry = Geometry { before: [above, left], ..Geometry::new(&window, &tensor, &target) };
+                (kernels.pad)(&geometry, input, out);
+            }
             #[allow(unreachable_patterns, reason = "reached where an operator's feature is off")]
             _ => return Err(unreachable),
         }
         Ok(())
+    }
+}
+
+/// What the kernels of a convolution take: the operator, its weights, and the sizes of its tensors.
+#[cfg(any(
+    feature = "conv2d",
+    feature = "depthwise-conv2d",
+    feature = "int8-conv2d",
+    feature = "int8-depthwise-conv2d"
+))]
+fn convolution<'model, W, M>(
+    model: &Model<'model>,
+    op: &trishift_format::Conv2d<W>,
+    matrix: M,
+    rows: u32,
+    input: &Tensor,
+    output: &Tensor,
+) -> trishift_kernels::conv2d::Conv2d<'model, M> {
+    trishift_kernels::conv2d::Conv2d {
+        matrix,
+        bias: model.bias_at(op.bias, rows),
+        accumulators: model.accumulators_between(op.input, op.output),
+        relu: op.relu,
+        geometry: Geometry::new(&op.window, input, output),
+    }
+}
+
+/// The slice as kernels take it that write either type.
+#[cfg(any(
+    feature = "conv2d",
+    feature = "depthwise-conv2d",
+    feature = "int8-linear",
+    feature = "int8-conv2d",
+    feature = "int8-depthwise-conv2d"
+))]
+fn outputs(slice: OutputSlice<'_>) -> trishift_kernels::Outputs<'_> {
+    match slice {
+        OutputSlice::I8(slice) => trishift_kernels::Outputs::I8(slice),
+        OutputSlice::I32(slice) => trishift_kernels::Outputs::I32(slice),
     }
 }
 
@@ -408,5 +552,15 @@ const fn is_built_in(kind: OperatorKind) -> bool {
         OperatorKind::RmsNorm => cfg!(feature = "rms-norm"),
         OperatorKind::Embedding => cfg!(feature = "embedding"),
         OperatorKind::Softmax => cfg!(feature = "softmax"),
+        OperatorKind::Conv2d => cfg!(feature = "conv2d"),
+        OperatorKind::DepthwiseConv2d => cfg!(feature = "depthwise-conv2d"),
+        OperatorKind::Int8Linear => cfg!(feature = "int8-linear"),
+        OperatorKind::Int8Conv2d => cfg!(feature = "int8-conv2d"),
+        OperatorKind::Int8DepthwiseConv2d => cfg!(feature = "int8-depthwise-conv2d"),
+        OperatorKind::MaxPool => cfg!(feature = "max-pool"),
+        OperatorKind::AvgPool => cfg!(feature = "avg-pool"),
+        OperatorKind::Concat => cfg!(feature = "concat"),
+        OperatorKind::Reshape => cfg!(feature = "reshape"),
+        OperatorKind::Pad => cfg!(feature = "pad"),
     }
 }

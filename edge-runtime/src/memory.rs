@@ -68,6 +68,8 @@ pub(crate) struct Sources<'a> {
 pub(crate) enum Source<'a> {
     I8(&'a [i8]),
     I32(&'a [i32]),
+    /// They lie where the operator writes.
+    InPlace,
     Missing,
 }
 
@@ -78,7 +80,7 @@ impl<'a> Source<'a> {
         match self {
             Self::I8(values) => Some(trishift_kernels::Values::I8(values)),
             Self::I32(values) => Some(trishift_kernels::Values::I32(values)),
-            Self::Missing => None,
+            Self::InPlace | Self::Missing => None,
         }
     }
 }
@@ -93,6 +95,9 @@ impl<'a> Sources<'a> {
         // They wrap as in `Memory`; a range that ends before it starts is none.
         let start = (tensor.offset as usize).wrapping_mul(self.batch);
         let bytes = tensor.bytes().wrapping_mul(self.samples);
+        if start == self.before.len() && bytes == self.hole {
+            return Source::InPlace;
+        }
         let bytes = match start.checked_sub(self.before.len() + self.hole) {
             Some(start) => self.after.get(start..start.wrapping_add(bytes)),
             None => self.before.get(start..start.wrapping_add(bytes)),

@@ -7,12 +7,22 @@
 use trishift_format::container::{ENTRY_BYTES, HEADER_BYTES, SECTION_GRAPH};
 use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
 use trishift_kernels::Scratch;
+use trishift_kernels::geometry::Geometry;
 
 /// Bytes for the operator of `model` that needs most.
 pub(crate) fn of_model(model: &Model<'_>, scratch: &Scratch) -> usize {
     let of = |operator: Operator| match operator {
         Operator::Linear(op) => {
             scratch.bytes(op.weights.rows as usize, model.tensor(op.output).data_type == DataType::I32)
+        }
+        Operator::Conv2d(op) => {
+            let geometry = Geometry::new(&op.window, &model.tensor(op.input), &model.tensor(op.output));
+            scratch.conv2d(&geometry, op.weights.rows as usize, op.weights.columns as usize)
+        }
+        Operator::DepthwiseConv2d(op) => {
+            let (input, output) = (model.tensor(op.input), model.tensor(op.output));
+            let in_place = input.class == output.class && input.offset == output.offset;
+            scratch.depthwise_conv2d(&Geometry::new(&op.window, &input, &output), in_place)
         }
         _ => 0,
     };
@@ -37,23 +47,68 @@ pub(crate) const fn of_file(file: &[u8], scratch: &Scratch) -> Option<usize> {
         let Some(length) = graph.number() else { return None };
         let next = graph.at.saturating_add(length);
         let Some(kind) = graph.number() else { return None };
-        if kind == OperatorKind::Linear as usize {
-            graph.number();
+        let linear = kind == OperatorKind::Linear as usize;
+        let depthwise = kind == OperatorKind::DepthwiseConv2d as usize;
+        if linear || depthwise || kind == OperatorKind::Conv2d as usize {
+            let Some(input) = graph.number() else { return None };
             let Some(output) = graph.number() else { return None };
-            // Behind ReLU, a byte, the matrix begins with its rows.
-            graph.at += 1;
-            let Some(rows) = graph.number() else { return None };
-            // An element's type is the first field of a tensor's record, 1 for int32.
-            let record = tensors.saturating_add(output.saturating_mul(Tensor::RECORD_BYTES));
-            if record >= file.len() {
-                return None;
+            let Some(input) = record(file, tensors, input) else { return None };
+            let Some(output) = record(file, tensors, output) else { return None };
+            // Behind ReLU, a byte, the window, if there is one, and then the matrix: rows, columns.
+            graph.at = graph.at.saturating_add(1);
+            let window = graph.at;
+            if !linear {
+                graph.at = graph.at.saturating_add(8);
             }
-            let bytes = scratch.bytes(rows, file[record] == 1);
+            let Some(rows) = graph.number() else { return None };
+            let Some(columns) = graph.number() else { return None };
+            let bytes = if linear {
+                // An element's type is the first field of a tensor's record, 1 for int32.
+                scratch.bytes(rows, file[output] == 1)
+            } else {
+                let geometry = geometry(file, window, input, output);
+                if depthwise {
+                    // Class and offset.
+                    let same =
+                        file[input + 1] == file[output + 1] && u32_at(file, input + 16) == u32_at(file, output + 16);
+                    scratch.depthwise_conv2d(&geometry, same)
+                } else {
+                    scratch.conv2d(&geometry, rows, columns)
+                }
+            };
             most = if bytes > most { bytes } else { most };
         }
         graph.at = next;
     }
     Some(most)
+}
+
+/// Where the record of a tensor begins.
+const fn record(file: &[u8], tensors: usize, tensor: usize) -> Option<usize> {
+    let record = tensors.saturating_add(tensor.saturating_mul(Tensor::RECORD_BYTES));
+    if record.saturating_add(Tensor::RECORD_BYTES) <= file.len() { Some(record) } else { None }
+}
+
+/// The sizes of an operator with its window and the records of its tensors at these places. The operator's record goes on
+/// behind the window.
+const fn geometry(file: &[u8], window: usize, input: usize, output: usize) -> Geometry {
+    Geometry {
+        input: shape(file, input),
+        output: shape(file, output),
+        kernel: [byte(file, window), byte(file, window + 1)],
+        stride: [byte(file, window + 2), byte(file, window + 3)],
+        before: [byte(file, window + 4), byte(file, window + 5)],
+    }
+}
+
+/// The shape of the tensor with this record.
+const fn shape(file: &[u8], record: usize) -> [usize; 3] {
+    [u32_at(file, record + 4) as usize, u32_at(file, record + 8) as usize, u32_at(file, record + 12) as usize]
+}
+
+/// A byte; 0 past the end.
+const fn byte(file: &[u8], at: usize) -> usize {
+    if at < file.len() { file[at] as usize } else { 0 }
 }
 
 /// A place in the file.

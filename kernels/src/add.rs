@@ -30,6 +30,15 @@ pub fn add(left: &[i8], right: &[i8], alignment: Alignment, relu: bool, output: 
     }
 }
 
+/// Scalar definition where the output takes the place of `left`.
+#[inline(always)]
+pub fn add_in_place(left: &mut [i8], right: &[i8], alignment: Alignment, relu: bool) {
+    for (left, right) in left.iter_mut().zip(right) {
+        let right = rounding_shift_right(i32::from(*right), alignment.right);
+        *left = saturate(rounding_shift_right(i32::from(*left), alignment.left) + right, relu);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +58,9 @@ mod tests {
                         assert_eq!(output[0], expected, "{a} >> {distance} + {b}");
                         add(&[b], &[a], Alignment::of(5, 5 - distance), relu, &mut output);
                         assert_eq!(output[0], expected);
+                        let mut in_place = [b];
+                        add_in_place(&mut in_place, &[a], Alignment::of(5, 5 - distance), relu);
+                        assert_eq!(in_place, output);
                     }
                 }
             }

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "embedding")]
 use crate::embedding::{Embedding, OutsideTable};
+use crate::geometry::Geometry;
 
 /// Scratch that linear layers need, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ impl Scratch {
     /// For tables of a layer with so many rows.
     pub const fn tables(&self, rows: usize) -> usize {
         if rows < self.from { self.few } else { self.many }
+    }
+
+    /// For a convolution of these sizes whose matrix has so many rows and columns.
+    pub const fn conv2d(&self, _geometry: &Geometry, _rows: usize, _columns: usize) -> usize {
+        0
+    }
+
+    /// For a depthwise convolution of these sizes: a plane of its input where the output takes the input's place.
+    pub const fn depthwise_conv2d(&self, geometry: &Geometry, in_place: bool) -> usize {
+        let plane = geometry.input[0].saturating_mul(geometry.input[1]);
+        let words = plane.div_ceil(size_of::<i32>()).saturating_mul(size_of::<i32>());
+        if in_place { words } else { 0 }
     }
 
     /// For a layer with so many rows, of int32 outputs or of int8 ones; saturating.
@@ -89,6 +102,43 @@ pub struct Kernels {
     /// See [`crate::softmax::softmax_i32`].
     #[cfg(feature = "softmax")]
     pub softmax_i32: fn(crate::Values<'_>, usize, crate::softmax::Exponents, &mut [i32]),
+    /// See [`crate::relu::relu_in_place`].
+    #[cfg(feature = "relu")]
+    pub relu_in_place: fn(&mut [i8]),
+    /// See [`crate::add::add_in_place`].
+    #[cfg(feature = "add")]
+    pub add_in_place: fn(&mut [i8], &[i8], crate::add::Alignment, bool),
+    /// See [`crate::conv2d::conv2d`]; the third argument is scratch.
+    #[cfg(feature = "conv2d")]
+    pub conv2d: fn(&crate::conv2d::Conv2d<'_>, &[i8], &mut [i32], crate::Outputs<'_>),
+    /// See [`crate::conv2d::depthwise_conv2d`]; the third argument is scratch.
+    #[cfg(feature = "depthwise-conv2d")]
+    pub depthwise_conv2d: fn(&crate::conv2d::Conv2d<'_>, &[i8], &mut [i32], crate::Outputs<'_>),
+    /// See [`crate::conv2d::depthwise_conv2d_in_place`].
+    #[cfg(feature = "depthwise-conv2d")]
+    pub depthwise_conv2d_in_place: fn(&crate::conv2d::Conv2d<'_>, &mut [i32], &mut [i8]),
+    /// See [`crate::int8_linear::int8_linear`].
+    #[cfg(feature = "int8-linear")]
+    pub int8_linear: fn(&crate::int8_linear::Int8Linear<'_>, &[i8], crate::Outputs<'_>),
+    /// See [`crate::conv2d::int8_conv2d`].
+    #[cfg(feature = "int8-conv2d")]
+    pub int8_conv2d: fn(&crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, &[i8], crate::Outputs<'_>),
+    /// See [`crate::conv2d::int8_depthwise_conv2d`].
+    #[cfg(feature = "int8-depthwise-conv2d")]
+    pub int8_depthwise_conv2d:
+        fn(&crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, &[i8], crate::Outputs<'_>),
+    /// See [`crate::pool::max_pool`].
+    #[cfg(feature = "max-pool")]
+    pub max_pool: fn(&crate::geometry::Geometry, &[i8], &mut [i8]),
+    /// See [`crate::pool::avg_pool`].
+    #[cfg(feature = "avg-pool")]
+    pub avg_pool: fn(&crate::geometry::Geometry, i32, &[i8], &mut [i8]),
+    /// See [`crate::rearrange::concat`].
+    #[cfg(feature = "concat")]
+    pub concat: fn(&[i8], &[i8], [usize; 2], &mut [i8]),
+    /// See [`crate::rearrange::pad`].
+    #[cfg(feature = "pad")]
+    pub pad: fn(&crate::geometry::Geometry, &[i8], &mut [i8]),
 }
 
 /// The kernels of a processor without vector unit; those of this one, where it is one that they were made for.
@@ -148,6 +198,30 @@ pub(crate) const DEFINITIONS: Kernels = Kernels {
     softmax_i8: crate::softmax::softmax_i8,
     #[cfg(feature = "softmax")]
     softmax_i32: crate::softmax::softmax_i32,
+    #[cfg(feature = "relu")]
+    relu_in_place: crate::relu::relu_in_place,
+    #[cfg(feature = "add")]
+    add_in_place: crate::add::add_in_place,
+    #[cfg(feature = "conv2d")]
+    conv2d: |layer, input, _, output| crate::conv2d::conv2d(layer, input, output),
+    #[cfg(feature = "depthwise-conv2d")]
+    depthwise_conv2d: |layer, input, _, output| crate::conv2d::depthwise_conv2d(layer, input, output),
+    #[cfg(feature = "depthwise-conv2d")]
+    depthwise_conv2d_in_place: crate::conv2d::depthwise_conv2d_in_place,
+    #[cfg(feature = "int8-linear")]
+    int8_linear: crate::int8_linear::int8_linear,
+    #[cfg(feature = "int8-conv2d")]
+    int8_conv2d: crate::conv2d::int8_conv2d,
+    #[cfg(feature = "int8-depthwise-conv2d")]
+    int8_depthwise_conv2d: crate::conv2d::int8_depthwise_conv2d,
+    #[cfg(feature = "max-pool")]
+    max_pool: crate::pool::max_pool,
+    #[cfg(feature = "avg-pool")]
+    avg_pool: crate::pool::avg_pool,
+    #[cfg(feature = "concat")]
+    concat: crate::rearrange::concat,
+    #[cfg(feature = "pad")]
+    pad: crate::rearrange::pad,
 };
 
 /// The most scratch that any of this machine's tables needs, in constants too.

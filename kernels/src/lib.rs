@@ -19,13 +19,27 @@ extern crate std;
 pub mod add;
 #[cfg(feature = "argmax")]
 pub mod argmax;
+#[cfg(any(
+    feature = "conv2d",
+    feature = "depthwise-conv2d",
+    feature = "int8-conv2d",
+    feature = "int8-depthwise-conv2d"
+))]
+pub mod conv2d;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod dispatch;
 #[cfg(feature = "embedding")]
 pub mod embedding;
+pub mod geometry;
+#[cfg(feature = "int8-linear")]
+pub mod int8_linear;
 #[cfg(feature = "linear")]
 pub mod linear;
+#[cfg(any(feature = "max-pool", feature = "avg-pool"))]
+pub mod pool;
+#[cfg(any(feature = "concat", feature = "pad"))]
+pub mod rearrange;
 #[cfg(feature = "relu")]
 pub mod relu;
 pub mod requantize;
@@ -39,7 +53,6 @@ pub mod simd;
 mod small_core;
 #[cfg(feature = "softmax")]
 pub mod softmax;
-#[cfg(any(feature = "embedding", feature = "softmax"))]
 mod values;
 
 #[cfg(feature = "linear")]
@@ -47,5 +60,13 @@ pub use dispatch::PORTABLE;
 pub use dispatch::{Kernels, SCALAR, SCRATCH, Scratch, available, best, by_name};
 #[cfg(feature = "std")]
 pub use dispatch::{Unavailable, VARIABLE, from_environment, select};
+#[cfg(any(
+    feature = "conv2d",
+    feature = "depthwise-conv2d",
+    feature = "int8-linear",
+    feature = "int8-conv2d",
+    feature = "int8-depthwise-conv2d"
+))]
+pub use values::Outputs;
 #[cfg(any(feature = "embedding", feature = "softmax"))]
 pub use values::Values;

@@ -8,6 +8,14 @@ pub fn relu(input: &[i8], output: &mut [i8]) {
     }
 }
 
+/// Scalar definition where the output takes the input's place.
+#[inline(always)]
+pub fn relu_in_place(data: &mut [i8]) {
+    for element in data {
+        *element = (*element).max(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -1,10 +1,27 @@
-//! What an operator reads that takes elements of either type.
+//! Elements of either type: what an operator reads or writes that takes both.
 
 /// The elements of a tensor.
+#[cfg(any(feature = "embedding", feature = "softmax"))]
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
     /// Signed 8-bit elements.
     I8(&'a [i8]),
     /// Signed 32-bit elements.
     I32(&'a [i32]),
+}
+
+/// Where elements go: requantised to int8, or int32 in the layer's unit.
+#[cfg(any(
+    feature = "conv2d",
+    feature = "depthwise-conv2d",
+    feature = "int8-linear",
+    feature = "int8-conv2d",
+    feature = "int8-depthwise-conv2d"
+))]
+#[derive(Debug)]
+pub enum Outputs<'a> {
+    /// Signed 8-bit elements.
+    I8(&'a mut [i8]),
+    /// Signed 32-bit elements.
+    I32(&'a mut [i32]),
 }

@@ -5,6 +5,7 @@
 //! rounding constant of the requantisation comes on top. Where that stays within 2³¹ − 1, kernels need no checks.
 
 use crate::exponents::ExponentEncoding;
+use crate::int8_matrix::Int8Matrix;
 use crate::matrix::{Bias, Group, Row, TernaryMatrix};
 use crate::{MatrixFault, trits};
 
@@ -63,6 +64,33 @@ pub(crate) fn check(
     for (index, row) in matrix.iter().enumerate() {
         let bias = biases.as_mut().and_then(Iterator::next).unwrap_or(0);
         check_row(index, &row, bias, accumulators)?;
+    }
+    Ok(())
+}
+
+/// Checks the int32 bound of every row of an operator's int8 weights.
+pub(crate) fn check_int8(
+    matrix: &Int8Matrix<'_>,
+    bias: Option<Bias<'_>>,
+    accumulators: Accumulators,
+) -> Result<(), MatrixFault> {
+    let mut biases = bias.map(|bias| bias.iter());
+    for (index, row) in matrix.iter().enumerate() {
+        let bias = biases.as_mut().and_then(Iterator::next).unwrap_or(0);
+        let (unit, rounding) = match accumulators {
+            Accumulators::PerRow { scale } => (row.exponent, rounding(scale - row.exponent)),
+            Accumulators::Layer { exponent } if exponent > row.exponent => {
+                return Err(MatrixFault::BelowOutputUnit { row: index });
+            }
+            Accumulators::Layer { exponent } => (exponent, 0),
+        };
+        // A weight of magnitude w is worth w trits.
+        let weight = |value: &u8| u64::from((*value as i8).unsigned_abs());
+        let sum: u64 = row.values.iter().map(weight).sum();
+        let magnitude = term(usize::try_from(sum).unwrap_or(usize::MAX >> 8), row.exponent - unit);
+        if !fits_int32(magnitude, bias, rounding) {
+            return Err(MatrixFault::Int32Bound { row: index });
+        }
     }
     Ok(())
 }

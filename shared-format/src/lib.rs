@@ -25,6 +25,7 @@ mod error;
 mod exponents;
 mod fields;
 mod group;
+mod int8_matrix;
 mod layout;
 mod matrix;
 mod model;
@@ -36,6 +37,7 @@ mod scaling;
 mod screen;
 mod tensor;
 pub mod trits;
+mod window;
 #[cfg(feature = "alloc")]
 pub mod write;
 
@@ -43,11 +45,14 @@ pub use checkpoint::Checkpoint;
 pub use error::{MatrixFault, ParseError, PlanFault};
 pub use exponents::ExponentEncoding;
 pub use group::{GroupSize, UnknownGroupSize};
+pub use int8_matrix::{Int8Matrix, Int8Record, Int8Row};
 pub use layout::Layout;
 pub use matrix::{Bias, Block, Blocks, Group, MatrixRecord, Row, TernaryMatrix};
 pub use model::{Labels, Model, Operators, Properties};
 pub use operator::{
-    Add, ArgMax, Embedding, Linear, Operator, OperatorKind, Relu, Requantize, RmsNorm, ShiftNorm, Softmax,
+    Add, ArgMax, Concat, Conv2d, Embedding, Linear, Operator, OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape,
+    RmsNorm, ShiftNorm, Softmax,
 };
 pub use scaling::InputScale;
 pub use tensor::{DataType, Tensor, TensorClass};
+pub use window::Window;

@@ -3,6 +3,7 @@
 use crate::bound::Accumulators;
 use crate::container::{Container, KIND_MODEL, SECTION_GRAPH, SECTION_WEIGHTS};
 use crate::fields::Fields;
+use crate::int8_matrix::{Int8Matrix, Int8Record};
 use crate::matrix::{self, Bias, MatrixRecord, TernaryMatrix};
 use crate::operator::{Linear, Operator};
 use crate::scaling::InputScale;
@@ -221,14 +222,29 @@ impl<'a> Model<'a> {
         record.view(self.weights).unwrap_or(TernaryMatrix::empty())
     }
 
+    /// The int8 matrix of a record of this model's operators.
+    pub fn int8_matrix(&self, record: &Int8Record) -> Int8Matrix<'a> {
+        record.view(self.weights).unwrap_or(Int8Matrix::empty())
+    }
+
     /// The biases of a linear operator of this model.
     pub fn bias(&self, op: &Linear) -> Option<Bias<'a>> {
-        matrix::section(self.weights, op.bias?, (op.weights.rows as usize).checked_mul(4)).ok().map(Bias)
+        self.bias_at(op.bias, op.weights.rows)
+    }
+
+    /// The biases of so many rows of an operator of this model.
+    pub fn bias_at(&self, offset: Option<u32>, rows: u32) -> Option<Bias<'a>> {
+        matrix::section(self.weights, offset?, (rows as usize).checked_mul(4)).ok().map(Bias)
     }
 
     /// The unit of a linear operator's accumulators: exponents of its tensors decide.
     pub fn accumulators(&self, op: &Linear) -> Accumulators {
-        let (input, output) = (self.tensor(op.input), self.tensor(op.output));
+        self.accumulators_between(op.input, op.output)
+    }
+
+    /// The unit of the accumulators of an operator with weights, from these tensors' exponents.
+    pub fn accumulators_between(&self, input: u16, output: u16) -> Accumulators {
+        let (input, output) = (self.tensor(input), self.tensor(output));
         let scale = i32::from(output.exponent) - i32::from(input.exponent);
         match output.data_type {
             DataType::I8 => Accumulators::PerRow { scale },
@@ -238,7 +254,13 @@ impl<'a> Model<'a> {
 
     /// Multiply-accumulate operations of one sample, as the field counts them.
     pub fn macs(&self) -> u64 {
-        self.operators().map(|operator| operator.macs()).sum()
+        self.operators().fold(0, |sum: u64, operator| sum.saturating_add(self.macs_of(&operator)))
+    }
+
+    /// The same of one operator: columns of its weights for each element of its output. Looking up a row is none, and
+    /// what lies outside an image counts.
+    pub fn macs_of(&self, operator: &Operator) -> u64 {
+        operator.products() * self.tensor(operator.output()).len() as u64
     }
 
     /// How raw values become the input: one record for all elements, or one for each.

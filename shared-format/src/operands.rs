@@ -3,7 +3,7 @@
 use crate::bound;
 use crate::matrix::{self, Bias};
 use crate::model::Model;
-use crate::operator::{Embedding, Linear, Operator};
+use crate::operator::{Conv2d, Embedding, Operator, Pool2d};
 use crate::tensor::{DataType, Tensor};
 use crate::{MatrixFault, ParseError};
 
@@ -64,6 +64,38 @@ fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result
             (true, left.len() as u64 * u64::from(op.weights.columns) == output.len() as u64, true)
         }
         Operator::Softmax(_) => (true, same_length && left.len() <= MAX_SOFTMAX, holds_shares(&output)),
+        Operator::Int8Linear(op) => {
+            let fits = left.len() == op.weights.columns as usize && output.len() == op.weights.rows as usize;
+            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
+        }
+        Operator::Conv2d(op) => {
+            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, left.shape[2]);
+            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
+        }
+        Operator::Int8Conv2d(op) => {
+            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, left.shape[2]);
+            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
+        }
+        Operator::DepthwiseConv2d(op) => {
+            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, 1);
+            (types.0 == I8 && (types.1 == I8 || !op.relu), fits && left.shape[2] == output.shape[2], true)
+        }
+        Operator::Int8DepthwiseConv2d(op) => {
+            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, 1);
+            (types.0 == I8 && (types.1 == I8 || !op.relu), fits && left.shape[2] == output.shape[2], true)
+        }
+        Operator::MaxPool(op) => (types == (I8, I8), pools(op, &left, &output), left.exponent == output.exponent),
+        Operator::AvgPool(op) => (types == (I8, I8), pools(op, &left, &output), true),
+        Operator::Concat(_) => {
+            let same_image = left.shape[..2] == output.shape[..2] && right.shape[..2] == output.shape[..2];
+            (
+                types == (I8, I8) && right.data_type == I8,
+                same_image && left.shape[2].checked_add(right.shape[2]) == Some(output.shape[2]),
+                left.exponent == output.exponent && right.exponent == output.exponent,
+            )
+        }
+        Operator::Reshape(_) => (types.0 == types.1, same_length, left.exponent == output.exponent),
+        Operator::Pad(op) => (types == (I8, I8), pads(op.padding, &left, &output), left.exponent == output.exponent),
     };
     if !types_fit {
         return refuse("element types");
@@ -77,6 +109,29 @@ fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result
     Ok(())
 }
 
+/// True where a convolution's window, weights of this shape and tensors go together; a product meets so many channels.
+fn convolves<W>(op: &Conv2d<W>, [rows, columns]: [u32; 2], input: &Tensor, output: &Tensor, channels: u32) -> bool {
+    let products = (op.window.area() as u64).checked_mul(channels.into());
+    op.window.output(image(input)) == Some(image(output)) && rows == output.shape[2] && products == Some(columns.into())
+}
+
+/// True where a pooling's window and tensors go together.
+fn pools(op: &Pool2d, input: &Tensor, output: &Tensor) -> bool {
+    op.window.output(image(input)) == Some(image(output)) && input.shape[2] == output.shape[2]
+}
+
+/// True where the output is the input and these rows and columns around it.
+fn pads([above, left, below, right]: [u8; 4], input: &Tensor, output: &Tensor) -> bool {
+    let [height, width] = image(input).map(u64::from);
+    let padded = [height + u64::from(above) + u64::from(below), width + u64::from(left) + u64::from(right)];
+    image(output).map(u64::from) == padded && input.shape[2] == output.shape[2]
+}
+
+/// Height and width.
+const fn image(tensor: &Tensor) -> [u32; 2] {
+    [tensor.shape[0], tensor.shape[1]]
+}
+
 /// True where shares of 1 can be told apart and 1 itself fits.
 fn holds_shares(output: &Tensor) -> bool {
     match output.data_type {
@@ -86,23 +141,24 @@ fn holds_shares(output: &Tensor) -> bool {
 }
 
 fn check_weights(model: &Model<'_>, operator: &Operator) -> Result<(), MatrixFault> {
-    match operator {
-        Operator::Linear(op) => check_linear(model, op),
-        Operator::Embedding(op) => check_embedding(model, op),
-        _ => Ok(()),
+    if let Operator::Embedding(op) = operator {
+        return check_embedding(model, op);
+    }
+    let accumulators = model.accumulators_between(operator.inputs()[0], operator.output());
+    if let Some(record) = operator.weights() {
+        let bias = check_bias(model, operator, record.rows)?;
+        bound::check(&record.view(model.weights)?, bias, accumulators)
+    } else if let Some(record) = operator.int8_weights() {
+        let bias = check_bias(model, operator, record.rows)?;
+        bound::check_int8(&record.view(model.weights)?, bias, accumulators)
+    } else {
+        Ok(())
     }
 }
 
-fn check_linear(model: &Model<'_>, op: &Linear) -> Result<(), MatrixFault> {
-    let matrix = op.weights.view(model.weights)?;
-    let bias = match op.bias {
-        None => None,
-        Some(offset) => {
-            let bytes = (op.weights.rows as usize).checked_mul(4);
-            Some(Bias(matrix::section(model.weights, offset, bytes)?))
-        }
-    };
-    bound::check(&matrix, bias, model.accumulators(op))
+fn check_bias<'a>(model: &Model<'a>, operator: &Operator, rows: u32) -> Result<Option<Bias<'a>>, MatrixFault> {
+    let section = |offset| matrix::section(model.weights, offset, (rows as usize).checked_mul(4)).map(Bias);
+    operator.bias().map(section).transpose()
 }
 
 fn check_embedding(model: &Model<'_>, op: &Embedding) -> Result<(), MatrixFault> {

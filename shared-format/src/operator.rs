@@ -7,13 +7,15 @@
 
 use crate::ParseError;
 use crate::fields::Fields;
+use crate::int8_matrix::Int8Record;
 use crate::matrix::MatrixRecord;
+use crate::window::Window;
 use serde::Serialize;
 
-/// y = x·Wᵀ + b with ternary weights.
+/// y = x·Wᵀ + b, with ternary weights or, as `Linear<Int8Record>`, with int8 ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[repr(C)]
-pub struct Linear {
+pub struct Linear<W = MatrixRecord> {
     /// Input tensor, int8, as many elements as the matrix has columns.
     pub input: u16,
     /// Output tensor, as many elements as the matrix has rows: int8 (requantised) or int32 (in its exponent's unit).
@@ -21,9 +23,81 @@ pub struct Linear {
     /// Lower clamp at 0; int8 outputs only.
     pub relu: bool,
     /// The weights.
-    pub weights: MatrixRecord,
+    pub weights: W,
     /// Offset of the rows' int32 biases in the weight section, each in its accumulator's unit.
     pub bias: Option<u32>,
+}
+
+/// A convolution over height and width, or a depthwise one, with ternary weights or, as `Conv2d<Int8Record>`, with int8
+/// ones. Tensors are [height, width, channels]; outside the input are zeros.
+///
+/// A convolution's matrix has a row for each channel of the output, and its columns run over the window's rows, its columns,
+/// and the input's channels. A depthwise one has a row for each channel, and columns over the window alone. A sequence is an
+/// image of height 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
+pub struct Conv2d<W = MatrixRecord> {
+    /// Input tensor, int8.
+    pub input: u16,
+    /// Output tensor: int8 (requantised) or int32 (in its exponent's unit).
+    pub output: u16,
+    /// Lower clamp at 0; int8 outputs only.
+    pub relu: bool,
+    /// What slides over the input.
+    pub window: Window,
+    /// The weights.
+    pub weights: W,
+    /// Offset of the rows' int32 biases in the weight section, each in its accumulator's unit.
+    pub bias: Option<u32>,
+}
+
+/// The largest or the mean element under a window, channel by channel. Tensors are [height, width, channels].
+///
+/// What lies outside the input takes no part in the largest element. In the mean it counts as 0: the sum of n elements is
+/// shifted right, rounded, by round(log2 n) and the distance of the tensors' exponents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
+pub struct Pool2d {
+    /// Input tensor, int8.
+    pub input: u16,
+    /// Output tensor, int8; of the same exponent for the largest element.
+    pub output: u16,
+    /// What slides over the input.
+    pub window: Window,
+}
+
+/// Two tensors of the same height, width and exponent, the channels of the one behind those of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
+pub struct Concat {
+    /// First operand, int8.
+    pub left: u16,
+    /// Second operand, int8.
+    pub right: u16,
+    /// Output tensor, int8.
+    pub output: u16,
+}
+
+/// The same elements in another shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
+pub struct Reshape {
+    /// Input tensor.
+    pub input: u16,
+    /// Output tensor of the same type, exponent and length.
+    pub output: u16,
+}
+
+/// Zeros around an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
+pub struct Pad {
+    /// Input tensor, int8.
+    pub input: u16,
+    /// Output tensor, int8, of the same exponent.
+    pub output: u16,
+    /// Rows above, columns left, rows below, columns right of the input.
+    pub padding: [u8; 4],
 }
 
 /// Shift norm: scales a sample by the power of two that brings its mean magnitude just under 27 steps.
@@ -140,6 +214,26 @@ pub enum Operator {
     Embedding(Embedding),
     /// See [`Softmax`].
     Softmax(Softmax),
+    /// See [`Conv2d`].
+    Conv2d(Conv2d),
+    /// See [`Conv2d`].
+    DepthwiseConv2d(Conv2d),
+    /// See [`Linear`].
+    Int8Linear(Linear<Int8Record>),
+    /// See [`Conv2d`].
+    Int8Conv2d(Conv2d<Int8Record>),
+    /// See [`Conv2d`].
+    Int8DepthwiseConv2d(Conv2d<Int8Record>),
+    /// See [`Pool2d`].
+    MaxPool(Pool2d),
+    /// See [`Pool2d`].
+    AvgPool(Pool2d),
+    /// See [`Concat`].
+    Concat(Concat),
+    /// See [`Reshape`].
+    Reshape(Reshape),
+    /// See [`Pad`].
+    Pad(Pad),
 }
 
 /// The kinds of operator, by the code that stands in the file.
@@ -165,11 +259,31 @@ pub enum OperatorKind {
     Embedding = 8,
     /// See [`Softmax`].
     Softmax = 9,
+    /// See [`Conv2d`].
+    Conv2d = 10,
+    /// See [`Conv2d`].
+    DepthwiseConv2d = 11,
+    /// See [`Linear`].
+    Int8Linear = 12,
+    /// See [`Conv2d`].
+    Int8Conv2d = 13,
+    /// See [`Conv2d`].
+    Int8DepthwiseConv2d = 14,
+    /// See [`Pool2d`].
+    MaxPool = 15,
+    /// See [`Pool2d`].
+    AvgPool = 16,
+    /// See [`Concat`].
+    Concat = 17,
+    /// See [`Reshape`].
+    Reshape = 18,
+    /// See [`Pad`].
+    Pad = 19,
 }
 
 impl OperatorKind {
     /// Every kind, by ascending code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 19] = [
         Self::Linear,
         Self::ShiftNorm,
         Self::Requantize,
@@ -179,6 +293,16 @@ impl OperatorKind {
         Self::RmsNorm,
         Self::Embedding,
         Self::Softmax,
+        Self::Conv2d,
+        Self::DepthwiseConv2d,
+        Self::Int8Linear,
+        Self::Int8Conv2d,
+        Self::Int8DepthwiseConv2d,
+        Self::MaxPool,
+        Self::AvgPool,
+        Self::Concat,
+        Self::Reshape,
+        Self::Pad,
     ];
 
     /// The kind of this code.
@@ -193,6 +317,16 @@ impl OperatorKind {
             7 => Self::RmsNorm,
             8 => Self::Embedding,
             9 => Self::Softmax,
+            10 => Self::Conv2d,
+            11 => Self::DepthwiseConv2d,
+            12 => Self::Int8Linear,
+            13 => Self::Int8Conv2d,
+            14 => Self::Int8DepthwiseConv2d,
+            15 => Self::MaxPool,
+            16 => Self::AvgPool,
+            17 => Self::Concat,
+            18 => Self::Reshape,
+            19 => Self::Pad,
             _ => return None,
         })
     }
@@ -209,6 +343,16 @@ impl OperatorKind {
             Self::RmsNorm => "rms-norm",
             Self::Embedding => "embedding",
             Self::Softmax => "softmax",
+            Self::Conv2d => "conv2d",
+            Self::DepthwiseConv2d => "depthwise-conv2d",
+            Self::Int8Linear => "int8-linear",
+            Self::Int8Conv2d => "int8-conv2d",
+            Self::Int8DepthwiseConv2d => "int8-depthwise-conv2d",
+            Self::MaxPool => "max-pool",
+            Self::AvgPool => "avg-pool",
+            Self::Concat => "concat",
+            Self::Reshape => "reshape",
+            Self::Pad => "pad",
         }
     }
 }
@@ -232,6 +376,16 @@ impl Operator {
             Self::RmsNorm(_) => OperatorKind::RmsNorm,
             Self::Embedding(_) => OperatorKind::Embedding,
             Self::Softmax(_) => OperatorKind::Softmax,
+            Self::Conv2d(_) => OperatorKind::Conv2d,
+            Self::DepthwiseConv2d(_) => OperatorKind::DepthwiseConv2d,
+            Self::Int8Linear(_) => OperatorKind::Int8Linear,
+            Self::Int8Conv2d(_) => OperatorKind::Int8Conv2d,
+            Self::Int8DepthwiseConv2d(_) => OperatorKind::Int8DepthwiseConv2d,
+            Self::MaxPool(_) => OperatorKind::MaxPool,
+            Self::AvgPool(_) => OperatorKind::AvgPool,
+            Self::Concat(_) => OperatorKind::Concat,
+            Self::Reshape(_) => OperatorKind::Reshape,
+            Self::Pad(_) => OperatorKind::Pad,
         }
     }
 
@@ -247,6 +401,16 @@ impl Operator {
             Self::RmsNorm(op) => [op.input, op.input],
             Self::Embedding(op) => [op.input, op.input],
             Self::Softmax(op) => [op.input, op.input],
+            Self::Conv2d(op) => [op.input, op.input],
+            Self::DepthwiseConv2d(op) => [op.input, op.input],
+            Self::Int8Linear(op) => [op.input, op.input],
+            Self::Int8Conv2d(op) => [op.input, op.input],
+            Self::Int8DepthwiseConv2d(op) => [op.input, op.input],
+            Self::MaxPool(op) => [op.input, op.input],
+            Self::AvgPool(op) => [op.input, op.input],
+            Self::Concat(op) => [op.left, op.right],
+            Self::Reshape(op) => [op.input, op.input],
+            Self::Pad(op) => [op.input, op.input],
         }
     }
 
@@ -262,6 +426,16 @@ impl Operator {
             Self::RmsNorm(op) => op.output,
             Self::Embedding(op) => op.output,
             Self::Softmax(op) => op.output,
+            Self::Conv2d(op) => op.output,
+            Self::DepthwiseConv2d(op) => op.output,
+            Self::Int8Linear(op) => op.output,
+            Self::Int8Conv2d(op) => op.output,
+            Self::Int8DepthwiseConv2d(op) => op.output,
+            Self::MaxPool(op) => op.output,
+            Self::AvgPool(op) => op.output,
+            Self::Concat(op) => op.output,
+            Self::Reshape(op) => op.output,
+            Self::Pad(op) => op.output,
         }
     }
 
@@ -270,23 +444,54 @@ impl Operator {
         match self {
             Self::Linear(op) => Some(&op.weights),
             Self::Embedding(op) => Some(&op.weights),
+            Self::Conv2d(op) | Self::DepthwiseConv2d(op) => Some(&op.weights),
             _ => None,
         }
     }
 
-    /// Multiply-accumulate operations of one sample, as the field counts them: looking up a row is none.
-    pub const fn macs(&self) -> u64 {
+    /// The int8 weights it uses, where it has some.
+    pub const fn int8_weights(&self) -> Option<&Int8Record> {
         match self {
-            Self::Linear(op) => op.weights.rows as u64 * op.weights.columns as u64,
+            Self::Int8Linear(op) => Some(&op.weights),
+            Self::Int8Conv2d(op) | Self::Int8DepthwiseConv2d(op) => Some(&op.weights),
+            _ => None,
+        }
+    }
+
+    /// Offset of the biases it uses, where it has some.
+    pub const fn bias(&self) -> Option<u32> {
+        match self {
+            Self::Linear(op) => op.bias,
+            Self::Int8Linear(op) => op.bias,
+            Self::Conv2d(op) | Self::DepthwiseConv2d(op) => op.bias,
+            Self::Int8Conv2d(op) | Self::Int8DepthwiseConv2d(op) => op.bias,
+            _ => None,
+        }
+    }
+
+    /// Products of each element of the output: what [`Model::macs_of`](crate::Model::macs_of) multiplies by its length.
+    pub(crate) const fn products(&self) -> u64 {
+        match (self, self.weights(), self.int8_weights()) {
+            (Self::Embedding(_), ..) => 0,
+            (_, Some(weights), _) => weights.columns as u64,
+            (_, _, Some(weights)) => weights.columns as u64,
             _ => 0,
         }
+    }
+
+    /// True where the output may take the place of an input: the operator has read an element before it writes it.
+    pub const fn works_in_place(&self) -> bool {
+        matches!(self, Self::Relu(_) | Self::Add(_) | Self::Reshape(_) | Self::DepthwiseConv2d(_))
     }
 
     /// The operator in one record (code, then fields); `index` and `offset` are only for the error.
     ///
     /// All kinds have their fields in one order, and each leaves some out.
     pub(crate) fn decode(record: &[u8], index: usize, offset: usize) -> Result<Self, ParseError> {
-        use OperatorKind::{Add, ArgMax, Embedding, Linear, Relu, Requantize, RmsNorm, ShiftNorm, Softmax};
+        use OperatorKind::{
+            Add, ArgMax, AvgPool, Concat, Conv2d, DepthwiseConv2d, Embedding, Int8Conv2d, Int8DepthwiseConv2d,
+            Int8Linear, Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax,
+        };
         let mut fields = Fields::new(record);
         let code = fields.short();
         let known = OperatorKind::from_code(code);
@@ -296,12 +501,18 @@ impl Operator {
             None => return Err(ParseError::MalformedOperator { index, offset }),
         };
         let input = fields.short();
-        let right = if kind == Add { fields.short() } else { input };
+        let right = if matches!(kind, Add | Concat) { fields.short() } else { input };
         let output = fields.short();
-        let relu = matches!(kind, Linear | ShiftNorm | Requantize | Add | RmsNorm) && fields.flag();
-        let weights =
-            if matches!(kind, Linear | Embedding) { MatrixRecord::read(&mut fields) } else { MatrixRecord::NONE };
-        let bias = (kind == Linear && fields.flag()).then(|| fields.number());
+        let ternary = matches!(kind, Linear | Conv2d | DepthwiseConv2d);
+        let int8 = matches!(kind, Int8Linear | Int8Conv2d | Int8DepthwiseConv2d);
+        let clamps = ternary || int8 || matches!(kind, ShiftNorm | Requantize | Add | RmsNorm);
+        let relu = clamps && fields.flag();
+        let slides = matches!(kind, Conv2d | DepthwiseConv2d | Int8Conv2d | Int8DepthwiseConv2d | MaxPool | AvgPool);
+        let window = if slides { Window::read(&mut fields) } else { Window::NONE };
+        let weights = if ternary || kind == Embedding { MatrixRecord::read(&mut fields) } else { MatrixRecord::NONE };
+        let int8_weights = if int8 { Int8Record::read(&mut fields) } else { Int8Record::NONE };
+        let bias = ((ternary || int8) && fields.flag()).then(|| fields.number());
+        let padding = if kind == Pad { core::array::from_fn(|_| fields.byte()) } else { [0; 4] };
         if !fields.end() {
             return Err(ParseError::MalformedOperator { index, offset });
         }
@@ -315,6 +526,18 @@ impl Operator {
             RmsNorm => Self::RmsNorm(self::RmsNorm { input, output, relu }),
             Embedding => Self::Embedding(self::Embedding { input, output, weights }),
             Softmax => Self::Softmax(self::Softmax { input, output }),
+            Conv2d => Self::Conv2d(self::Conv2d { input, output, relu, window, weights, bias }),
+            DepthwiseConv2d => Self::DepthwiseConv2d(self::Conv2d { input, output, relu, window, weights, bias }),
+            Int8Linear => Self::Int8Linear(self::Linear { input, output, relu, weights: int8_weights, bias }),
+            Int8Conv2d => Self::Int8Conv2d(self::Conv2d { input, output, relu, window, weights: int8_weights, bias }),
+            Int8DepthwiseConv2d => {
+                Self::Int8DepthwiseConv2d(self::Conv2d { input, output, relu, window, weights: int8_weights, bias })
+            }
+            MaxPool => Self::MaxPool(Pool2d { input, output, window }),
+            AvgPool => Self::AvgPool(Pool2d { input, output, window }),
+            Concat => Self::Concat(self::Concat { left: input, right, output }),
+            Reshape => Self::Reshape(self::Reshape { input, output }),
+            Pad => Self::Pad(self::Pad { input, output, padding }),
         })
     }
 
@@ -332,6 +555,16 @@ impl Operator {
             Self::RmsNorm(op) => postcard::to_allocvec(&(code, op)),
             Self::Embedding(op) => postcard::to_allocvec(&(code, op)),
             Self::Softmax(op) => postcard::to_allocvec(&(code, op)),
+            Self::Conv2d(op) => postcard::to_allocvec(&(code, op)),
+            Self::DepthwiseConv2d(op) => postcard::to_allocvec(&(code, op)),
+            Self::Int8Linear(op) => postcard::to_allocvec(&(code, op)),
+            Self::Int8Conv2d(op) => postcard::to_allocvec(&(code, op)),
+            Self::Int8DepthwiseConv2d(op) => postcard::to_allocvec(&(code, op)),
+            Self::MaxPool(op) => postcard::to_allocvec(&(code, op)),
+            Self::AvgPool(op) => postcard::to_allocvec(&(code, op)),
+            Self::Concat(op) => postcard::to_allocvec(&(code, op)),
+            Self::Reshape(op) => postcard::to_allocvec(&(code, op)),
+            Self::Pad(op) => postcard::to_allocvec(&(code, op)),
         }
     }
 }
@@ -358,8 +591,13 @@ mod tests {
     /// Any operator, every kind as often.
     fn operator() -> impl Strategy<Value = Operator> {
         let kinds = proptest::sample::select(&OperatorKind::ALL[..]);
-        (kinds, any::<([u16; 3], bool)>(), matrix(), any::<Option<u32>>()).prop_map(|(kind, fields, weights, bias)| {
-            let ([input, right, output], relu) = fields;
+        let fields = any::<([u16; 3], bool, [u8; 8], [u32; 4])>();
+        (kinds, fields, matrix(), any::<Option<u32>>()).prop_map(|(kind, fields, weights, bias)| {
+            let ([input, right, output], relu, bytes, numbers) = fields;
+            let [a, b, c, d, padding @ ..] = bytes;
+            let window = Window { kernel: [a, b], stride: [c, d], padding };
+            let [rows, columns, values, exponents] = numbers;
+            let int8 = Int8Record { rows, columns, values, exponents };
             match kind {
                 OperatorKind::Linear => Operator::Linear(Linear { input, output, relu, weights, bias }),
                 OperatorKind::ShiftNorm => Operator::ShiftNorm(ShiftNorm { input, output, relu }),
@@ -370,6 +608,22 @@ mod tests {
                 OperatorKind::RmsNorm => Operator::RmsNorm(RmsNorm { input, output, relu }),
                 OperatorKind::Embedding => Operator::Embedding(Embedding { input, output, weights }),
                 OperatorKind::Softmax => Operator::Softmax(Softmax { input, output }),
+                OperatorKind::Conv2d => Operator::Conv2d(Conv2d { input, output, relu, window, weights, bias }),
+                OperatorKind::DepthwiseConv2d => {
+                    Operator::DepthwiseConv2d(Conv2d { input, output, relu, window, weights, bias })
+                }
+                OperatorKind::Int8Linear => Operator::Int8Linear(Linear { input, output, relu, weights: int8, bias }),
+                OperatorKind::Int8Conv2d => {
+                    Operator::Int8Conv2d(Conv2d { input, output, relu, window, weights: int8, bias })
+                }
+                OperatorKind::Int8DepthwiseConv2d => {
+                    Operator::Int8DepthwiseConv2d(Conv2d { input, output, relu, window, weights: int8, bias })
+                }
+                OperatorKind::MaxPool => Operator::MaxPool(Pool2d { input, output, window }),
+                OperatorKind::AvgPool => Operator::AvgPool(Pool2d { input, output, window }),
+                OperatorKind::Concat => Operator::Concat(Concat { left: input, right, output }),
+                OperatorKind::Reshape => Operator::Reshape(Reshape { input, output }),
+                OperatorKind::Pad => Operator::Pad(Pad { input, output, padding }),
             }
         })
     }

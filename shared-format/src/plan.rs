@@ -1,6 +1,7 @@
 //! The memory plan: every tensor's lifetime and place, and the proof that no two live tensors share a byte.
 
 use crate::model::Model;
+use crate::operator::Operator;
 use crate::tensor::{Tensor, TensorClass};
 use crate::{ParseError, PlanFault};
 
@@ -51,7 +52,7 @@ fn check_uses(model: &Model<'_>) -> Result<(), ParseError> {
         }
         let output = model.tensor(operator.output());
         match output.class {
-            // No operator works in place.
+            // What is kept is never written in place.
             TensorClass::Persistent if operator.inputs().contains(&operator.output()) => {
                 let tensor = usize::from(operator.output());
                 return Err(ParseError::Plan { tensor, fault: PlanFault::Overlap { other: tensor } });
@@ -89,9 +90,34 @@ fn check_place(model: &Model<'_>, index: usize, tensor: &Tensor) -> Result<(), P
             || other.class == persistent
             || (tensor.first <= other.last && other.first <= tensor.last);
         let share = u64::from(tensor.offset) < end(&other) && u64::from(other.offset) < end(tensor);
-        if placed && both_live && share {
+        if placed && both_live && share && !is_in_place(model, [index, other_index], tensor, &other) {
             return Err(PlanFault::Overlap { other: other_index });
         }
     }
     Ok(())
+}
+
+/// True where one of the tensors is the output that an operator writes over the other one, its input, and nothing uses
+/// that input later.
+fn is_in_place(model: &Model<'_>, [index, other_index]: [usize; 2], tensor: &Tensor, other: &Tensor) -> bool {
+    let arena = tensor.class == TensorClass::Arena && other.class == TensorClass::Arena;
+    if !arena || tensor.offset != other.offset || tensor.bytes() != other.bytes() {
+        return false;
+    }
+    let (input, output, operator) = match (tensor.first == other.last, other.first == tensor.last) {
+        (true, false) => (other_index, index, tensor.first),
+        (false, true) => (index, other_index, other.first),
+        _ => return false,
+    };
+    model.operators().nth(operator.into()).is_some_and(|operator| {
+        let inputs = operator.inputs().map(usize::from);
+        let fits = match operator {
+            // Where both operands are one tensor there is nothing left to add.
+            Operator::Add(_) => inputs[0] != inputs[1],
+            // Row after row, which equal lengths alone do not promise.
+            Operator::DepthwiseConv2d(_) => tensor.shape == other.shape,
+            _ => true,
+        };
+        operator.works_in_place() && fits && inputs.contains(&input) && usize::from(operator.output()) == output
+    })
 }

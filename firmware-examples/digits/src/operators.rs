@@ -52,7 +52,7 @@ impl OperatorCounts {
             let mut line = Line::new("digits_mlp");
             line.name = Name::Operator { index, kind: operator.kind(), columns, rows, kernels: self.kernels };
             line.samples = samples;
-            line.macs = operator.macs();
+            line.macs = model.macs_of(&operator);
             line.instructions = instructions.into();
             line.print(&[]);
         }

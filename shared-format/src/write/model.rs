@@ -4,6 +4,7 @@ use super::{WriteError, container};
 use crate::container::{KIND_MODEL, SECTION_GRAPH, SECTION_WEIGHTS};
 use crate::exponents::ExponentEncoding;
 use crate::group::GroupSize;
+use crate::int8_matrix::Int8Record;
 use crate::layout::Layout;
 use crate::matrix::MatrixRecord;
 use crate::model::{GraphRecord, Model};
@@ -142,6 +143,24 @@ impl ModelWriter {
                 _ => 0,
             }));
         }
+    }
+
+    /// Adds int8 weights, [rows, columns] with an exponent for each row, to the weight section.
+    ///
+    /// # Errors
+    /// [`WriteError::Count`] where the slices do not match each other, [`WriteError::TooLarge`] past 4 GiB.
+    pub fn add_int8(&mut self, columns: usize, values: &[i8], exponents: &[i8]) -> Result<Int8Record, WriteError> {
+        check_count("int8 weights", values.len(), exponents.len().checked_mul(columns))?;
+        let offset = self.align_weights()?;
+        self.weights.extend(values.iter().map(|value| *value as u8));
+        let record = Int8Record {
+            rows: u32::try_from(exponents.len()).map_err(|_| WriteError::TooLarge)?,
+            columns: u32::try_from(columns).map_err(|_| WriteError::TooLarge)?,
+            values: offset,
+            exponents: self.align_weights()?,
+        };
+        self.weights.extend(exponents.iter().map(|exponent| *exponent as u8));
+        Ok(record)
     }
 
     /// Adds int32 biases to the weight section and returns their offset.

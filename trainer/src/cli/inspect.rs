@@ -58,7 +58,7 @@ fn layer(model: &Model<'_>, index: usize, operator: &Operator) -> Value {
     });
     if let (Some(record), Some(object)) = (operator.weights(), layer.as_object_mut()) {
         object.extend(matrix(model, record));
-        object.insert("macs".into(), json!(operator.macs()));
+        object.insert("macs".into(), json!(model.macs_of(operator)));
         if let Operator::Linear(op) = operator {
             object.insert("bias".into(), json!(op.bias.is_some()));
         }

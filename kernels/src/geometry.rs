@@ -1,0 +1,56 @@
+//! What a window does to an image: sizes in memory and where each element of the output looks.
+
+use trishift_format::{Tensor, Window};
+
+/// Sizes of an operator that slides a window. Images are [height, width, channels], sample after sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Height, width, channels of the input.
+    pub input: [usize; 3],
+    /// Height, width, channels of the output.
+    pub output: [usize; 3],
+    /// Rows and columns of the window.
+    pub kernel: [usize; 2],
+    /// Rows and columns from one window to the next.
+    pub stride: [usize; 2],
+    /// Rows above and columns left of the input.
+    pub before: [usize; 2],
+}
+
+impl Geometry {
+    /// Of a window between two tensors.
+    pub const fn new(window: &Window, input: &Tensor, output: &Tensor) -> Self {
+        let ([a, b, c], [d, e, f]) = (input.shape, output.shape);
+        Self {
+            input: [a as usize, b as usize, c as usize],
+            output: [d as usize, e as usize, f as usize],
+            kernel: [window.kernel[0] as usize, window.kernel[1] as usize],
+            stride: [window.stride[0] as usize, window.stride[1] as usize],
+            before: [window.padding[0] as usize, window.padding[1] as usize],
+        }
+    }
+
+    /// Elements of one sample of the input.
+    pub const fn input_len(&self) -> usize {
+        self.input[0] * self.input[1] * self.input[2]
+    }
+
+    /// Elements of one sample of the output.
+    pub const fn output_len(&self) -> usize {
+        self.output[0] * self.output[1] * self.output[2]
+    }
+
+    /// Windows of one sample.
+    pub const fn pixels(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// The place in a sample of the element under `tap` (row, column) of window number `pixel`; `None` outside the input.
+    pub fn place(&self, pixel: usize, tap: [usize; 2], channel: usize) -> Option<usize> {
+        let [height, width, channels] = self.input;
+        let output_width = self.output[1].max(1);
+        let row = (pixel / output_width * self.stride[0] + tap[0]).checked_sub(self.before[0])?;
+        let column = (pixel % output_width * self.stride[1] + tap[1]).checked_sub(self.before[1])?;
+        (row < height && column < width).then(|| (row * width + column) * channels + channel)
+    }
+}

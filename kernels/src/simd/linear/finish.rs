@@ -6,11 +6,11 @@ use crate::requantize::saturate;
 
 /// What the rows need; as many of each as there are rows.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RowFinish<'a> {
+pub(in crate::simd) struct RowFinish<'a> {
     /// b.
-    pub(super) bias: &'a [i32],
+    pub(in crate::simd) bias: &'a [i32],
     /// int8 outputs: the requantising shift r. int32 outputs: the shift to the left that leads to the layer's unit.
-    pub(super) shift: &'a [i32],
+    pub(in crate::simd) shift: &'a [i32],
 }
 
 impl RowFinish<'_> {
@@ -22,7 +22,7 @@ impl RowFinish<'_> {
 
 /// int8 outputs of one sample.
 #[inline(always)]
-pub(super) fn finish_i8(sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]) {
+pub(in crate::simd) fn finish_i8(sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &mut [i8]) {
     for (((output, sum), bias), shift) in output.iter_mut().zip(sums).zip(rows.bias).zip(rows.shift) {
         *output = requantize((*sum as i32).wrapping_add(*bias), *shift, relu);
     }
@@ -30,7 +30,7 @@ pub(super) fn finish_i8(sums: &[u32], rows: RowFinish<'_>, relu: bool, output: &
 
 /// int32 outputs of one sample.
 #[inline(always)]
-pub(super) fn finish_i32(sums: &[u32], rows: RowFinish<'_>, output: &mut [i32]) {
+pub(in crate::simd) fn finish_i32(sums: &[u32], rows: RowFinish<'_>, output: &mut [i32]) {
     for (((output, sum), bias), shift) in output.iter_mut().zip(sums).zip(rows.bias).zip(rows.shift) {
         *output = ((*sum << (shift & 31)) as i32).wrapping_add(*bias);
     }

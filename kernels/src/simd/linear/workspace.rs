@@ -19,6 +19,15 @@ pub struct Workspace {
     pub(super) sums: Aligned,
     /// Biases and shifts of all rows.
     pub(super) finish: [Vec<i32>; 2],
+    /// What lies under windows.
+    #[cfg(feature = "conv2d")]
+    pub(in crate::simd) gathered: Vec<i8>,
+    /// Inputs with the zeros around them.
+    #[cfg(feature = "conv2d")]
+    pub(in crate::simd) image: Vec<u8>,
+    /// Where windows lie in these.
+    #[cfg(feature = "conv2d")]
+    pub(in crate::simd) runs: Vec<super::super::conv2d::Run>,
 }
 
 impl Workspace {
@@ -29,8 +38,14 @@ impl Workspace {
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
+        #[cfg(feature = "conv2d")]
+        let windows = self.gathered.capacity()
+            + self.image.capacity()
+            + self.runs.capacity() * size_of::<super::super::conv2d::Run>();
+        #[cfg(not(feature = "conv2d"))]
+        let windows = 0;
         let finish: usize = self.finish.iter().map(|part| part.capacity() * size_of::<i32>()).sum();
         let parts = [&self.signed, &self.starts, &self.unsigned, &self.panel, &self.sums];
-        finish + parts.iter().map(|part| part.bytes()).sum::<usize>()
+        windows + finish + parts.iter().map(|part| part.bytes()).sum::<usize>()
     }
 }

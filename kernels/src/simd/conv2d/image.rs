@@ -1,0 +1,66 @@
+//! Inputs with the zeros around them that windows reach.
+
+use crate::geometry::Geometry;
+use alloc::vec::Vec;
+
+/// Sizes of an image, which is what all windows of a sample cover together; in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::simd) struct Image {
+    /// A row.
+    pub(super) row: usize,
+    /// All rows.
+    pub(super) len: usize,
+    /// From a window to the one right of it.
+    pub(super) right: usize,
+    /// From a window to the one below it.
+    pub(super) below: usize,
+}
+
+impl Image {
+    pub(super) const fn new(geometry: &Geometry) -> Self {
+        let Geometry { input: [_, _, channels], output, kernel, stride, .. } = *geometry;
+        let row = (output[1].saturating_sub(1) * stride[1] + kernel[1]) * channels;
+        let height = output[0].saturating_sub(1) * stride[0] + kernel[0];
+        Self { row, len: height * row, right: stride[1] * channels, below: stride[0] * row }
+    }
+
+    /// Writes the image of a sample. Every byte is combined with `flip` by exclusive or.
+    #[inline(always)]
+    pub(super) fn write(&self, geometry: &Geometry, sample: &[i8], flip: u8, image: &mut [u8]) {
+        let Geometry { input: [_, width, channels], before: [above, left], .. } = *geometry;
+        let (left, width) = (left * channels, width * channels);
+        let mut rows = image.chunks_exact_mut(self.row.max(1));
+        rows.by_ref().take(above).for_each(|row| row.fill(flip));
+        // The sample's rows come first: where they end, none of the image's is lost.
+        for (from, row) in sample.chunks_exact(width.max(1)).zip(rows.by_ref()) {
+            let (before, row) = row.split_at_mut_checked(left).unwrap_or((&mut [], &mut []));
+            // Windows with long steps leave some of the input's edge.
+            let (inside, behind) = row.split_at_mut(width.min(row.len()));
+            before.fill(flip);
+            inside.iter_mut().zip(from).for_each(|(to, from)| *to = *from as u8 ^ flip);
+            behind.fill(flip);
+        }
+        rows.for_each(|row| row.fill(flip));
+    }
+}
+
+/// Appends what lies under a window of a sample, in the order of a matrix's columns.
+pub(super) fn gather(geometry: &Geometry, sample: &[i8], window: usize, out: &mut Vec<i8>) {
+    let Geometry { input: [height, width, channels], output, kernel, stride, before } = *geometry;
+    let output_width = output[1].max(1);
+    let (top, start) = (window / output_width * stride[0], window % output_width * stride[1]);
+    // Taps whose columns lie left of the input, and inside it.
+    let outside = before[1].saturating_sub(start).min(kernel[1]);
+    let first = (start + outside).saturating_sub(before[1]).min(width);
+    let last = (start + kernel[1]).saturating_sub(before[1]).min(width).max(first);
+    for tap in 0..kernel[0] {
+        let end = out.len() + kernel[1] * channels;
+        let row = (top + tap).checked_sub(before[0]).filter(|row| *row < height);
+        if let Some(row) = row {
+            out.resize(out.len() + outside * channels, 0);
+            let range = (row * width + first) * channels..(row * width + last) * channels;
+            out.extend_from_slice(sample.get(range).unwrap_or(&[]));
+        }
+        out.resize(end, 0);
+    }
+}

@@ -87,6 +87,28 @@ fn multiply<const F: usize, const R: usize, const P: usize>(block: &Block, tile:
     if !tile.is_inside(block, R, P) {
         return;
     }
+    let mut sums = [[[_mm512_setzero_si512(); F]; P]; R];
+    // SAFETY: every quad of every window is inside.
+    unsafe { add_products(block, tile, starts, &mut sums) };
+    match output {
+        Outputs::I8(output) => finish_i8(block, tile, &sums, output),
+        Outputs::I32(output) => finish_i32(block, tile, &sums, output),
+    }
+}
+
+/// Gives the sums of all products, and what they start with. They leave their registers at the end alone, which they would
+/// not where what follows were part of the function.
+///
+/// # Safety
+/// [`Tile::is_inside`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline(never)]
+unsafe fn add_products<const F: usize, const R: usize, const P: usize>(
+    block: &Block,
+    tile: &Tile<'_>,
+    starts: &[[u32; L]; F],
+    out: &mut [[[__m512i; F]; P]; R],
+) {
     let mut images = [tile.images.as_ptr(); R];
     for (image, run) in images.iter_mut().zip(tile.runs) {
         *image = image.wrapping_add(run.start);
@@ -94,22 +116,23 @@ fn multiply<const F: usize, const R: usize, const P: usize>(block: &Block, tile:
     let mut quads = block.offsets.as_slice();
     let mut words = block.words.words().as_chunks::<L>().0.as_chunks::<F>().0;
     let mut sums = [[[_mm512_setzero_si512(); F]; P]; R];
-    for r in 0..R {
-        for p in 0..P {
-            for f in 0..F {
-                sums[r][p][f] = load(&starts[f]);
+    for f in 0..F {
+        let start = load(&starts[f]);
+        for r in 0..R {
+            for p in 0..P {
+                sums[r][p][f] = start;
             }
         }
     }
     for (index, digit) in block.digits.iter().enumerate() {
         if index > 0 {
-            for r in 0..R {
-                for p in 0..P {
-                    for f in 0..F {
+            for f in 0..F {
+                let start = load(&starts[f]);
+                for r in 0..R {
+                    for p in 0..P {
                         // What the sums start with belongs to the lowest digit.
-                        let of_digits = _mm512_sub_epi32(sums[r][p][f], load(&starts[f]));
-                        let shifted = _mm512_slli_epi32::<DIGIT>(of_digits);
-                        sums[r][p][f] = _mm512_add_epi32(shifted, load(&starts[f]));
+                        let of_digits = _mm512_slli_epi32::<DIGIT>(_mm512_sub_epi32(sums[r][p][f], start));
+                        sums[r][p][f] = _mm512_add_epi32(of_digits, start);
                     }
                 }
             }
@@ -125,7 +148,7 @@ fn multiply<const F: usize, const R: usize, const P: usize>(block: &Block, tile:
             let mut at = *offset;
             for p in 0..P {
                 for r in 0..R {
-                    // SAFETY: `is_inside`, whatever the quad.
+                    // SAFETY: as the caller promises.
                     let input = unsafe { images[r].add(at).cast::<i32>().read_unaligned() };
                     let input = _mm512_set1_epi32(input);
                     for f in 0..F {
@@ -136,9 +159,12 @@ fn multiply<const F: usize, const R: usize, const P: usize>(block: &Block, tile:
             }
         }
     }
-    match output {
-        Outputs::I8(output) => finish_i8(block, tile, &sums, output),
-        Outputs::I32(output) => finish_i32(block, tile, &sums, output),
+    for r in 0..R {
+        for p in 0..P {
+            for f in 0..F {
+                out[r][p][f] = sums[r][p][f];
+            }
+        }
     }
 }
 

@@ -11,13 +11,18 @@ use crate::conv2d::Conv2d;
 use crate::geometry::Geometry;
 use crate::simd::linear::Workspace;
 use alloc::vec::Vec;
-use core::ops::Range;
 
-/// Bytes of images that are made at a time: they stay in the first two caches.
-const IMAGE_BYTES: usize = 48 << 10;
+/// Bytes of images that are made at a time: they stay in the first cache.
+const IMAGE_BYTES: usize = 24 << 10;
+
+/// Most samples whose images are made at a time.
+const MOST_SAMPLES: usize = 64;
 
 /// Most windows of a run. Behind the last image are the bytes that those of a run look at which are not there.
 const MOST_WINDOWS: usize = 4;
+
+/// Most runs of a tile.
+const MOST_RUNS: usize = 8;
 
 /// The direct kernels of one instruction set with vectors of `L` words. A value of the type is the proof that the processor
 /// has the instructions.
@@ -27,7 +32,8 @@ pub(in crate::simd) trait Leaf<const L: usize>: Copy {
     /// What the kernels want the bytes of images combined with.
     const FLIP: u8;
 
-    /// Runs of a tile, and windows of a run, at most [`MOST_WINDOWS`], for blocks of so many fields and outputs of this width.
+    /// Runs of a tile, at most [`MOST_RUNS`], and windows of a run, at most [`MOST_WINDOWS`], for blocks of so many fields and
+    /// outputs of this width.
     fn tile(fields: usize, width: usize) -> [usize; 2];
     /// As [`Image::write`].
     fn write(self, image: &Image, geometry: &Geometry, sample: &[i8], bytes: &mut [u8]);
@@ -40,7 +46,7 @@ pub(in crate::simd) trait Leaf<const L: usize>: Copy {
 pub(in crate::simd) struct Run {
     /// Where the first one begins in the images.
     pub(super) start: usize,
-    /// Its number, over all samples.
+    /// Its number, from the first one of the images on.
     pub(super) window: usize,
     /// How many of them there are; those behind may look anywhere and give nothing.
     pub(super) windows: usize,
@@ -51,6 +57,8 @@ pub(in crate::simd) struct Run {
 pub(in crate::simd) struct Tile<'a> {
     pub(super) images: &'a [u8],
     pub(super) runs: &'a [Run],
+    /// The number of the images' first window, over all samples.
+    pub(super) first: usize,
     /// Bytes from a window to the next.
     pub(super) right: usize,
     /// Rows of the whole matrix.
@@ -69,9 +77,47 @@ impl Tile<'_> {
     }
 }
 
+/// The runs of as many samples as have their images made at a time.
+#[derive(Debug)]
+pub(super) struct Runs {
+    /// Windows of a run.
+    pub(super) windows: usize,
+    /// Runs of a sample.
+    of_sample: usize,
+    runs: Vec<Run>,
+}
+
+impl Runs {
+    /// So many windows each, of so many samples, whose images lie one after another.
+    pub(super) fn new(geometry: &Geometry, image: &Image, windows: usize, samples: usize) -> Self {
+        let [height, width, _] = geometry.output;
+        let mut runs = Vec::new();
+        for (sample, row) in (0..samples).flat_map(|sample| (0..height).map(move |row| (sample, row))) {
+            let (start, window) = (sample * image.len + row * image.below, (sample * height + row) * width);
+            runs.extend((0..width).step_by(windows.max(1)).map(|column| Run {
+                start: start + column * image.right,
+                window: window + column,
+                windows: windows.min(width - column),
+            }));
+        }
+        Self { windows, of_sample: runs.len() / samples.max(1), runs }
+    }
+
+    /// Bytes of memory.
+    pub(super) const fn bytes(&self) -> usize {
+        self.runs.capacity() * size_of::<Run>()
+    }
+}
+
+/// Samples whose images are made at a time.
+pub(super) fn slab(image: &Image) -> usize {
+    (IMAGE_BYTES / image.len.max(1)).clamp(1, MOST_SAMPLES)
+}
+
 /// Packs for a leaf.
 pub(in crate::simd) fn pack<'a, const L: usize, F: Leaf<L>>(layer: &Conv2d<'a>, _: F) -> PackedConv2d<'a> {
-    PackedConv2d { layer: *layer, packed: Packed::Direct(Weights::new(layer, L, F::FIELDS, F::FLIP)) }
+    let windows = |fields: usize| F::tile(fields, layer.geometry.output[1])[1];
+    PackedConv2d { layer: *layer, packed: Packed::Direct(Weights::new(layer, L, F::FIELDS, F::FLIP, windows)) }
 }
 
 /// Computes a convolution by a leaf, for as many samples as input and output hold.
@@ -87,48 +133,41 @@ pub(in crate::simd) fn conv2d<const L: usize, F: Leaf<L>>(
         _ => return super::defined(convolution, input, output),
     };
     let Conv2d { geometry, relu, matrix, .. } = &convolution.layer;
-    let (image, rows) = (&weights.image, matrix.rows());
+    let (image, rows, pixels) = (&weights.image, matrix.rows(), geometry.pixels());
     let of_output = match &output {
         Outputs::I8(output) => output.len(),
         Outputs::I32(output) => output.len(),
     };
-    let samples = of_output / (geometry.pixels() * rows).max(1);
-    let slab = (IMAGE_BYTES / image.len.max(1)).clamp(1, samples.max(1));
-    let Workspace { image: bytes, runs, .. } = workspace;
-    let needed = slab * image.len + MOST_WINDOWS * image.right + size_of::<u32>();
+    let (of_sample, slab) = (geometry.input_len().max(1), slab(image));
+    let samples = (of_output / (pixels * rows).max(1)).min(input.len() / of_sample);
+    let bytes = &mut workspace.image;
+    let needed = slab.min(samples) * image.len + MOST_WINDOWS * image.right + size_of::<u32>();
     if bytes.len() < needed {
         bytes.resize(needed, 0);
     }
-    let input = input.chunks_exact(geometry.input_len().max(1)).take(samples);
-    for (number, first) in (0..input.len()).step_by(slab).enumerate() {
-        let slab_samples = input.clone().skip(number * slab).take(slab);
-        let in_slab = slab_samples.len();
-        for (sample, bytes) in slab_samples.zip(bytes.chunks_exact_mut(image.len.max(1))) {
+    let input = input.get(..samples * of_sample).unwrap_or(&[]);
+    for (number, input) in input.chunks(slab * of_sample).enumerate() {
+        let samples = input.len() / of_sample;
+        for (sample, bytes) in input.chunks_exact(of_sample).zip(bytes.chunks_exact_mut(image.len.max(1))) {
             leaf.write(image, geometry, sample, bytes);
         }
+        let (right, relu, first) = (image.right, *relu, number * slab * pixels);
         for block in &weights.blocks {
             let [of_tile, windows] = F::tile(block.fields, geometry.output[1]);
-            list_runs(geometry, image, first..first + in_slab, windows, runs);
-            // The last tile is filled with runs that give nothing.
-            runs.resize(runs.len().next_multiple_of(of_tile), Run::default());
-            for runs in runs.chunks_exact(of_tile) {
-                let tile = Tile { images: bytes, runs, right: image.right, rows, relu: *relu, windows };
+            let Some(all) = weights.runs.iter().find(|runs| runs.windows == windows) else { continue };
+            let runs = all.runs.get(..samples * all.of_sample).unwrap_or(&[]);
+            let (tiles, rest) = (runs.chunks_exact(of_tile), runs.chunks_exact(of_tile).remainder());
+            for runs in tiles {
+                let tile = Tile { images: bytes, runs, first, right, rows, relu, windows };
                 leaf.multiply(block, &tile, &mut output);
             }
-        }
-    }
-}
-
-/// Lists the runs of some samples, whose images lie one after another.
-fn list_runs(geometry: &Geometry, image: &Image, samples: Range<usize>, windows: usize, runs: &mut Vec<Run>) {
-    let [height, width, _] = geometry.output;
-    runs.clear();
-    for (index, sample) in samples.enumerate() {
-        for row in 0..height {
-            let (start, window) = (index * image.len + row * image.below, (sample * height + row) * width);
-            for column in (0..width).step_by(windows.max(1)) {
-                let (start, window) = (start + column * image.right, window + column);
-                runs.push(Run { start, window, windows: windows.min(width - column) });
+            if !rest.is_empty() {
+                // The last tile is filled with runs that give nothing.
+                let mut last = [Run::default(); MOST_RUNS];
+                last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                let runs = last.get(..of_tile).unwrap_or(&[]);
+                let tile = Tile { images: bytes, runs, first, right, rows, relu, windows };
+                leaf.multiply(block, &tile, &mut output);
             }
         }
     }

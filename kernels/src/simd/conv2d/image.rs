@@ -27,20 +27,23 @@ impl Image {
     /// Writes the image of a sample. Every byte is combined with `flip` by exclusive or.
     #[inline(always)]
     pub(super) fn write(&self, geometry: &Geometry, sample: &[i8], flip: u8, image: &mut [u8]) {
-        let Geometry { input: [_, width, channels], before: [above, left], .. } = *geometry;
+        let Geometry { input: [height, width, channels], kernel, stride, before: [above, left], .. } = *geometry;
         let (left, width) = (left * channels, width * channels);
-        let mut rows = image.chunks_exact_mut(self.row.max(1));
-        rows.by_ref().take(above).for_each(|row| row.fill(flip));
-        // The sample's rows come first: where they end, none of the image's is lost.
-        for (from, row) in sample.chunks_exact(width.max(1)).zip(rows.by_ref()) {
-            let (before, row) = row.split_at_mut_checked(left).unwrap_or((&mut [], &mut []));
-            // Windows with long steps leave some of the input's edge.
-            let (inside, behind) = row.split_at_mut(width.min(row.len()));
+        for (index, row) in image.chunks_exact_mut(self.row.max(1)).enumerate() {
+            // Between windows of long steps are rows that none of them looks at.
+            if index % stride[0].max(1) >= kernel[0] {
+                continue;
+            }
+            let from = index.checked_sub(above).filter(|index| *index < height).map_or(&[][..], |index| {
+                sample.get(index * width..(index + 1) * width).unwrap_or(&[])
+            });
+            let (before, row) = row.split_at_mut(left.min(row.len()));
+            // Such steps leave some of the input's edge, too.
+            let (inside, behind) = row.split_at_mut(from.len().min(row.len()));
             before.fill(flip);
             inside.iter_mut().zip(from).for_each(|(to, from)| *to = *from as u8 ^ flip);
             behind.fill(flip);
         }
-        rows.for_each(|row| row.fill(flip));
     }
 }
 

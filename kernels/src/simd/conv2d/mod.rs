@@ -19,7 +19,7 @@ pub(super) mod x86_avx512_vnni;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_avx_vnni;
 
-pub(super) use direct::{Run, conv2d, pack};
+pub(super) use direct::{conv2d, pack};
 pub(super) use portable::Portable;
 
 use super::linear::{PackedI8, PackedI32, PackedMatrix, Workspace};

@@ -45,7 +45,7 @@ impl<const L: usize, const UNSIGNED: bool> Leaf<L> for Portable<L, UNSIGNED> {
                 for (sum, start) in sums.iter_mut().zip(&block.starts) {
                     *sum = sum.wrapping_add(*start);
                 }
-                finish(block, tile, run.window + window, &sums, output);
+                finish(block, tile, tile.first + run.window + window, &sums, output);
             }
         }
     }

@@ -7,6 +7,7 @@
 //! the lowest, and of each only the quads that are not 0 in all of its rows; the sums of a digit times 2^7 are added to those
 //! of the next one. So groups of any size and exponents of any window are the same to the kernels.
 
+use super::direct::{Runs, slab};
 use super::image::Image;
 use crate::conv2d::Conv2d;
 use crate::geometry::Geometry;
@@ -33,6 +34,8 @@ pub(super) struct Weights {
     /// What bytes of images are combined with.
     pub(super) flip: u8,
     pub(super) image: Image,
+    /// For each number of windows that a run of some block has.
+    pub(super) runs: Vec<Runs>,
     pub(super) blocks: Vec<Block>,
 }
 
@@ -60,14 +63,28 @@ pub(in crate::simd) struct Block {
 }
 
 impl Weights {
-    /// Packs blocks of at most so many fields, for images whose bytes are combined with `flip`.
-    pub(super) fn new(layer: &Conv2d<'_>, lanes: usize, fields: usize, flip: u8) -> Self {
+    /// Packs blocks of at most so many fields, for images whose bytes are combined with `flip`; runs have as many windows as
+    /// `windows` says for a number of fields.
+    pub(super) fn new(
+        layer: &Conv2d<'_>,
+        lanes: usize,
+        fields: usize,
+        flip: u8,
+        windows: impl Fn(usize) -> usize,
+    ) -> Self {
         let (rows, image) = (layer.matrix.rows(), Image::new(&layer.geometry));
+        let mut runs: Vec<Runs> = Vec::new();
         let blocks = (0..rows).step_by(lanes * fields).map(|first| {
             let rows = (lanes * fields).min(rows - first);
-            Block::new(layer, &image, [first, rows], lanes, flip)
+            let block = Block::new(layer, &image, [first, rows], lanes, flip);
+            let windows = windows(block.fields);
+            if runs.iter().all(|runs| runs.windows != windows) {
+                runs.push(Runs::new(&layer.geometry, &image, windows, slab(&image)));
+            }
+            block
         });
-        Self { lanes, fields, flip, image, blocks: blocks.collect() }
+        let blocks = blocks.collect();
+        Self { lanes, fields, flip, image, runs, blocks }
     }
 
     /// Bytes of memory.
@@ -77,7 +94,8 @@ impl Weights {
             let offsets = block.offsets.capacity() + block.digits.capacity();
             block.words.bytes() + constants * size_of::<u32>() + offsets * size_of::<usize>() + size_of::<Block>()
         };
-        size_of::<Self>() + self.blocks.iter().map(of).sum::<usize>()
+        let runs: usize = self.runs.iter().map(Runs::bytes).sum();
+        size_of::<Self>() + runs + self.blocks.iter().map(of).sum::<usize>()
     }
 }
 

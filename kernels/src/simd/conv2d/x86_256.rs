@@ -54,9 +54,10 @@ macro_rules! leaf_256 {
             if !tile.is_inside(block, R, P) {
                 return;
             }
+            let Some(runs) = tile.runs.first_chunk::<R>() else { return };
             let mut images = [tile.images.as_ptr(); R];
-            for (image, run) in images.iter_mut().zip(tile.runs) {
-                *image = image.wrapping_add(run.start);
+            for r in 0..R {
+                images[r] = images[r].wrapping_add(runs[r].start);
             }
             let mut quads = block.offsets.as_slice();
             let mut words = block.words.words().as_chunks::<L>().0.as_chunks::<F>().0;
@@ -94,7 +95,7 @@ macro_rules! leaf_256 {
                     for ((words, sum), start) in words.iter_mut().zip(sums).zip(starts) {
                         store(words, _mm256_add_epi32(*sum, load(start)));
                     }
-                    finish(block, tile, run.window + window, words.as_flattened(), output);
+                    finish(block, tile, tile.first + run.window + window, words.as_flattened(), output);
                 }
             }
         }

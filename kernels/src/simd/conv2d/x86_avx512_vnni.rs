@@ -109,9 +109,10 @@ unsafe fn add_products<const F: usize, const R: usize, const P: usize>(
     starts: &[[u32; L]; F],
     out: &mut [[[__m512i; F]; P]; R],
 ) {
+    let Some(runs) = tile.runs.first_chunk::<R>() else { return };
     let mut images = [tile.images.as_ptr(); R];
-    for (image, run) in images.iter_mut().zip(tile.runs) {
-        *image = image.wrapping_add(run.start);
+    for r in 0..R {
+        images[r] = images[r].wrapping_add(runs[r].start);
     }
     let mut quads = block.offsets.as_slice();
     let mut words = block.words.words().as_chunks::<L>().0.as_chunks::<F>().0;
@@ -192,36 +193,40 @@ fn finish_i8<const F: usize, const R: usize, const P: usize>(
     let lowest = _mm512_set1_epi8(if tile.relu { 0 } else { i8::MIN });
     let whole = tile.rows == F * L;
     for (run, sums) in tile.runs.iter().zip(sums) {
+        // Twice the outputs, not yet rounded: a shift by one less. Shifts past 31 leave −1 or 0, which are rounded to 0.
         let mut vectors = [_mm512_setzero_si512(); MOST];
         for p in 0..P {
             for f in 0..F {
-                // ⌊(v + 1)/2⌋ of v = sum >> (shift − 1) without a carry out of the word; a shift past 31 gives 0 so.
-                let half = _mm512_srav_epi32(sums[p][f], counts[f]);
-                vectors[p * F + f] = _mm512_sub_epi32(half, _mm512_srai_epi32::<1>(half));
+                vectors[p * F + f] = _mm512_srav_epi32(sums[p][f], counts[f]);
             }
         }
         if any_left {
             for p in 0..P {
                 for f in 0..F {
-                    let near = _mm512_min_epi32(_mm512_max_epi32(sums[p][f], _mm512_set1_epi32(-256)), _mm512_set1_epi32(256));
-                    let count = _mm512_min_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), load_signed(&shifts[f])), _mm512_set1_epi32(9));
+                    // As in `requantize_one`; here, too, twice as much.
+                    let near = _mm512_min_epi32(sums[p][f], _mm512_set1_epi32(256));
+                    let near = _mm512_max_epi32(near, _mm512_set1_epi32(-256));
+                    let count = _mm512_min_epi32(_mm512_sub_epi32(one, load_signed(&shifts[f])), _mm512_set1_epi32(10));
                     vectors[p * F + f] = _mm512_mask_sllv_epi32(vectors[p * F + f], lefts[f], near, count);
                 }
             }
         }
-        let halves = [_mm512_packs_epi32(vectors[0], vectors[1]), _mm512_packs_epi32(vectors[2], vectors[3])];
-        let bytes = _mm512_max_epi8(_mm512_packs_epi16(halves[0], halves[1]), lowest);
+        // ⌊(v + 1)/2⌋ without a carry. What saturates here is more than a byte holds, halved too.
+        let half = |v: __m512i| _mm512_mulhrs_epi16(v, _mm512_set1_epi16(1 << 14));
+        let first = half(_mm512_packs_epi32(vectors[0], vectors[1]));
+        let second = half(_mm512_packs_epi32(vectors[2], vectors[3]));
+        let bytes = _mm512_max_epi8(_mm512_packs_epi16(first, second), lowest);
         let bytes = _mm512_permutexvar_epi32(order, bytes);
         if whole && run.windows == P {
             // All rows of all windows side by side.
-            if let Some(output) = output.get_mut(run.window * F * L..(run.window + P) * F * L) {
+            if let Some(output) = output.get_mut((tile.first + run.window) * F * L..(tile.first + run.window + P) * F * L) {
                 // SAFETY: as many bytes as the mask has bits.
                 unsafe { _mm512_mask_storeu_epi8(output.as_mut_ptr(), !0 >> (64 - P * F * L), bytes) };
             }
             continue;
         }
         for window in 0..run.windows.min(P) {
-            let first = (run.window + window) * tile.rows + block.first;
+            let first = (tile.first + run.window + window) * tile.rows + block.first;
             let Some(output) = output.get_mut(first..first + block.rows.min(F * L)) else { return };
             let mask = (!0u64 >> (64 - output.len())) << (window * F * L);
             // SAFETY: only the bytes of the mask are written, the first of which is the slice's first.
@@ -242,7 +247,7 @@ fn finish_i32<const F: usize, const R: usize, const P: usize>(
     let (shifts, biases) = (block.shifts.as_chunks::<L>().0, block.biases.as_chunks::<L>().0);
     for (run, sums) in tile.runs.iter().zip(sums) {
         for (window, sums) in sums.iter().enumerate().take(run.windows) {
-            let first = (run.window + window) * tile.rows + block.first;
+            let first = (tile.first + run.window + window) * tile.rows + block.first;
             let output = output.get_mut(first..first + block.rows).unwrap_or(&mut []);
             for (((output, sum), shift), bias) in output.chunks_mut(L).zip(sums).zip(shifts).zip(biases) {
                 let shifted = _mm512_add_epi32(_mm512_sllv_epi32(*sum, load_signed(shift)), load_signed(bias));

@@ -25,9 +25,6 @@ pub struct Workspace {
     /// Inputs with the zeros around them.
     #[cfg(feature = "conv2d")]
     pub(in crate::simd) image: Vec<u8>,
-    /// Where windows lie in these.
-    #[cfg(feature = "conv2d")]
-    pub(in crate::simd) runs: Vec<super::super::conv2d::Run>,
 }
 
 impl Workspace {
@@ -39,9 +36,7 @@ impl Workspace {
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
         #[cfg(feature = "conv2d")]
-        let windows = self.gathered.capacity()
-            + self.image.capacity()
-            + self.runs.capacity() * size_of::<super::super::conv2d::Run>();
+        let windows = self.gathered.capacity() + self.image.capacity();
         #[cfg(not(feature = "conv2d"))]
         let windows = 0;
         let finish: usize = self.finish.iter().map(|part| part.capacity() * size_of::<i32>()).sum();

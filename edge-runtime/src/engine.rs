@@ -222,9 +222,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         }
         match operator {
             #[cfg(feature = "linear")]
-            Operator::Linear(op) => {
-                (self.kernels.linear_name)(&self.model.matrix(&op.weights))
-            }
+            Operator::Linear(op) => (self.kernels.linear_name)(&self.model.matrix(&op.weights)),
             _ => self.kernels.name,
         }
     }
@@ -428,6 +426,23 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             #[cfg(feature = "depthwise-conv2d")]
             (Operator::DepthwiseConv2d(op), target_slice) => {
                 let (_, source) = read(op.input);
+                #[cfg(feature = "std")]
+                let packed = self.weights.model().depthwise(index);
+                #[cfg(feature = "std")]
+                if let (Some(kernel), Some(layer)) = (kernels.packed_depthwise_conv2d, packed) {
+                    match (source, target_slice) {
+                        (Source::I8(input), target_slice) => kernel(layer, input, outputs(target_slice)),
+                        (Source::InPlace, OutputSlice::I8(out)) => {
+                            // Each sample from a copy, which is as long as its output.
+                            for sample in out.chunks_exact_mut(target.len().max(1)) {
+                                let input = self.workspace.copy(sample);
+                                kernel(layer, input, trishift_kernels::Outputs::I8(sample));
+                            }
+                        }
+                        _ => return Err(unreachable),
+                    }
+                    return Ok(());
+                }
                 let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows);
                 match (source, target_slice) {
                     (Source::I8(input), target_slice) => {

@@ -7,6 +7,8 @@ use trishift_format::Model;
 use trishift_kernels::Kernels;
 #[cfg(feature = "conv2d")]
 use trishift_kernels::simd::conv2d::PackedConv2d;
+#[cfg(feature = "depthwise-conv2d")]
+use trishift_kernels::simd::depthwise::PackedDepthwise;
 #[cfg(feature = "linear")]
 use {std::vec::Vec, trishift_format::Operator, trishift_kernels::simd::linear::PackedMatrix};
 
@@ -49,6 +51,8 @@ enum PackedWeights<'model> {
     Linear(PackedMatrix),
     #[cfg(feature = "conv2d")]
     Conv2d(PackedConv2d<'model>),
+    #[cfg(feature = "depthwise-conv2d")]
+    Depthwise(PackedDepthwise<'model>),
 }
 
 impl<'model> PackedModel<'model> {
@@ -113,6 +117,15 @@ impl<'model> PackedModel<'model> {
         }
     }
 
+    /// The packed depthwise convolution.
+    #[cfg(feature = "depthwise-conv2d")]
+    pub(crate) fn depthwise(&self, operator: usize) -> Option<&PackedDepthwise<'model>> {
+        match self.weights.get(operator)? {
+            PackedWeights::Depthwise(convolution) => Some(convolution),
+            _ => None,
+        }
+    }
+
     /// True where the operator's weights are packed.
     #[cfg(feature = "linear")]
     pub(crate) fn has(&self, operator: usize) -> bool {
@@ -128,6 +141,8 @@ impl PackedWeights<'_> {
             Self::Linear(matrix) => matrix.bytes(),
             #[cfg(feature = "conv2d")]
             Self::Conv2d(convolution) => convolution.bytes(),
+            #[cfg(feature = "depthwise-conv2d")]
+            Self::Depthwise(convolution) => convolution.bytes(),
         }
     }
 }
@@ -135,13 +150,17 @@ impl PackedWeights<'_> {
 /// An operator's weights, where it has some that the kernels want packed.
 #[cfg(feature = "linear")]
 fn pack<'model>(model: &Model<'model>, operator: &Operator, kernels: &Kernels) -> PackedWeights<'model> {
-    let Some(packed) = kernels.packed else { return PackedWeights::None };
-    match operator {
-        Operator::Linear(op) => PackedWeights::Linear((packed.pack)(&model.matrix(&op.weights))),
+    match (operator, kernels.packed) {
+        (Operator::Linear(op), Some(packed)) => PackedWeights::Linear((packed.pack)(&model.matrix(&op.weights))),
         #[cfg(feature = "conv2d")]
-        Operator::Conv2d(op) => {
+        (Operator::Conv2d(op), Some(packed)) => {
             let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
             PackedWeights::Conv2d((packed.pack_conv2d)(&layer))
+        }
+        #[cfg(feature = "depthwise-conv2d")]
+        (Operator::DepthwiseConv2d(op), _) if kernels.packed_depthwise_conv2d.is_some() => {
+            let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
+            PackedWeights::Depthwise(PackedDepthwise::new(&layer))
         }
         _ => PackedWeights::None,
     }

@@ -45,6 +45,17 @@ impl Geometry {
         self.output[0] * self.output[1]
     }
 
+    /// The rows (axis 0) or columns (axis 1) of window number `window` along that axis that lie inside the input.
+    #[cfg(not(all(small_core, feature = "linear")))]
+    #[allow(dead_code, reason = "for operators that not every build has")]
+    #[inline(always)]
+    pub(crate) fn taps(&self, axis: usize, window: usize) -> Taps {
+        let (start, before) = (window * self.stride[axis], self.before[axis]);
+        let end = (self.input[axis] + before).saturating_sub(start).min(self.kernel[axis]);
+        let taps = before.saturating_sub(start).min(end)..end;
+        Taps { first: (start + taps.start).saturating_sub(before), taps }
+    }
+
     /// The place in a sample of the element under `tap` (row, column) of window number `pixel`; `None` outside the input.
     pub fn place(&self, pixel: usize, tap: [usize; 2], channel: usize) -> Option<usize> {
         let [height, width, channels] = self.input;
@@ -53,4 +64,14 @@ impl Geometry {
         let column = (pixel % output_width * self.stride[1] + tap[1]).checked_sub(self.before[1])?;
         (row < height && column < width).then(|| (row * width + column) * channels + channel)
     }
+}
+
+/// Rows or columns of a window.
+#[cfg(not(all(small_core, feature = "linear")))]
+#[allow(dead_code, reason = "for operators that not every build has")]
+#[derive(Clone, Debug)]
+pub(crate) struct Taps {
+    pub(crate) taps: core::ops::Range<usize>,
+    /// The row or column of the input that the first of them looks at.
+    pub(crate) first: usize,
 }

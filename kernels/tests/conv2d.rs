@@ -8,9 +8,7 @@
 
 use trishift_format::bound::Accumulators;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
-use trishift_format::{
-    Conv2d, DataType, GroupSize, InputScale, Layout, Model, Operator, Tensor, TensorClass, Window,
-};
+use trishift_format::{Conv2d, DataType, GroupSize, InputScale, Layout, Model, Operator, Tensor, TensorClass, Window};
 use trishift_kernels::geometry::Geometry;
 use trishift_kernels::simd::linear::{PORTABLE_PACKED, PackedKernels, Workspace};
 use trishift_kernels::{Outputs, SCALAR, conv2d};
@@ -284,7 +282,7 @@ fn batches_are_cut_into_slabs() {
 fn any_case() {
     let mut random = Random(7);
     let mut cases = 0;
-    for _ in 0..4000 {
+    for _ in 0..1500 {
         let kernel = random.of(&[[1, 1], [2, 3], [3, 3], [5, 5], [10, 4], [1, 7]]);
         let stride = [1 + random.below(3) as u8, 1 + random.below(3) as u8];
         let padding = [0, 1, 0, 1].map(|axis| random.below(usize::from(kernel[axis])) as u8);
@@ -302,7 +300,7 @@ fn any_case() {
             cases += usize::from(check(&case, &[batch], &mut random));
         }
     }
-    assert!(cases > 500, "{cases}");
+    assert!(cases > 200, "{cases}");
 }
 
 #[test]
@@ -348,7 +346,8 @@ fn slices_of_the_wrong_length_do_not_panic() {
     let (of_input, of_output) = (layer.geometry.input_len(), layer.geometry.output_len());
     for (_, kernels) in implementations() {
         let packed = (kernels.pack_conv2d)(&layer);
-        for (input, output) in [(0, of_output), (of_input - 1, of_output), (3 * of_input, of_output + 5), (of_input, 7)] {
+        for (input, output) in [(0, of_output), (of_input - 1, of_output), (3 * of_input, of_output + 5), (of_input, 7)]
+        {
             let (input, mut output) = (vec![1; input], vec![0; output]);
             (kernels.conv2d)(&packed, &input, &mut Workspace::new(), Outputs::I32(&mut output));
         }

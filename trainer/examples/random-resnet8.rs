@@ -41,7 +41,13 @@ fn main() -> anyhow::Result<()> {
     network.operators.push(Operator::AvgPool(Pool2d { input: last, output: pooled, window }));
     let logits = network.tensor(DataType::I32, exponent + i16::from(BASE), [1, 1, 10]);
     let weights = network.matrix(10, channels)?;
-    network.operators.push(Operator::Linear(Linear { input: pooled, output: logits, relu: false, weights, bias: None }));
+    network.operators.push(Operator::Linear(Linear {
+        input: pooled,
+        output: logits,
+        relu: false,
+        weights,
+        bias: None,
+    }));
     let file = network.finish(logits)?;
     std::fs::write(&path, &file).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -10,9 +10,9 @@ use trishift::Model;
 use trishift::kernels::{self, Kernels};
 use trishift_format::GroupSize;
 use trishift_trainer::bench::cpu::{self, Measurement, Shape};
-use trishift_trainer::bench::model;
 #[cfg(feature = "cuda")]
 use trishift_trainer::bench::gpu;
+use trishift_trainer::bench::model;
 #[cfg(feature = "cuda")]
 use trishift_trainer::config::ForwardProduct;
 #[cfg(feature = "cuda")]

@@ -34,9 +34,10 @@ impl Image {
             if index % stride[0].max(1) >= kernel[0] {
                 continue;
             }
-            let from = index.checked_sub(above).filter(|index| *index < height).map_or(&[][..], |index| {
-                sample.get(index * width..(index + 1) * width).unwrap_or(&[])
-            });
+            let from = index
+                .checked_sub(above)
+                .filter(|index| *index < height)
+                .map_or(&[][..], |index| sample.get(index * width..(index + 1) * width).unwrap_or(&[]));
             let (before, row) = row.split_at_mut(left.min(row.len()));
             // Such steps leave some of the input's edge, too.
             let (inside, behind) = row.split_at_mut(from.len().min(row.len()));
@@ -49,21 +50,17 @@ impl Image {
 
 /// Appends what lies under a window of a sample, in the order of a matrix's columns.
 pub(super) fn gather(geometry: &Geometry, sample: &[i8], window: usize, out: &mut Vec<i8>) {
-    let Geometry { input: [height, width, channels], output, kernel, stride, before } = *geometry;
-    let output_width = output[1].max(1);
-    let (top, start) = (window / output_width * stride[0], window % output_width * stride[1]);
-    // Taps whose columns lie left of the input, and inside it.
-    let outside = before[1].saturating_sub(start).min(kernel[1]);
-    let first = (start + outside).saturating_sub(before[1]).min(width);
-    let last = (start + kernel[1]).saturating_sub(before[1]).min(width).max(first);
-    for tap in 0..kernel[0] {
-        let end = out.len() + kernel[1] * channels;
-        let row = (top + tap).checked_sub(before[0]).filter(|row| *row < height);
-        if let Some(row) = row {
-            out.resize(out.len() + outside * channels, 0);
-            let range = (row * width + first) * channels..(row * width + last) * channels;
-            out.extend_from_slice(sample.get(range).unwrap_or(&[]));
-        }
-        out.resize(end, 0);
+    let Geometry { input: [_, width, channels], kernel, .. } = *geometry;
+    let output_width = geometry.output[1].max(1);
+    let rows = geometry.taps(0, window / output_width);
+    let columns = geometry.taps(1, window % output_width);
+    let of_tap = kernel[1] * channels;
+    let start = out.len();
+    for (tap, row) in rows.taps.zip(rows.first..) {
+        // Zeros as far as the first tap inside.
+        out.resize(start + tap * of_tap + columns.taps.start * channels, 0);
+        let first = (row * width + columns.first) * channels;
+        out.extend_from_slice(sample.get(first..first + columns.taps.len() * channels).unwrap_or(&[]));
     }
+    out.resize(start + kernel[0] * of_tap, 0);
 }

@@ -219,7 +219,9 @@ fn finish_i8<const F: usize, const R: usize, const P: usize>(
         let bytes = _mm512_permutexvar_epi32(order, bytes);
         if whole && run.windows == P {
             // All rows of all windows side by side.
-            if let Some(output) = output.get_mut((tile.first + run.window) * F * L..(tile.first + run.window + P) * F * L) {
+            if let Some(output) =
+                output.get_mut((tile.first + run.window) * F * L..(tile.first + run.window + P) * F * L)
+            {
                 // SAFETY: as many bytes as the mask has bits.
                 unsafe { _mm512_mask_storeu_epi8(output.as_mut_ptr(), !0 >> (64 - P * F * L), bytes) };
             }

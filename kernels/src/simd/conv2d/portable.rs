@@ -5,6 +5,7 @@ use super::image::Image;
 use super::weights::Block;
 use crate::Outputs;
 use crate::geometry::Geometry;
+use crate::requantize::saturate;
 use crate::simd::linear::{RowFinish, finish_i8, finish_i32};
 
 /// Kernels for vectors of `L` words and images of int8, or of uint8, which is 128 more.
@@ -59,11 +60,25 @@ pub(super) fn finish(block: &Block, tile: &Tile<'_>, window: usize, sums: &[u32]
     match output {
         Outputs::I8(output) => {
             let output = output.get_mut(first..first + block.rows).unwrap_or(&mut []);
-            finish_i8(sums, rows, tile.relu, output);
+            if block.rights.is_empty() {
+                finish_i8(sums, rows, tile.relu, output);
+            } else {
+                round_all(sums, &block.rights, tile.relu, output);
+            }
         }
         Outputs::I32(output) => {
             let output = output.get_mut(first..first + block.rows).unwrap_or(&mut []);
             finish_i32(sums, rows, output);
         }
+    }
+}
+
+/// int8 outputs of sums that are all shifted to the right, by one more than `rights`.
+#[inline(always)]
+fn round_all(sums: &[u32], rights: &[i32], relu: bool, output: &mut [i8]) {
+    for ((output, sum), right) in output.iter_mut().zip(sums).zip(rights) {
+        // ⌊(v + 1)/2⌋ without a carry.
+        let doubled = (*sum as i32) >> right;
+        *output = saturate(doubled - (doubled >> 1), relu);
     }
 }

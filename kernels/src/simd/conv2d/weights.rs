@@ -60,6 +60,8 @@ pub(in crate::simd) struct Block {
     pub(super) shifts: Vec<i32>,
     /// What is added behind the shift.
     pub(super) biases: Vec<i32>,
+    /// int8 outputs whose shifts are all to the right: each less 1, at most 31. Else empty.
+    pub(super) rights: Vec<i32>,
 }
 
 impl Weights {
@@ -90,7 +92,7 @@ impl Weights {
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
         let of = |block: &Block| {
-            let constants = block.starts.capacity() + block.shifts.capacity() + block.biases.capacity();
+            let constants = 3 * block.starts.capacity() + block.rights.capacity();
             let offsets = block.offsets.capacity() + block.digits.capacity();
             block.words.bytes() + constants * size_of::<u32>() + offsets * size_of::<usize>() + size_of::<Block>()
         };
@@ -152,8 +154,11 @@ impl Block {
             }
             digits.push(offsets.len() - before);
         }
+        let to_the_right = matches!(layer.accumulators, Accumulators::PerRow { .. })
+            && shifts.iter().take(rows).all(|shift| *shift >= 1);
+        let rights = shifts.iter().filter(|_| to_the_right).map(|shift| (*shift - 1).clamp(0, LARGEST)).collect();
         let farthest = offsets.iter().copied().max().unwrap_or(0);
-        Self { first, rows, fields, digits, offsets, farthest, words, starts, shifts, biases }
+        Self { first, rows, fields, digits, offsets, farthest, words, starts, shifts, biases, rights }
     }
 }
 

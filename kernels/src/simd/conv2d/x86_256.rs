@@ -54,6 +54,28 @@ macro_rules! leaf_256 {
             if !tile.is_inside(block, R, P) {
                 return;
             }
+            let mut sums = [[[[0; L]; F]; P]; R];
+            // SAFETY: every quad of every window is inside.
+            unsafe { add_products(block, tile, &mut sums) };
+            for (run, sums) in tile.runs.iter().zip(&sums) {
+                for (window, sums) in sums.iter().enumerate().take(run.windows) {
+                    finish(block, tile, tile.first + run.window + window, sums.as_flattened(), output);
+                }
+            }
+        }
+
+        /// Gives the sums of all products, and what they start with. They leave their registers at the end alone, which they
+        /// would not where what follows were part of the function.
+        ///
+        /// # Safety
+        /// [`Tile::is_inside`].
+        #[target_feature(enable = $features)]
+        #[inline(never)]
+        unsafe fn add_products<const F: usize, const R: usize, const P: usize>(
+            block: &Block,
+            tile: &Tile<'_>,
+            out: &mut [[[[u32; L]; F]; P]; R],
+        ) {
             let Some(runs) = tile.runs.first_chunk::<R>() else { return };
             let mut images = [tile.images.as_ptr(); R];
             for r in 0..R {
@@ -62,9 +84,15 @@ macro_rules! leaf_256 {
             let mut quads = block.offsets.as_slice();
             let mut words = block.words.words().as_chunks::<L>().0.as_chunks::<F>().0;
             let mut sums = [[[_mm256_setzero_si256(); F]; P]; R];
-            for digit in &block.digits {
-                for sum in sums.as_flattened_mut().as_flattened_mut() {
-                    *sum = _mm256_slli_epi32::<{ DIGIT as i32 }>(*sum);
+            for (index, digit) in block.digits.iter().enumerate() {
+                if index > 0 {
+                    for r in 0..R {
+                        for p in 0..P {
+                            for f in 0..F {
+                                sums[r][p][f] = _mm256_slli_epi32::<{ DIGIT as i32 }>(sums[r][p][f]);
+                            }
+                        }
+                    }
                 }
                 let (of_digit, rest) = quads.split_at(*digit);
                 let (of_digit_words, rest_words) = words.split_at(*digit);
@@ -77,7 +105,7 @@ macro_rules! leaf_256 {
                     let mut at = *offset;
                     for p in 0..P {
                         for r in 0..R {
-                            // SAFETY: `is_inside`, whatever the quad.
+                            // SAFETY: as the caller promises.
                             let input = unsafe { images[r].add(at).cast::<i32>().read_unaligned() };
                             let input = _mm256_set1_epi32(input);
                             for f in 0..F {
@@ -88,14 +116,13 @@ macro_rules! leaf_256 {
                     }
                 }
             }
-            let starts = block.starts.as_chunks::<L>().0;
-            for (run, sums) in tile.runs.iter().zip(&sums) {
-                for (window, sums) in sums.iter().enumerate().take(run.windows) {
-                    let mut words = [[0; L]; F];
-                    for ((words, sum), start) in words.iter_mut().zip(sums).zip(starts) {
-                        store(words, _mm256_add_epi32(*sum, load(start)));
+            let Some(starts) = block.starts.as_chunks::<L>().0.first_chunk::<F>() else { return };
+            for f in 0..F {
+                let start = load(&starts[f]);
+                for r in 0..R {
+                    for p in 0..P {
+                        store(&mut out[r][p][f], _mm256_add_epi32(sums[r][p][f], start));
                     }
-                    finish(block, tile, tile.first + run.window + window, words.as_flattened(), output);
                 }
             }
         }

@@ -3,6 +3,7 @@
     unsafe_code,
     reason = "functions of an instruction set are called where the processor has it, and vectors are loaded and stored"
 )]
+#![allow(clippy::needless_range_loop, reason = "places of registers, which loops over constants name")]
 
 use super::direct::{Leaf, Tile};
 use super::image::Image;

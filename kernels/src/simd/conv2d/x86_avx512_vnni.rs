@@ -3,6 +3,7 @@
     unsafe_code,
     reason = "functions of an instruction set are called where the processor has it, and vectors are loaded and stored"
 )]
+#![allow(clippy::needless_range_loop, reason = "places of registers, which loops over constants name")]
 
 use super::direct::{Leaf, Tile};
 use super::image::Image;
@@ -35,7 +36,7 @@ impl Leaf<L> for Avx512Vnni {
     /// Of 32 registers 24 are sums, 16 where rows of images are so short that runs of four would be mostly empty.
     fn tile(fields: usize, width: usize) -> [usize; 2] {
         match fields {
-            1 if width % 4 == 0 || width > 8 => [6, 4],
+            1 if width.is_multiple_of(4) || width > 8 => [6, 4],
             1 => [8, 2],
             2 => [6, 2],
             3 => [8, 1],

@@ -7,6 +7,8 @@
 #![no_std]
 #![no_main]
 
+mod convolutions;
+
 use core::hint::black_box;
 use emulated_board::{CountError, Counter, exit};
 use semihosting::{eprintln, println, process};
@@ -110,7 +112,9 @@ fn judge() -> Result<usize, Fault> {
             print(layer, &model, instructions, by_definition, mismatches);
         }
     }
-    println!("{{\"board\":\"{}\",\"layers\":{},\"mismatches\":{all}}}", emulated_board::NAME, LAYERS.len());
+    all += convolutions::judge(&mut counter)?;
+    let layers = LAYERS.len() + convolutions::LAYERS.len();
+    println!("{{\"board\":\"{}\",\"layers\":{layers},\"mismatches\":{all}}}", emulated_board::NAME);
     Ok(all)
 }
 

@@ -1,31 +1,39 @@
 //! What the assembly does, in plain Rust: for tests on any machine.
 
 use super::records::{FIRST, LAST, Turn, WIDE};
-use super::{LANES, Steps, Tile, WORDS};
+use super::{LANES, Runs, Steps, Tiles, WORDS};
 
 /// Columns of a turn.
 const TURN: usize = 16;
 
 /// Plain Rust.
-pub(crate) static PORTABLE: Steps = Steps { tile, gather, turn: Turn { columns: TURN, bytes: 1 } };
+pub(crate) static PORTABLE: Steps =
+    Steps { tile, gather, gather_three: gather, copy, turn: Turn { columns: TURN, bytes: 1 } };
 
 #[allow(unsafe_code, reason = "in place of assembly")]
-unsafe extern "C" fn tile(mut record: *const u16, end: *const u16, tile: &mut Tile) -> *const u16 {
-    let mut number = 0;
+unsafe extern "C" fn tile(records: *const u16, end: *const u16, tiles: &mut Tiles) -> *const u16 {
+    let mut record = records;
     loop {
         // SAFETY: there is a record, as a caller of `RunTile` promises, and the tile has the columns that it names.
-        let (sums, shift, relu) = unsafe { row(&mut record, tile.columns) };
-        tile.sums = sums;
-        if tile.stride > 0 {
-            for (lane, sum) in sums.into_iter().enumerate() {
-                let output = (sum >> shift).clamp(if relu { 0 } else { i8::MIN.into() }, i8::MAX.into()) as i8;
-                // SAFETY: there is room for the output of each row at each lane.
-                unsafe { *tile.to.wrapping_add(lane * tile.stride + number) = output };
-            }
-        }
-        number += 1;
-        if record >= end {
+        let (sums, shift, relu) = unsafe { row(&mut record, tiles.columns) };
+        tiles.sums = sums;
+        if tiles.stride == 0 {
             return record;
+        }
+        for (lane, sum) in sums.into_iter().enumerate() {
+            let output = (sum >> shift).clamp(if relu { 0 } else { i8::MIN.into() }, i8::MAX.into()) as i8;
+            // SAFETY: there is room for the output of each row at each lane.
+            unsafe { *tiles.to.wrapping_add(lane * tiles.stride) = output };
+        }
+        tiles.to = tiles.to.wrapping_add(1);
+        if record >= end {
+            tiles.count -= 1;
+            if tiles.count == 0 {
+                return record;
+            }
+            record = records;
+            tiles.columns = tiles.columns.wrapping_byte_add(tiles.columns_step);
+            tiles.to = tiles.to.wrapping_add(tiles.to_step);
         }
     }
 }
@@ -85,15 +93,27 @@ unsafe fn row(record: &mut *const u16, columns: *const i32) -> ([i32; LANES], u1
 }
 
 #[allow(unsafe_code, reason = "in place of assembly")]
-unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, channels: usize) {
-    for channel in 0..channels {
-        for word in 0..WORDS {
+unsafe extern "C" fn gather(runs: &Runs) {
+    let mut words = runs.words;
+    for run in 0..runs.count {
+        for element in 0..runs.length {
             let lane = |lane: usize| {
                 // SAFETY: there are as many elements, as a caller of `Gather` promises.
-                i32::from(unsafe { *from.wrapping_add(lane * step + channel) })
+                i32::from(unsafe { *runs.from.wrapping_add(run * runs.row + lane * runs.step + element) })
             };
-            // SAFETY: there are as many words.
-            unsafe { *words.wrapping_add(channel * WORDS + word) = lane(2 * word) + (lane(2 * word + 1) << 16) };
+            for word in 0..WORDS {
+                // SAFETY: there are as many words.
+                unsafe { *words = lane(2 * word) + (lane(2 * word + 1) << 16) };
+                words = words.wrapping_add(1);
+            }
         }
+    }
+}
+
+#[allow(unsafe_code, reason = "in place of assembly")]
+unsafe extern "C" fn copy(to: *mut i8, from: *const i8, step: usize, count: usize) {
+    for element in 0..count {
+        // SAFETY: there are as many of both, as a caller of `CopyChannel` promises.
+        unsafe { *to.wrapping_add(element) = *from.wrapping_add(element * step) };
     }
 }

@@ -5,11 +5,12 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::records::Turn;
-use super::{Steps, Tile};
+use super::{Runs, Steps, Tiles};
 use core::arch::naked_asm;
 
 /// This core's.
-pub(in crate::small_core) static STEPS: Steps = Steps { tile, gather, turn: Turn { columns: 8, bytes: 40 } };
+pub(in crate::small_core) static STEPS: Steps =
+    Steps { tile, gather, gather_three, copy, turn: Turn { columns: 8, bytes: 40 } };
 
 /// Takes columns by `$operation`, from their number on, which a0 points to; `$code` is where that of columns begins, at `$label`.
 macro_rules! columns {
@@ -99,10 +100,10 @@ macro_rules! sum {
     };
 }
 
-/// See [`super::RunTile`]. a0 is the list, a1 the end, a2 the tile, a3 the record, a6 the tile's columns, t0–t3 the sums of a
+/// See [`super::RunTile`]. a0 is the list, a1 the end, a2 the tiles, a3 the record, a6 a tile's columns, t0–t3 the sums of a
 /// chain, s2 and s3 the code for columns, s4 the lower half of a word.
 #[unsafe(naked)]
-unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) -> *const u16 {
+unsafe extern "C" fn tile(record: *const u16, end: *const u16, tiles: &mut Tiles) -> *const u16 {
     naked_asm!(
         "addi sp, sp, -32",
         "sw s0, 0(sp)",
@@ -110,6 +111,7 @@ unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) 
         "sw s2, 8(sp)",
         "sw s3, 12(sp)",
         "sw s4, 16(sp)",
+        "sw a0, 20(sp)",
         "la s2, 20f",
         "la s3, 30f",
         "li s4, 0xFFFF",
@@ -175,6 +177,19 @@ unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) 
         "addi a0, a0, 2", // to a word's boundary
         "andi a0, a0, -4",
         "bltu a0, a1, 9b",
+        "lw t0, 44(a2)",
+        "addi t0, t0, -1",
+        "beqz t0, 6f",
+        "sw t0, 44(a2)",
+        "lw t1, 48(a2)",
+        "lw t2, 52(a2)",
+        "lw t3, 4(a2)",
+        "add a6, a6, t1",
+        "add t3, t3, t2",
+        "sw t3, 4(a2)",
+        "lw a0, 20(sp)",
+        "j 9b",
+        "6:",
         "lw s0, 0(sp)",
         "lw s1, 4(sp)",
         "lw s2, 8(sp)",
@@ -227,8 +242,20 @@ macro_rules! word {
 
 /// See [`super::Gather`].
 #[unsafe(naked)]
-unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, channels: usize) {
+unsafe extern "C" fn gather(runs: &Runs) {
     naked_asm!(
+        "addi sp, sp, -16",
+        "sw s0, 0(sp)",
+        "sw s1, 4(sp)",
+        "lw a6, 12(a0)",
+        "lw s0, 16(a0)",
+        "lw s1, 20(a0)",
+        "sub s1, s1, a6", // from the end of a run to the next one
+        "lw a1, 4(a0)",
+        "lw a2, 8(a0)",
+        "lw a0, 0(a0)",
+        "3:",
+        "mv a3, a6",
         "2:",
         "mv t6, a1",
         lane!("t0"),
@@ -247,6 +274,87 @@ unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, chann
         "addi a1, a1, 1",
         "addi a3, a3, -1",
         "bnez a3, 2b",
+        "add a1, a1, s1",
+        "addi s0, s0, -1",
+        "bnez s0, 3b",
+        "lw s0, 0(sp)",
+        "lw s1, 4(sp)",
+        "addi sp, sp, 16",
+        "ret",
+    )
+}
+
+/// Two neighbours as the word at `$place`; the higher one's element stays.
+macro_rules! neighbours {
+    ($low:literal, $high:literal, $place:literal) => {
+        concat!("slli a4, ", $high, ", 16\n add ", $low, ", ", $low, ", a4\n sw ", $low, ", ", $place, "(a0)")
+    };
+    ($low:literal, $high:literal, $place:literal, $again:literal) => {
+        concat!(neighbours!($low, $high, $place), "\n sw ", $low, ", ", $again, "(a0)")
+    };
+}
+
+/// See [`super::Gather`]: nine words, of which three stand twice.
+#[unsafe(naked)]
+unsafe extern "C" fn gather_three(runs: &Runs) {
+    naked_asm!(
+        "lw a2, 16(a0)",
+        "lw a3, 20(a0)",
+        "lw a1, 4(a0)",
+        "lw a0, 0(a0)",
+        "2:",
+        "lb t0, 0(a1)",
+        "lb t1, 1(a1)",
+        "lb t2, 2(a1)",
+        "lb t3, 3(a1)",
+        "lb t4, 4(a1)",
+        "lb t5, 5(a1)",
+        "lb t6, 6(a1)",
+        "lb a5, 7(a1)",
+        "lb a6, 8(a1)",
+        "lb a7, 9(a1)",
+        neighbours!("t0", "t1", "0"),
+        neighbours!("t1", "t2", "16"),
+        neighbours!("t2", "t3", "4", "32"),
+        neighbours!("t3", "t4", "20"),
+        neighbours!("t4", "t5", "8", "36"),
+        neighbours!("t5", "t6", "24"),
+        neighbours!("t6", "a5", "12", "40"),
+        neighbours!("a5", "a6", "28"),
+        neighbours!("a6", "a7", "44"),
+        "addi a0, a0, 48",
+        "add a1, a1, a3",
+        "addi a2, a2, -1",
+        "bnez a2, 2b",
+        "ret",
+    )
+}
+
+/// See [`super::CopyChannel`].
+#[unsafe(naked)]
+unsafe extern "C" fn copy(to: *mut i8, from: *const i8, step: usize, count: usize) {
+    naked_asm!(
+        "li t1, 4",
+        "bltu a3, t1, 3f",
+        "2:",
+        ".irp place, 0, 1, 2, 3",
+        "lb t0, 0(a1)",
+        "add a1, a1, a2",
+        "sb t0, \\place(a0)",
+        ".endr",
+        "addi a0, a0, 4",
+        "addi a3, a3, -4",
+        "bgeu a3, t1, 2b",
+        "3:",
+        "beqz a3, 5f",
+        "4:",
+        "lb t0, 0(a1)",
+        "add a1, a1, a2",
+        "sb t0, 0(a0)",
+        "addi a0, a0, 1",
+        "addi a3, a3, -1",
+        "bnez a3, 4b",
+        "5:",
         "ret",
     )
 }

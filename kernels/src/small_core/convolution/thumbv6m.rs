@@ -5,11 +5,12 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::records::Turn;
-use super::{Steps, Tile};
+use super::{Runs, Steps, Tiles};
 use core::arch::naked_asm;
 
 /// This core's.
-pub(in crate::small_core) static STEPS: Steps = Steps { tile, gather, turn: Turn { columns: 16, bytes: 16 } };
+pub(in crate::small_core) static STEPS: Steps =
+    Steps { tile, gather, gather_three, copy, turn: Turn { columns: 16, bytes: 16 } };
 
 /// Takes columns by `$operation`, from their number on, which r0 points to.
 macro_rules! columns {
@@ -75,16 +76,16 @@ macro_rules! output {
     };
 }
 
-/// See [`super::RunTile`]. r0 is the list, r8 the tile's columns, r9 the tile, r4–r7 the sums of a chain, r11 the record.
+/// See [`super::RunTile`]. r0 is the list, r8 a tile's columns, r9 the tiles, r4–r7 the sums of a chain, r11 the record.
 #[unsafe(naked)]
-unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) -> *const u16 {
+unsafe extern "C" fn tile(record: *const u16, end: *const u16, tiles: &mut Tiles) -> *const u16 {
     naked_asm!(
         "push {{r4-r7, lr}}",
         "mov r4, r8",
         "mov r5, r9",
         "mov r6, r10",
         "mov r7, r11",
-        "push {{r1, r4-r7}}",
+        "push {{r0, r1, r4-r7}}",
         "mov r9, r2",
         "9:", // a row
         "mov r1, r9",
@@ -175,12 +176,27 @@ unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) 
         "adds r0, #2", // to a word's boundary
         "lsrs r0, r0, #2",
         "lsls r0, r0, #2",
-        "ldr r1, [sp]",
+        "ldr r1, [sp, #4]",
         "cmp r0, r1",
         "bhs 7f",
         "b 9b",
         "7:",
-        "pop {{r1, r4-r7}}",
+        "mov r5, r9",
+        "ldr r1, [r5, #44]",
+        "subs r1, r1, #1",
+        "beq 6f",
+        "str r1, [r5, #44]",
+        "ldr r1, [r5, #48]",
+        "ldr r2, [r5, #52]",
+        "ldr r3, [r5]",
+        "ldr r4, [r5, #4]",
+        "adds r3, r3, r1",
+        "adds r4, r4, r2",
+        "stm r5!, {{r3, r4}}",
+        "ldr r0, [sp]",
+        "b 9b",
+        "6:",
+        "pop {{r1, r2, r4-r7}}",
         "mov r8, r4",
         "mov r9, r5",
         "mov r10, r6",
@@ -206,11 +222,19 @@ macro_rules! word {
 
 /// See [`super::Gather`].
 #[unsafe(naked)]
-unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, channels: usize) {
+unsafe extern "C" fn gather(runs: &Runs) {
     naked_asm!(
         "push {{r4-r7, lr}}",
+        "ldr r3, [r0, #12]",
         "mov lr, r3",
-        "subs r1, r1, r2", // a step before the first lane
+        "ldr r4, [r0, #16]",
+        "ldr r5, [r0, #20]",
+        "subs r5, r5, r3", // from the end of a run to the next one
+        "push {{r3, r4, r5}}",
+        "ldm r0!, {{r4, r5, r6}}",
+        "mov r0, r4",
+        "mov r2, r6",
+        "subs r1, r5, r6", // a step before the first lane
         "2:",
         "mov r12, r1",
         word!("r4"),
@@ -224,6 +248,99 @@ unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, chann
         "subs r3, #1",
         "mov lr, r3",
         "bne 2b",
+        "ldr r3, [sp]",
+        "mov lr, r3",
+        "ldr r4, [sp, #8]",
+        "adds r1, r1, r4",
+        "ldr r4, [sp, #4]",
+        "subs r4, #1",
+        "str r4, [sp, #4]",
+        "bne 2b",
+        "add sp, #12",
         "pop {{r4-r7, pc}}",
+    )
+}
+
+/// The elements `$low` and `$high` behind r1 as a word.
+macro_rules! neighbours {
+    ($word:literal, $low:literal, $high:literal) => {
+        concat!(
+            "movs r2, #",
+            $low,
+            "\n ldrsb ",
+            $word,
+            ", [r1, r2]\n movs r2, #",
+            $high,
+            "\n ldrsb r2, [r1, r2]\n lsls r2, r2, #16\n adds ",
+            $word,
+            ", ",
+            $word,
+            ", r2"
+        )
+    };
+}
+
+/// See [`super::Gather`]: nine words, of which three stand twice.
+#[unsafe(naked)]
+unsafe extern "C" fn gather_three(runs: &Runs) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "ldr r3, [r0, #16]",
+        "ldr r2, [r0, #20]",
+        "mov r12, r2",
+        "ldr r1, [r0, #4]",
+        "ldr r0, [r0]",
+        "2:",
+        neighbours!("r4", "0", "1"),
+        neighbours!("r5", "2", "3"),
+        neighbours!("r6", "4", "5"),
+        neighbours!("r7", "6", "7"),
+        "stm r0!, {{r4-r7}}",
+        neighbours!("r4", "8", "9"),
+        "str r5, [r0, #16]",
+        "str r6, [r0, #20]",
+        "str r7, [r0, #24]",
+        "str r4, [r0, #28]",
+        neighbours!("r4", "1", "2"),
+        neighbours!("r5", "3", "4"),
+        neighbours!("r6", "5", "6"),
+        neighbours!("r7", "7", "8"),
+        "stm r0!, {{r4-r7}}",
+        "adds r0, #16",
+        "add r1, r12",
+        "subs r3, #1",
+        "bne 2b",
+        "pop {{r4-r7, pc}}",
+    )
+}
+
+/// See [`super::CopyChannel`].
+#[unsafe(naked)]
+unsafe extern "C" fn copy(to: *mut i8, from: *const i8, step: usize, count: usize) {
+    naked_asm!(
+        "push {{r4, lr}}",
+        "subs r3, #4",
+        "blt 3f",
+        "2:",
+        ".irp place, 0, 1, 2, 3",
+        "ldrb r4, [r1]",
+        "adds r1, r1, r2",
+        "strb r4, [r0, #\\place]",
+        ".endr",
+        "adds r0, #4",
+        "subs r3, #4",
+        "bge 2b",
+        "3:",
+        "adds r3, #4",
+        "beq 5f",
+        "4:",
+        "ldrb r4, [r1]",
+        "adds r1, r1, r2",
+        "strb r4, [r0]",
+        "adds r0, #1",
+        "subs r3, #1",
+        "bne 4b",
+        "5:",
+        "pop {{r4, pc}}",
     )
 }

@@ -5,11 +5,12 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use super::records::Turn;
-use super::{Steps, Tile};
+use super::{Runs, Steps, Tiles};
 use core::arch::naked_asm;
 
 /// This core's.
-pub(in crate::small_core) static STEPS: Steps = Steps { tile, gather, turn: Turn { columns: 16, bytes: 16 } };
+pub(in crate::small_core) static STEPS: Steps =
+    Steps { tile, gather, gather_three, copy, turn: Turn { columns: 16, bytes: 16 } };
 
 /// Takes columns by `$operation`, from their number on, which r8 points to.
 macro_rules! columns {
@@ -61,11 +62,11 @@ macro_rules! widen_first {
     };
 }
 
-/// See [`super::RunTile`]. r8 is the list, r9 the tile's columns, r10 the tile, r4–r7 the sums of a chain, lr the record.
+/// See [`super::RunTile`]. r8 is the list, r9 a tile's columns, r10 the tiles, r4–r7 the sums of a chain, lr the record.
 #[unsafe(naked)]
-unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) -> *const u16 {
+unsafe extern "C" fn tile(record: *const u16, end: *const u16, tiles: &mut Tiles) -> *const u16 {
     naked_asm!(
-        "push {{r1, r4-r11, lr}}",
+        "push {{r0, r1, r4-r11, lr}}",
         "mov r8, r0",
         "mov r10, r2",
         "3:", // a row
@@ -171,11 +172,24 @@ unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) 
         "8:",
         "add.w r8, r8, #2", // to a word's boundary
         "bic.w r8, r8, #3",
-        "ldr r0, [sp]",
+        "ldr r0, [sp, #4]",
         "cmp r8, r0",
         "blo.w 3b",
+        "ldr.w r3, [r10, #44]",
+        "subs r3, r3, #1",
+        "beq 6f",
+        "str.w r3, [r10, #44]",
+        "ldrd r0, r1, [r10]",
+        "ldrd r2, r3, [r10, #48]",
+        "add r0, r2",
+        "add r1, r3",
+        "strd r0, r1, [r10]",
+        "ldr.w r8, [sp]",
+        "b.w 3b",
+        "6:",
         "mov r0, r8",
-        "pop {{r1, r4-r11, pc}}",
+        "add sp, #8",
+        "pop {{r4-r11, pc}}",
         "7:",
         "strd r0, r4, [r10, #12]",
         "strd r1, r5, [r10, #20]",
@@ -187,9 +201,14 @@ unsafe extern "C" fn tile(record: *const u16, end: *const u16, tile: &mut Tile) 
 
 /// See [`super::Gather`].
 #[unsafe(naked)]
-unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, channels: usize) {
+unsafe extern "C" fn gather(runs: &Runs) {
     naked_asm!(
         "push {{r4-r11, lr}}",
+        "ldr r7, [r0, #12]",
+        "ldrd r5, r6, [r0, #16]",
+        "subs r6, r6, r7", // from the end of a run to the next one
+        "push {{r5, r6, r7}}",
+        "ldm.w r0, {{r0, r1, r2, r3}}",
         "add.w r4, r2, r2, lsl #1",
         "2:",
         "ldrsb.w r5, [r1]",
@@ -209,6 +228,85 @@ unsafe extern "C" fn gather(words: *mut i32, from: *const i8, step: usize, chann
         "adds r1, r1, #1",
         "subs r3, r3, #1",
         "bne 2b",
+        "ldm.w sp, {{r5, r6, r7}}",
+        "subs r5, r5, #1",
+        "str r5, [sp]",
+        "add r1, r6",
+        "mov r3, r7",
+        "bne 2b",
+        "add sp, #12",
         "pop {{r4-r11, pc}}",
+    )
+}
+
+/// See [`super::Gather`]: ten elements are loaded for twelve words, of which three stand twice.
+#[unsafe(naked)]
+unsafe extern "C" fn gather_three(runs: &Runs) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldrd r2, r3, [r0, #16]",
+        "ldrd r0, r1, [r0]",
+        "2:",
+        "ldrsb.w r4, [r1]",
+        "ldrsb.w r5, [r1, #1]",
+        "ldrsb.w r6, [r1, #2]",
+        "ldrsb.w r7, [r1, #3]",
+        "ldrsb.w r8, [r1, #4]",
+        "ldrsb.w r9, [r1, #5]",
+        "ldrsb.w r10, [r1, #6]",
+        "ldrsb.w r11, [r1, #7]",
+        "ldrsb.w r12, [r1, #8]",
+        "ldrsb.w lr, [r1, #9]",
+        "add.w r4, r4, r5, lsl #16",
+        "add.w r5, r5, r6, lsl #16",
+        "add.w r6, r6, r7, lsl #16",
+        "add.w r7, r7, r8, lsl #16",
+        "add.w r8, r8, r9, lsl #16",
+        "add.w r9, r9, r10, lsl #16",
+        "add.w r10, r10, r11, lsl #16",
+        "add.w r11, r11, r12, lsl #16",
+        "add.w r12, r12, lr, lsl #16",
+        "stm.w r0!, {{r4, r6, r8, r10}}",
+        "stm.w r0!, {{r5, r7, r9, r11}}",
+        "stm.w r0!, {{r6, r8, r10, r12}}",
+        "add r1, r3",
+        "subs r2, r2, #1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// See [`super::CopyChannel`].
+#[unsafe(naked)]
+unsafe extern "C" fn copy(to: *mut i8, from: *const i8, step: usize, count: usize) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "add.w r7, r2, r2, lsl #1",
+        "subs r3, r3, #4",
+        "blt 3f",
+        "2:",
+        "ldrb.w r12, [r1]",
+        "ldrb r4, [r1, r2]",
+        "ldrb.w r5, [r1, r2, lsl #1]",
+        "ldrb r6, [r1, r7]",
+        "add.w r1, r1, r2, lsl #2",
+        "strb.w r12, [r0]",
+        "strb r4, [r0, #1]",
+        "strb r5, [r0, #2]",
+        "strb r6, [r0, #3]",
+        "adds r0, r0, #4",
+        "subs r3, r3, #4",
+        "bge 2b",
+        "3:",
+        "adds r3, r3, #4",
+        "beq 5f",
+        "4:",
+        "ldrb r4, [r1]",
+        "add r1, r2",
+        "strb r4, [r0], #1",
+        "subs r3, r3, #1",
+        "bne 4b",
+        "5:",
+        "pop {{r4-r7, pc}}",
     )
 }

@@ -326,6 +326,12 @@ impl<'a> Row<'a> {
         (0..self.groups).map(move |group| row.group(group))
     }
 
+    /// Group number `group`, in constant time; `None` where the row has no such group. For who walks a row without a copy of
+    /// it, which [`Row::groups`] makes.
+    pub fn get(&self, group: usize) -> Option<Group<'a>> {
+        (group < self.groups).then(|| self.group(group))
+    }
+
     /// The row's exponents, one for each group.
     pub fn exponents(&self) -> impl ExactSizeIterator<Item = i32> + use<'a> {
         self.groups().map(|group| group.exponent)

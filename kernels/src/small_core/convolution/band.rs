@@ -215,7 +215,8 @@ fn write_sums(
         // SAFETY: a record of the block begins here, of which the buffer holds a window's rows; there is no stride, so only
         // this row's sums are written.
         record = unsafe { (steps.tile)(record, record, tiles) };
-        let finish = finish_of(layer, block.first + row);
+        let Some(weights) = layer.matrix.row(block.first + row) else { return };
+        let finish = finish_of(layer, &weights, block.first + row);
         for (lane, sum) in tiles.sums.iter().take(lanes).enumerate() {
             let place = place + lane * channels + row;
             match output {

@@ -36,6 +36,7 @@ use crate::geometry::Geometry;
 use crate::values::Outputs;
 use band::{Band, Image};
 use records::{Finish, Turn};
+use trishift_format::Row;
 use trishift_format::bound::Accumulators;
 
 /// Windows of a tile.
@@ -203,7 +204,7 @@ impl<'a> Block<'a> {
         let (mut at, mut rows) = (0, 0);
         while first + rows < end {
             let Some(row) = layer.matrix.row(first + rows) else { break };
-            let finish = finish_of(layer, first + rows);
+            let finish = finish_of(layer, &row, first + rows);
             let Some(list) = lists.get_mut(at..) else { break };
             let Some(length) = records::write(&row, &finish, steps.turn, list) else { break };
             narrow &= finish.rounds();
@@ -215,11 +216,11 @@ impl<'a> Block<'a> {
 }
 
 /// What becomes of a row's sums.
-fn finish_of(layer: &Conv2d<'_>, row: usize) -> Finish {
-    let bias = layer.bias.and_then(|bias| bias.iter().nth(row)).unwrap_or(0);
+fn finish_of(layer: &Conv2d<'_>, row: &Row<'_>, number: usize) -> Finish {
+    let bias = layer.bias.and_then(|bias| bias.iter().nth(number)).unwrap_or(0);
     match layer.accumulators {
         Accumulators::PerRow { scale } => {
-            let unit = layer.matrix.row(row).map_or(0, |row| row.smallest_exponent());
+            let unit = row.smallest_exponent();
             Finish { unit, bias, shift: scale - unit, relu: layer.relu }
         }
         Accumulators::Layer { exponent } => Finish { unit: exponent, bias, shift: 0, relu: false },

@@ -17,7 +17,7 @@
 //! A number of columns is what the code wants to know that takes some of them a turn: how many bytes of it are left out in
 //! the first turn (a half), how many bytes of the list those would be (a byte), and how many turns follow (a byte).
 
-use trishift_format::trits::{DECODE, NONZERO};
+use trishift_format::trits::NONZERO;
 use trishift_format::{Group, Row};
 
 /// Halves before the first chain.
@@ -26,12 +26,11 @@ const HEADER: usize = 6;
 /// Halves of a segment without its columns, and of the chain that may begin with it.
 const SEGMENT: usize = 6;
 
-/// Most segments: one for each distance that the int32 bound allows, and one more wherever 16 bits are full, for less than
-/// which 255 columns that are not 0 do not suffice.
-const MOST_SEGMENTS: usize = 32;
+/// Distances of exponents that the int32 bound allows a group that is not all zeros: fewer than these.
+const LEVELS: usize = 32;
 
 /// What 2^7 can be taken times before 16 bits are full.
-const MOST: u32 = 255;
+const MOST: usize = 255;
 
 /// What a chain's sums are raised by at its end.
 const RAISED: u32 = 1 << 15;
@@ -69,21 +68,116 @@ impl Finish {
     }
 }
 
-/// Words of the longest record of a row with so many columns.
-pub(super) const fn most_words(columns: usize) -> usize {
-    // No group has fewer than four columns.
-    let groups = columns.div_ceil(4);
-    let segments = if groups < MOST_SEGMENTS { groups } else { MOST_SEGMENTS } + columns / (MOST as usize - 95) + 2;
-    (HEADER + SEGMENT * segments + columns).div_ceil(2)
+/// Halves of a record without the columns, of which so many are not 0, at so many levels. A segment that is not the last one
+/// of its level ends where the next group has no room, which takes at least the room that no group needs.
+const fn halves_around(levels: usize, nonzero: usize) -> usize {
+    HEADER + SEGMENT * (levels + nonzero / (MOST - trishift_format::GroupSize::MAX) + 1) + 1
 }
 
-/// A list that is being written.
+/// Words of the longest record of a row with so many columns.
+pub(super) const fn most_words(columns: usize) -> usize {
+    // No group has fewer than four columns, and an empty level may follow.
+    let groups = columns.div_ceil(4) + 1;
+    let levels = if groups < LEVELS { groups } else { LEVELS };
+    (halves_around(levels, columns) + columns).div_ceil(2)
+}
+
+/// Writes the record of a row and gives its length, which is even; `None` where there is no room.
+pub(super) fn write(row: &Row<'_>, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
+    let mut counts = Counts { nonzero: [0; LEVELS], levels: 1, all: 0 };
+    let mut number = 0;
+    while let Some(group) = row.get(number) {
+        counts.add(level_of(&group, finish), nonzero(&group));
+        number += 1;
+    }
+    let room = halves_around(counts.levels.count_ones() as usize, counts.all) + counts.all;
+    let mut writer = Writer {
+        list: list.get_mut(..room)?,
+        at: HEADER,
+        turn,
+        minuses: 0,
+        count: 0,
+        chain: 0,
+        packed: 0,
+        raised: 0,
+        widened: None,
+    };
+    writer.begin_chain();
+    let (mut bound, mut levels) = (0, counts.levels);
+    loop {
+        // The last one is 0, which always is there: nothing shifts it any more.
+        let level = levels.checked_ilog2().unwrap_or(0);
+        levels &= !(1 << level);
+        let (mut number, mut first, mut left) = (0, 0, counts.at(level));
+        while left > 0 {
+            let Some(group) = row.get(number) else { break };
+            number += 1;
+            if level_of(&group, finish) == level {
+                let count = nonzero(&group);
+                if bound + count > MOST {
+                    writer.end_chain(0);
+                    writer.begin_chain();
+                    bound = 0;
+                }
+                bound += count;
+                left -= count;
+                writer.columns(&group, first);
+            }
+            first += group.len;
+        }
+        let Some(next) = levels.checked_ilog2() else { break };
+        let shift = level - next;
+        // A shift is at most 31, and the bound at most 2^8.
+        if (bound as u64) << shift <= MOST.saturating_sub(counts.at(next)) as u64 {
+            writer.shift_chain(shift);
+            bound <<= shift;
+        } else {
+            writer.end_chain(shift);
+            writer.begin_chain();
+            bound = 0;
+        }
+    }
+    Some(writer.finish(finish))
+}
+
+/// A group's distance from the row's unit: in 0..32 by the int32 bound, but for groups of zeros.
+fn level_of(group: &Group<'_>, finish: &Finish) -> u32 {
+    (group.exponent - finish.unit).clamp(0, LEVELS as i32 - 1).unsigned_abs()
+}
+
+/// Trits of a group that are not 0.
+fn nonzero(group: &Group<'_>) -> usize {
+    group.bytes.iter().fold(0, |sum, byte| sum + usize::from(NONZERO[usize::from(*byte)]))
+}
+
+/// Trits that are not 0, by the level of their group.
+struct Counts {
+    nonzero: [u16; LEVELS],
+    /// A bit for each level that has any, and for 0.
+    levels: u32,
+    all: usize,
+}
+
+impl Counts {
+    fn add(&mut self, level: u32, nonzero: usize) {
+        if let Some(count) = self.nonzero.get_mut(level as usize).filter(|_| nonzero > 0) {
+            *count += nonzero as u16;
+            self.levels |= 1 << level;
+            self.all += nonzero;
+        }
+    }
+
+    fn at(&self, level: u32) -> usize {
+        self.nonzero.get(level as usize).copied().unwrap_or(0).into()
+    }
+}
+
+/// A list that is being written. It has room for all of it.
 struct Writer<'a> {
     list: &'a mut [u16],
     at: usize,
     turn: Turn,
-    /// Columns of this segment that are subtracted.
-    minus: [u16; MOST as usize],
+    /// Columns of this segment that are subtracted: at the end of the list, from behind.
     minuses: usize,
     /// Where the number of those that are added stands.
     count: usize,
@@ -96,141 +190,118 @@ struct Writer<'a> {
     widened: Option<usize>,
 }
 
-/// Writes the record of a row and gives its length, which is even; `None` where there is no room.
-pub(super) fn write(row: &Row<'_>, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
-    let distance = |group: &Group<'_>| (group.exponent - finish.unit).clamp(0, 31).unsigned_abs();
-    // The last segment is the one that nothing shifts any more, be it empty.
-    let mut levels = 1u32;
-    for group in row.groups() {
-        if nonzero(&group) > 0 {
-            levels |= 1 << distance(&group);
-        }
-    }
-    let mut writer = Writer {
-        list,
-        at: HEADER,
-        turn,
-        minus: [0; MOST as usize],
-        minuses: 0,
-        count: 0,
-        chain: 0,
-        packed: 0,
-        raised: 0,
-        widened: None,
-    };
-    writer.begin_chain()?;
-    let mut bound = 0;
-    loop {
-        let level = levels.checked_ilog2().unwrap_or(0);
-        levels &= !(1 << level);
-        let mut first = 0;
-        for group in row.groups() {
-            let count = if distance(&group) == level { nonzero(&group) } else { 0 };
-            if count > 0 {
-                if bound + count > MOST {
-                    writer.end_chain(0)?;
-                    writer.begin_chain()?;
-                    bound = 0;
+/// For each code of five trits the places, in bytes of gathered columns, of those that are 1, then of those that are −1, a
+/// byte each; and how many there are of either.
+static PLACES: [[u8; 8]; 243] = {
+    let mut table = [[0; 8]; 243];
+    let mut code = 0;
+    while code < 243 {
+        let (mut digits, mut place, mut plus, mut minus) = (code, 0, 0, 0);
+        while place < 5 {
+            match digits % 3 {
+                2 => {
+                    table[code][plus] = 16 * place;
+                    plus += 1;
                 }
-                bound += count;
-                writer.columns(&group, first)?;
+                0 => {
+                    // From behind, until it is known how many are in front.
+                    table[code][4 - minus] = 16 * place;
+                    minus += 1;
+                }
+                _ => {}
             }
-            first += group.len;
+            digits /= 3;
+            place += 1;
         }
-        let Some(next) = levels.checked_ilog2() else { break };
-        let following: u32 = row.groups().filter(|group| distance(group) == next).map(|group| nonzero(&group)).sum();
-        let shift = level - next;
-        // `shift` is at most 31, and the bound at most 2^8.
-        if u64::from(bound) << shift <= u64::from(MOST.saturating_sub(following)) {
-            writer.shift_chain(shift)?;
-            bound <<= shift;
-        } else {
-            writer.end_chain(shift as u16)?;
-            writer.begin_chain()?;
-            bound = 0;
-        }
+        table[code][6] = plus as u8;
+        table[code][7] = minus as u8;
+        code += 1;
     }
-    writer.finish(finish)
-}
-
-/// Trits of a group that are not 0.
-fn nonzero(group: &Group<'_>) -> u32 {
-    group.bytes.iter().map(|byte| u32::from(NONZERO[usize::from(*byte)])).sum()
-}
+    table
+};
 
 impl Writer<'_> {
-    fn push(&mut self, half: u16) -> Option<()> {
-        *self.list.get_mut(self.at)? = half;
+    fn push(&mut self, half: u16) {
+        self.put(self.at, half);
         self.at += 1;
-        Some(())
     }
 
-    fn begin_chain(&mut self) -> Option<()> {
+    fn put(&mut self, at: usize, half: u16) {
+        if let Some(place) = self.list.get_mut(at) {
+            *place = half;
+        }
+    }
+
+    fn begin_chain(&mut self) {
         (self.chain, self.packed) = (self.at, 0);
-        self.push(0)?;
-        self.begin_segment()
+        self.push(0);
+        self.begin_segment();
     }
 
-    fn begin_segment(&mut self) -> Option<()> {
+    fn begin_segment(&mut self) {
         self.count = self.at;
         self.minuses = 0;
-        // The number of columns.
-        self.push(0)?;
-        self.push(0)
+        // The number of columns, a word that is known later.
+        self.at += 2;
     }
 
     /// Adds a group's columns to the segment, of which the first one is column number `first`.
-    fn columns(&mut self, group: &Group<'_>, first: usize) -> Option<()> {
+    #[allow(unsafe_code, reason = "writes without checks, as there is room")]
+    fn columns(&mut self, group: &Group<'_>, first: usize) {
+        let (list, end) = (self.list.as_mut_ptr(), self.list.len() - 1);
+        let (mut at, mut minuses) = (self.at, self.minuses);
         // A column's place in bytes: four words each, and fewer than 2^12 columns.
         let mut place = (first << 4) as u16;
         for byte in group.bytes {
-            for trit in DECODE[usize::from(*byte)] {
-                match trit {
-                    0 => {}
-                    1 => self.push(place)?,
-                    _ => {
-                        *self.minus.get_mut(self.minuses)? = place;
-                        self.minuses += 1;
-                    }
-                }
-                place = place.wrapping_add(16);
+            let Some(places) = PLACES.get(usize::from(*byte)) else { return };
+            let [_, _, _, _, _, _, added, subtracted] = *places;
+            for column in places.iter().take(added.into()) {
+                // SAFETY: `write` has counted this column, and all others, before it cut the list to its length.
+                unsafe { *list.wrapping_add(at) = place + u16::from(*column) };
+                at += 1;
             }
+            for column in places.iter().take(5).rev().take(subtracted.into()) {
+                // SAFETY: as above; what is in front of it and behind it is counted, too.
+                unsafe { *list.wrapping_add(end - minuses) = place + u16::from(*column) };
+                minuses += 1;
+            }
+            place = place.wrapping_add(16 * 5);
         }
-        Some(())
+        (self.at, self.minuses) = (at, minuses);
     }
 
     /// Writes what is subtracted, and what comes behind the segment.
-    fn end_segment(&mut self, next: u16) -> Option<()> {
-        let added = self.at - self.count - 2;
-        self.write_count(self.count, added)?;
-        let count = self.at;
-        self.push(0)?;
-        self.push(0)?;
-        let places = self.list.get_mut(self.at..)?.get_mut(..self.minuses)?;
-        places.copy_from_slice(self.minus.get(..self.minuses)?);
-        self.at += self.minuses;
-        self.write_count(count, self.minuses)?;
-        self.push(next)
+    #[inline(never)]
+    fn end_segment(&mut self, next: u16) {
+        self.write_count(self.count, self.at - self.count - 2);
+        self.write_count(self.at, self.minuses);
+        self.at += 2;
+        // Where the two overlap, at the end of the list, this one is in front.
+        let mut from = self.list.len() - self.minuses;
+        while let Some(place) = self.list.get(from) {
+            self.push(*place);
+            from += 1;
+        }
+        self.push(next);
     }
 
     /// Ends the segment and shifts the chain; the sums of 32 bits that came before it are shifted as far beforehand.
-    fn shift_chain(&mut self, shift: u32) -> Option<()> {
-        self.end_segment(shift as u16)?;
+    fn shift_chain(&mut self, shift: u32) {
+        self.end_segment(shift as u16);
         self.packed += shift;
-        if let Some(widened) = self.widened {
-            *self.list.get_mut(widened)? += shift as u16;
+        if let Some(widened) = self.widened.and_then(|widened| self.list.get_mut(widened)) {
+            *widened += shift as u16;
             self.raised <<= shift;
         }
-        self.begin_segment()
+        self.begin_segment();
     }
 
     /// Adds the chain to the sums of 32 bits, and shifts those.
-    fn end_chain(&mut self, shift: u16) -> Option<()> {
-        self.end_segment(WIDE | self.first() | shift)?;
+    fn end_chain(&mut self, shift: u32) {
+        self.end_segment(WIDE | self.first() | shift as u16);
         self.widened = Some(self.at - 1);
-        self.begin_with()?;
+        self.begin_with();
         self.raised = self.raised.wrapping_add(RAISED) << shift;
-        Some(())
     }
 
     /// Whether there are no sums of 32 bits yet.
@@ -239,26 +310,28 @@ impl Writer<'_> {
     }
 
     /// Writes what the chain's sums begin with.
-    fn begin_with(&mut self) -> Option<()> {
+    fn begin_with(&mut self) {
         // Packed shifts are at most 7: a bound of 1 is not shifted further.
-        *self.list.get_mut(self.chain)? = (RAISED >> self.packed) as u16;
-        Some(())
+        self.put(self.chain, (RAISED >> self.packed) as u16);
     }
 
-    fn write_count(&mut self, at: usize, columns: usize) -> Option<()> {
-        // Without columns, the whole first turn is left out and none follows.
+    /// Writes a number of columns.
+    fn write_count(&mut self, at: usize, columns: usize) {
         let Turn { columns: of_turn, bytes } = self.turn;
-        let turns = columns.div_ceil(of_turn).max(1);
-        let left_out = turns * of_turn - columns;
-        *self.list.get_mut(at)? = (bytes * left_out) as u16;
-        *self.list.get_mut(at + 1)? = (2 * left_out) as u16 | ((turns - 1) as u16) << 8;
-        Some(())
+        // Without columns, the whole first turn is left out and none follows.
+        let (mut turns, mut left_out) = (0, of_turn.wrapping_sub(columns).cast_signed());
+        while left_out < 0 {
+            turns += 1;
+            left_out += of_turn.cast_signed();
+        }
+        self.put(at, (bytes * left_out.unsigned_abs()) as u16);
+        self.put(at + 1, (2 * left_out) as u16 | turns << 8);
     }
 
     /// Ends the last segment and writes what stands in front of the first one.
-    fn finish(mut self, finish: &Finish) -> Option<usize> {
-        self.end_segment(LAST | WIDE | self.first())?;
-        self.begin_with()?;
+    fn finish(mut self, finish: &Finish) -> usize {
+        self.end_segment(LAST | WIDE | self.first());
+        self.begin_with();
         self.raised = self.raised.wrapping_add(RAISED);
         // The rounding constant is part of the int32 bound; what is raised comes off again.
         let rounding = if finish.rounds() { 1 << (finish.shift - 1) } else { 0 };
@@ -266,11 +339,10 @@ impl Writer<'_> {
         let even = odd.wrapping_sub(self.raised);
         let shift = if finish.rounds() { finish.shift as u16 } else { 1 };
         let header = [even as u16, (even >> 16) as u16, odd as u16, (odd >> 16) as u16, shift, finish.relu.into()];
-        self.list.get_mut(..HEADER)?.copy_from_slice(&header);
-        // Records begin on a word's boundary.
-        if self.at % 2 == 1 {
-            self.push(0)?;
+        for (at, half) in header.into_iter().enumerate() {
+            self.put(at, half);
         }
-        Some(self.at)
+        // Records begin on a word's boundary.
+        self.at.next_multiple_of(2)
     }
 }

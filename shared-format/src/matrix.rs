@@ -387,6 +387,11 @@ impl<'a> Bias<'a> {
         self.0
     }
 
+    /// The bias of row number `row`; `None` where there is no such row.
+    pub fn get(&self, row: usize) -> Option<i32> {
+        self.0.as_chunks::<4>().0.get(row).map(|bytes| i32::from_le_bytes(*bytes))
+    }
+
     /// The biases, row after row.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = i32> + use<'a> {
         self.0.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes))

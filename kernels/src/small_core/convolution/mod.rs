@@ -217,7 +217,7 @@ impl<'a> Block<'a> {
 
 /// What becomes of a row's sums.
 fn finish_of(layer: &Conv2d<'_>, row: &Row<'_>, number: usize) -> Finish {
-    let bias = layer.bias.and_then(|bias| bias.iter().nth(number)).unwrap_or(0);
+    let bias = layer.bias.and_then(|bias| bias.get(number)).unwrap_or(0);
     match layer.accumulators {
         Accumulators::PerRow { scale } => {
             let unit = row.smallest_exponent();

@@ -113,15 +113,15 @@ pub(super) fn write(row: &Row<'_>, finish: &Finish, turn: Turn, list: &mut [u16]
             let Some(group) = row.get(number) else { break };
             number += 1;
             if level_of(&group, finish) == level {
-                let count = nonzero(&group);
-                if bound + count > MOST {
+                // Mostly all that is left has room.
+                if bound + left > MOST && bound + nonzero(&group) > MOST {
                     writer.end_chain(0);
                     writer.begin_chain();
                     bound = 0;
                 }
+                let count = writer.columns(&group, first);
                 bound += count;
                 left -= count;
-                writer.columns(&group, first);
             }
             first += group.len;
         }
@@ -245,29 +245,38 @@ impl Writer<'_> {
         self.at += 2;
     }
 
-    /// Adds a group's columns to the segment, of which the first one is column number `first`.
+    /// Adds a group's columns to the segment, of which the first one is column number `first`, and says how many are not 0.
     #[allow(unsafe_code, reason = "writes without checks, as there is room")]
-    fn columns(&mut self, group: &Group<'_>, first: usize) {
-        let (list, end) = (self.list.as_mut_ptr(), self.list.len() - 1);
-        let (mut at, mut minuses) = (self.at, self.minuses);
+    #[inline(never)]
+    fn columns(&mut self, group: &Group<'_>, first: usize) -> usize {
+        let list = self.list.as_mut_ptr();
+        let (plus, minus) = (list.wrapping_add(self.at), list.wrapping_add(self.list.len() - self.minuses));
+        let (mut next_plus, mut next_minus) = (plus, minus);
         // A column's place in bytes: four words each, and fewer than 2^12 columns.
         let mut place = (first << 4) as u16;
         for byte in group.bytes {
-            let Some(places) = PLACES.get(usize::from(*byte)) else { return };
-            let [_, _, _, _, _, _, added, subtracted] = *places;
-            for column in places.iter().take(added.into()) {
-                // SAFETY: `write` has counted this column, and all others, before it cut the list to its length.
-                unsafe { *list.wrapping_add(at) = place + u16::from(*column) };
-                at += 1;
+            let Some(places) = PLACES.get(usize::from(*byte)) else { break };
+            let mut from = places.as_ptr();
+            let [.., added, subtracted] = *places;
+            let mut left = added;
+            while left > 0 {
+                // SAFETY: `write` has counted this column, and all others, before it cut the list to its length, and an
+                // entry holds as many places as it says.
+                unsafe { *next_plus = place.wrapping_add((*from).into()) };
+                (next_plus, from, left) = (next_plus.wrapping_add(1), from.wrapping_add(1), left - 1);
             }
-            for column in places.iter().take(5).rev().take(subtracted.into()) {
-                // SAFETY: as above; what is in front of it and behind it is counted, too.
-                unsafe { *list.wrapping_add(end - minuses) = place + u16::from(*column) };
-                minuses += 1;
+            (from, left) = (places.as_ptr().wrapping_add(5), subtracted);
+            while left > 0 {
+                (next_minus, from, left) = (next_minus.wrapping_sub(1), from.wrapping_sub(1), left - 1);
+                // SAFETY: as above.
+                unsafe { *next_minus = place.wrapping_add((*from).into()) };
             }
             place = place.wrapping_add(16 * 5);
         }
-        (self.at, self.minuses) = (at, minuses);
+        let added = (next_plus.addr() - plus.addr()) / size_of::<u16>();
+        let subtracted = (minus.addr() - next_minus.addr()) / size_of::<u16>();
+        (self.at, self.minuses) = (self.at + added, self.minuses + subtracted);
+        added + subtracted
     }
 
     /// Writes what is subtracted, and what comes behind the segment.

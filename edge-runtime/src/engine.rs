@@ -135,6 +135,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     fn check_kernels(kernels: &Kernels) -> Result<(), EngineError> {
         let (needed, provided) = (&kernels.scratch, &trishift_kernels::SCRATCH);
         let fits = needed.few <= provided.few && needed.many <= provided.many && needed.row <= provided.row;
+        let fits = fits && needed.tiles <= provided.tiles;
         if fits { Ok(()) } else { Err(EngineError::Kernels { name: kernels.name }) }
     }
 

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_constant_is_what_the_parsed_model_needs() {
-        let scratch = Scratch { few: 100, many: 1000, from: 5, row: 4 };
+        let scratch = Scratch { few: 100, many: 1000, from: 5, row: 4, tiles: false };
         let golden = include_bytes!("../../shared-format/tests/golden/model-0.2.tsm");
         let model = Model::parse(golden).unwrap();
         // Ten rows of int8 outputs.

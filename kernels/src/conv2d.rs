@@ -215,7 +215,7 @@ fn convolve_row<M: Matrix>(
     mut store: impl FnMut(usize, i32, i32),
 ) {
     let Conv2d { matrix, bias, accumulators, .. } = layer;
-    let bias = bias.and_then(|bias| bias.iter().nth(row)).unwrap_or(0);
+    let bias = bias.and_then(|bias| bias.get(row)).unwrap_or(0);
     let (unit, shift) = match *accumulators {
         Accumulators::PerRow { scale } => (matrix.unit(row), scale - matrix.unit(row)),
         Accumulators::Layer { exponent } => (exponent, 0),

@@ -18,27 +18,37 @@ pub struct Scratch {
     pub from: usize,
     /// For each row of a layer with int8 outputs.
     pub row: usize,
+    /// True where convolutions take scratch: what tiles of their input and lists of their weights need.
+    pub tiles: bool,
 }
 
 impl Scratch {
     /// Kernels that need none.
-    pub const NONE: Self = Self { few: 0, many: 0, from: 0, row: 0 };
+    pub const NONE: Self = Self { few: 0, many: 0, from: 0, row: 0, tiles: false };
 
     /// For tables of a layer with so many rows.
     pub const fn tables(&self, rows: usize) -> usize {
         if rows < self.from { self.few } else { self.many }
     }
 
-    /// For a convolution of these sizes whose matrix has so many rows and columns.
-    pub const fn conv2d(&self, _geometry: &Geometry, _rows: usize, _columns: usize) -> usize {
+    /// For a convolution of these sizes whose matrix has so many rows and columns; saturating.
+    pub const fn conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
+        #[cfg(feature = "conv2d")]
+        if self.tiles {
+            return crate::small_core::conv2d_scratch(geometry, rows, columns);
+        }
+        let _ = (geometry, rows, columns);
         0
     }
 
-    /// For a depthwise convolution of these sizes: a plane of its input where the output takes the input's place.
+    /// For a depthwise convolution of these sizes: a plane of its input, too, where the output takes the input's place;
+    /// saturating.
     pub const fn depthwise_conv2d(&self, geometry: &Geometry, in_place: bool) -> usize {
-        let plane = geometry.input[0].saturating_mul(geometry.input[1]);
-        let words = plane.div_ceil(size_of::<i32>()).saturating_mul(size_of::<i32>());
-        if in_place { words } else { 0 }
+        #[cfg(feature = "conv2d")]
+        if self.tiles {
+            return crate::small_core::depthwise_scratch(geometry, in_place);
+        }
+        if in_place { geometry.plane_words().saturating_mul(size_of::<i32>()) } else { 0 }
     }
 
     /// For a layer with so many rows, of int32 outputs or of int8 ones; saturating.
@@ -162,6 +172,12 @@ const fn for_small_cores<F: crate::small_core::Family>() -> Kernels {
         linear_i32: crate::small_core::linear_i32::<F>,
         linear_name: crate::small_core::name_of::<F>,
         scratch: F::SCRATCH,
+        #[cfg(feature = "conv2d")]
+        conv2d: crate::small_core::conv2d::<F>,
+        #[cfg(feature = "depthwise-conv2d")]
+        depthwise_conv2d: crate::small_core::depthwise_conv2d::<F>,
+        #[cfg(feature = "depthwise-conv2d")]
+        depthwise_conv2d_in_place: crate::small_core::depthwise_conv2d_in_place::<F>,
         ..DEFINITIONS
     }
 }

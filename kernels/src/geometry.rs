@@ -56,6 +56,11 @@ impl Geometry {
         Taps { first: (start + taps.start).saturating_sub(before), taps }
     }
 
+    /// Words that hold a channel of the input.
+    pub const fn plane_words(&self) -> usize {
+        self.input[0].saturating_mul(self.input[1]).div_ceil(size_of::<i32>())
+    }
+
     /// The place in a sample of the element under `tap` (row, column) of window number `pixel`; `None` outside the input.
     pub fn place(&self, pixel: usize, tap: [usize; 2], channel: usize) -> Option<usize> {
         let [height, width, channels] = self.input;

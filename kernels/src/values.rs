@@ -25,3 +25,11 @@ pub enum Outputs<'a> {
     /// Signed 32-bit elements.
     I32(&'a mut [i32]),
 }
+
+#[cfg(feature = "conv2d")]
+impl Outputs<'_> {
+    /// True for 8-bit elements.
+    pub(crate) const fn is_i8(&self) -> bool {
+        matches!(self, Self::I8(_))
+    }
+}

@@ -326,6 +326,12 @@ impl<'a> Row<'a> {
         (0..self.groups).map(move |group| row.group(group))
     }
 
+    /// Group number `group`, in constant time; `None` where the row has no such group. For who walks a row without a copy of
+    /// it, which [`Row::groups`] makes.
+    pub fn get(&self, group: usize) -> Option<Group<'a>> {
+        (group < self.groups).then(|| self.group(group))
+    }
+
     /// The row's exponents, one for each group.
     pub fn exponents(&self) -> impl ExactSizeIterator<Item = i32> + use<'a> {
         self.groups().map(|group| group.exponent)
@@ -379,6 +385,11 @@ impl<'a> Bias<'a> {
     /// The biases as they lie in the file, four bytes each.
     pub const fn bytes(&self) -> &'a [u8] {
         self.0
+    }
+
+    /// The bias of row number `row`; `None` where there is no such row.
+    pub fn get(&self, row: usize) -> Option<i32> {
+        self.0.as_chunks::<4>().0.get(row).map(|bytes| i32::from_le_bytes(*bytes))
     }
 
     /// The biases, row after row.

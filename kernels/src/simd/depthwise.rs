@@ -147,13 +147,12 @@ fn unpack<M: Matrix>(layer: &Conv2d<'_, M>, first: usize, weights: &mut [[i32; C
     let Conv2d { matrix, bias, accumulators, .. } = layer;
     let count = CHANNELS.min(matrix.rows() - first);
     let mut constants = Constants { first, count, biases: [0; CHANNELS], shifts: [0; CHANNELS], narrow: true };
-    let mut biases = bias.iter().flat_map(|bias| bias.iter().skip(first));
     for channel in 0..count {
         let (unit, shift) = match *accumulators {
             Accumulators::PerRow { scale } => (matrix.unit(first + channel), scale - matrix.unit(first + channel)),
             Accumulators::Layer { exponent } => (exponent, 0),
         };
-        constants.biases[channel] = biases.next().unwrap_or(0);
+        constants.biases[channel] = bias.and_then(|bias| bias.get(first + channel)).unwrap_or(0);
         constants.shifts[channel] = shift;
         matrix.for_each_piece(first + channel, |piece| {
             // In 0..=31 by the int32 bound, but for groups of zeros.

@@ -10,6 +10,8 @@
 //! [`Layout::Groups`](trishift_format::Layout::Groups) is the order in which the weights are read; in [`Layout::Rows`] a row's bytes are found by their
 //! distance, and exponents become shifts a few rows at a time.
 
+#[cfg(feature = "conv2d")]
+mod convolution;
 #[cfg(any(test, small_core = "thumbv7m"))]
 mod lanes;
 mod pair_table;
@@ -24,8 +26,12 @@ mod thumbv7m;
 use crate::Scratch;
 use crate::linear::{LinearI8, LinearI32};
 use crate::requantize::requantize_one;
+#[cfg(feature = "conv2d")]
+use crate::{conv2d::Conv2d, values::Outputs};
 use trishift_format::{Bias, ExponentEncoding, TernaryMatrix};
 
+#[cfg(feature = "conv2d")]
+pub(crate) use convolution::{conv2d_scratch, depthwise_scratch};
 #[cfg(small_core = "riscv32")]
 pub(crate) use riscv32::Core;
 #[cfg(small_core = "thumbv6m")]
@@ -113,6 +119,9 @@ pub(crate) trait Family {
     const FROM: usize;
     /// Accumulators to int8.
     const REQUANTIZE: Requantize;
+    /// Convolutions.
+    #[cfg(feature = "conv2d")]
+    const STEPS: &'static convolution::Steps;
 
     /// How much scratch a layer takes.
     const SCRATCH: Scratch = Scratch {
@@ -120,6 +129,7 @@ pub(crate) trait Family {
         many: size_of::<i32>() * Self::MANY.words,
         from: Self::FROM,
         row: size_of::<i32>(),
+        tiles: cfg!(feature = "conv2d"),
     };
 }
 
@@ -144,6 +154,24 @@ pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch
     let algorithm = choose::<F>(layer.matrix.rows());
     let Some(words) = scratch.get_mut(..algorithm.words) else { return };
     run(algorithm, Layer::I32(layer), input, words, output, &mut []);
+}
+
+/// A convolution; `scratch` holds as much as [`Scratch::conv2d`] says.
+#[cfg(feature = "conv2d")]
+pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
+    convolution::conv2d(F::STEPS, layer, input, scratch, output);
+}
+
+/// A depthwise convolution; `scratch` holds as much as [`Scratch::depthwise_conv2d`] says.
+#[cfg(feature = "depthwise-conv2d")]
+pub(crate) fn depthwise_conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
+    convolution::depthwise_conv2d(F::STEPS, layer, input, scratch, output);
+}
+
+/// The same where the output takes the input's place.
+#[cfg(feature = "depthwise-conv2d")]
+pub(crate) fn depthwise_conv2d_in_place<F: Family>(layer: &Conv2d<'_>, scratch: &mut [i32], data: &mut [i8]) {
+    convolution::depthwise_conv2d_in_place(F::STEPS, layer, scratch, data);
 }
 
 /// A layer of either kind.
@@ -636,6 +664,8 @@ impl Family for Portable {
     const FEW: Algorithm = SplitTable::ALGORITHM;
     const FROM: usize = 28;
     const REQUANTIZE: Requantize = requantize_portable;
+    #[cfg(feature = "conv2d")]
+    const STEPS: &'static convolution::Steps = &convolution::PORTABLE;
 }
 
 #[allow(unsafe_code, reason = "in place of assembly")]

@@ -40,6 +40,8 @@ impl Family for Core {
     };
     const FROM: usize = 44;
     const REQUANTIZE: Requantize = requantize;
+    #[cfg(feature = "conv2d")]
+    const STEPS: &'static super::convolution::Steps = &super::convolution::STEPS;
 }
 
 /// Nine words of a table, and the step to the next nine.

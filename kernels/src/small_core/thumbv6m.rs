@@ -41,6 +41,8 @@ impl Family for Core {
     };
     const FROM: usize = 38;
     const REQUANTIZE: Requantize = requantize;
+    #[cfg(feature = "conv2d")]
+    const STEPS: &'static super::convolution::Steps = &super::convolution::STEPS;
 }
 
 /// Saves all registers that calls must leave alone; the end of a function.

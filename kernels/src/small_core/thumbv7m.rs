@@ -45,6 +45,8 @@ impl Family for Core {
     };
     const FROM: usize = 36;
     const REQUANTIZE: Requantize = requantize;
+    #[cfg(feature = "conv2d")]
+    const STEPS: &'static super::convolution::Steps = &super::convolution::STEPS;
 }
 
 /// Writes the 243 sums of each two bytes, nine registers at a time.

@@ -136,7 +136,7 @@ impl Block {
                     column += 1;
                 }
             }
-            let bias = layer.bias.and_then(|bias| bias.iter().nth(first + index)).unwrap_or(0);
+            let bias = layer.bias.and_then(|bias| bias.get(first + index)).unwrap_or(0);
             let offset = sum.wrapping_mul(u32::from(flip)).wrapping_neg();
             (starts[index], shifts[index], biases[index]) = match layer.accumulators {
                 Accumulators::PerRow { scale } => (offset.wrapping_add(bias as u32), scale - smallest, 0),

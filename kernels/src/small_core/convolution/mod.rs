@@ -1,0 +1,228 @@
+//! Convolutions for cores without vector unit: additions of packed pixels, as many as there are trits that are not 0.
+//!
+//! Eight neighbouring windows of a row are a *tile*. What lies under them is gathered first, column of the matrix by column:
+//! four words, each the elements of two windows, one in its lower half and one in its upper. A row of the matrix then is a
+//! list of the columns that are added and of those that are subtracted ([`records`]), and a step of [`RunTile`] takes one of
+//! them with four additions for eight products. Halves do not run into each other as long as their sums stay inside
+//! 16 bits; before they could, they are added to sums of 32.
+//!
+//! Lists are made once for all windows of a layer, for as many rows as scratch has room for. The tiles below each other are a
+//! *band* of the image; every row of it is gathered once.
+
+mod band;
+mod plane;
+mod portable;
+mod records;
+#[cfg(small_core = "riscv32")]
+mod riscv32;
+#[cfg(small_core = "thumbv6m")]
+mod thumbv6m;
+#[cfg(small_core = "thumbv7m")]
+mod thumbv7m;
+
+pub(crate) use plane::depthwise_scratch;
+#[cfg(feature = "depthwise-conv2d")]
+pub(super) use plane::{depthwise_conv2d, depthwise_conv2d_in_place};
+pub(crate) use portable::PORTABLE;
+#[cfg(small_core = "riscv32")]
+pub(super) use riscv32::STEPS;
+#[cfg(small_core = "thumbv6m")]
+pub(super) use thumbv6m::STEPS;
+#[cfg(small_core = "thumbv7m")]
+pub(super) use thumbv7m::STEPS;
+
+use crate::conv2d::{Conv2d, bytes_of};
+use crate::geometry::Geometry;
+use crate::values::Outputs;
+use band::{Band, Image};
+use records::{Finish, Turn};
+use trishift_format::Row;
+use trishift_format::bound::Accumulators;
+
+/// Windows of a tile.
+const LANES: usize = 8;
+
+/// Words of a column under a tile.
+const WORDS: usize = LANES / 2;
+
+/// Columns from here on: lists name a column's place in 16 bits.
+const TOO_MANY: usize = 4096;
+
+/// Words of lists, where one row does not take more.
+const LIST_WORDS: usize = 2048;
+
+/// Words of gathered columns, where one tile does not take more.
+const BUFFER_WORDS: usize = 1024;
+
+/// What an instruction set brings.
+pub(crate) struct Steps {
+    /// Rows on tiles.
+    tile: RunTile,
+    /// Columns from an image.
+    gather: Gather,
+    /// The same for runs of three elements where lanes are neighbours.
+    gather_three: Gather,
+    /// A channel from an image.
+    copy: CopyChannel,
+    /// The code that takes columns.
+    turn: Turn,
+}
+
+/// The tiles that are next, one below the other. Assembly reads and writes it.
+#[repr(C)]
+struct Tiles {
+    /// The first one's gathered columns.
+    columns: *const i32,
+    /// The first one's first window's output of the first row.
+    to: *mut i8,
+    /// From a window's outputs to the next one's; 0 where sums are wanted.
+    stride: usize,
+    /// The sums of one row.
+    sums: [i32; LANES],
+    /// How many tiles, at least one.
+    count: usize,
+    /// Bytes from a tile's columns to the next one's.
+    columns_step: usize,
+    /// From the output behind a tile's last row to the next one's first.
+    to_step: usize,
+}
+
+/// Takes the rows whose records lie from `record` to `end` through tiles, and writes their outputs, row next to row; or, of
+/// one tile without stride, the sums of the first one. Gives the place behind the last record that it took.
+///
+/// # Safety
+/// There is a record, all of them were written by [`records::write`], the tiles have all columns that they name, and either
+/// no stride or room for an output of each of them at each of [`LANES`] places; then all shifts are in 1..=31.
+type RunTile = unsafe extern "C" fn(record: *const u16, end: *const u16, tiles: &mut Tiles) -> *const u16;
+
+/// Runs of elements, one below the other. Assembly reads it.
+#[repr(C)]
+struct Runs {
+    /// [`WORDS`] for each element.
+    words: *mut i32,
+    /// The first lane's first element.
+    from: *const i8,
+    /// From a lane's element to the next one's.
+    step: usize,
+    /// Elements of a run, at least one.
+    length: usize,
+    /// How many runs, at least one.
+    count: usize,
+    /// From a run's first element to the next one's.
+    row: usize,
+}
+
+/// Writes the words of runs.
+///
+/// # Safety
+/// There are as many words and elements, those of all lanes.
+type Gather = unsafe extern "C" fn(runs: &Runs);
+
+/// Copies so many elements that are `step` apart to neighbouring places.
+///
+/// # Safety
+/// There are as many elements, at least one, and as many places.
+type CopyChannel = unsafe extern "C" fn(to: *mut i8, from: *const i8, step: usize, count: usize);
+
+/// A convolution; `scratch` holds what [`conv2d_scratch`] says.
+pub(super) fn conv2d(steps: &Steps, layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], mut output: Outputs<'_>) {
+    if layer.matrix.columns() >= TOO_MANY {
+        return crate::conv2d::conv2d(layer, input, output);
+    }
+    let geometry = flattened(&layer.geometry);
+    let band = Band::new(&geometry, geometry.input[2]);
+    let Some((buffer, scratch)) = scratch.split_at_mut_checked(band.buffer_words()) else { return };
+    let Some((line, lists)) = scratch.split_at_mut_checked(band.line_words()) else { return };
+    let (line, lists) = (bytes_of(line), halves(lists));
+    let mut first = 0;
+    while first < layer.matrix.rows() {
+        let block = Block::write(steps, layer, first, layer.matrix.rows(), lists, output.is_i8());
+        if block.rows == 0 {
+            return;
+        }
+        for (number, sample) in input.chunks_exact(geometry.input_len().max(1)).enumerate() {
+            let image = Image::whole(&geometry, sample);
+            band.run(steps, layer, &image, &block, number, buffer, line, &mut output);
+        }
+        first += block.rows;
+    }
+}
+
+/// Bytes of scratch for a convolution; saturating.
+pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: usize) -> usize {
+    if columns >= TOO_MANY {
+        return 0;
+    }
+    let geometry = flattened(geometry);
+    let band = Band::new(&geometry, geometry.input[2]);
+    let one = records::most_words(columns);
+    let all = one.saturating_mul(rows);
+    let lists = if all < LIST_WORDS { all } else { LIST_WORDS };
+    let lists = if lists > one { lists } else { one };
+    let words = band.buffer_words().saturating_add(band.line_words()).saturating_add(lists);
+    words.saturating_mul(size_of::<i32>())
+}
+
+/// The same convolution on one long row of pixels, where each window is one pixel: all tiles are full then.
+const fn flattened(geometry: &Geometry) -> Geometry {
+    let [height, width, channels] = geometry.input;
+    let single =
+        geometry.kernel[0] == 1 && geometry.kernel[1] == 1 && geometry.stride[0] == 1 && geometry.stride[1] == 1;
+    if !single || geometry.output[0] != height || geometry.output[1] != width {
+        return *geometry;
+    }
+    let pixels = height.saturating_mul(width);
+    Geometry { input: [1, pixels, channels], output: [1, pixels, geometry.output[2]], ..*geometry }
+}
+
+/// Words as halves.
+#[allow(unsafe_code, reason = "words read as halves")]
+fn halves(words: &mut [i32]) -> &mut [u16] {
+    // SAFETY: a half of any value lies wherever a word does, and two of them are a word.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), 2 * words.len()) }
+}
+
+/// Some neighbouring rows of the matrix as records.
+struct Block<'a> {
+    records: &'a [u16],
+    first: usize,
+    rows: usize,
+    /// False where some row's requantising shift is not in 1..=31, or outputs are sums.
+    narrow: bool,
+}
+
+impl<'a> Block<'a> {
+    /// As many rows from `first` on as there is room for; `narrow` for int8 outputs.
+    fn write(
+        steps: &Steps,
+        layer: &Conv2d<'_>,
+        first: usize,
+        end: usize,
+        lists: &'a mut [u16],
+        mut narrow: bool,
+    ) -> Self {
+        let (mut at, mut rows) = (0, 0);
+        while first + rows < end {
+            let Some(row) = layer.matrix.row(first + rows) else { break };
+            let finish = finish_of(layer, &row, first + rows);
+            let Some(list) = lists.get_mut(at..) else { break };
+            let Some(length) = records::write(&row, &finish, steps.turn, list) else { break };
+            narrow &= finish.rounds();
+            at += length;
+            rows += 1;
+        }
+        Self { records: lists.get(..at).unwrap_or(&[]), first, rows, narrow }
+    }
+}
+
+/// What becomes of a row's sums.
+fn finish_of(layer: &Conv2d<'_>, row: &Row<'_>, number: usize) -> Finish {
+    let bias = layer.bias.and_then(|bias| bias.get(number)).unwrap_or(0);
+    match layer.accumulators {
+        Accumulators::PerRow { scale } => {
+            let unit = row.smallest_exponent();
+            Finish { unit, bias, shift: scale - unit, relu: layer.relu }
+        }
+        Accumulators::Layer { exponent } => Finish { unit: exponent, bias, shift: 0, relu: false },
+    }
+}

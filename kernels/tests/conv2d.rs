@@ -330,7 +330,7 @@ fn weights_of_other_instruction_sets_give_the_same() {
 }
 
 #[test]
-fn slices_of_the_wrong_length_do_not_panic() {
+fn images_of_the_wrong_length_do_not_panic() {
     let mut random = Random(9);
     let case = Case { channels: 40, ..usual() };
     let file = case.file(&mut random).unwrap();

@@ -6,9 +6,11 @@
 //! what lies under each window and leaves the product to the [linear layers](super::linear) of the instruction set: it is
 //! for those that have no direct kernel.
 
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only instruction sets need"))]
 mod direct;
 mod image;
 mod portable;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "what only instruction sets need"))]
 mod weights;
 #[cfg(target_arch = "x86_64")]
 mod x86_256;
@@ -65,7 +67,6 @@ impl<'a> PackedConv2d<'a> {
 }
 
 /// Packs for an instruction set without direct kernels; `pack` is what it does with matrices.
-#[cfg_attr(target_arch = "x86_64", allow(dead_code, reason = "x86 has direct kernels"))]
 pub(super) fn pack_gathering<'a>(
     layer: &Conv2d<'a>,
     pack: impl FnOnce(&TernaryMatrix<'a>) -> PackedMatrix,

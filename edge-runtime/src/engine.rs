@@ -15,8 +15,10 @@ use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
 use trishift_kernels::Kernels;
 #[allow(unused_imports, reason = "not every build has an operator with a window")]
 use trishift_kernels::geometry::Geometry;
+#[cfg(all(feature = "std", any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
+use trishift_kernels::simd::linear::Workspace;
 #[cfg(all(feature = "std", feature = "linear"))]
-use trishift_kernels::simd::linear::{PackedI8, PackedI32, Workspace};
+use trishift_kernels::simd::linear::{PackedI8, PackedI32};
 
 /// Runs a model. Holds no state between runs but the arena's persistent tensors.
 #[derive(Debug)]
@@ -25,10 +27,13 @@ pub struct Engine<'model, 'arena> {
     memory: Memory<'arena>,
     kernels: &'static Kernels,
     #[cfg(feature = "std")]
-    #[cfg_attr(not(feature = "linear"), allow(dead_code, reason = "only linear layers have packed weights"))]
+    #[cfg_attr(
+        not(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")),
+        allow(dead_code, reason = "only matrices are packed")
+    )]
     weights: Weights<'arena, 'model>,
     /// Of kernels with packed weights.
-    #[cfg(all(feature = "std", feature = "linear"))]
+    #[cfg(all(feature = "std", any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
     workspace: Workspace,
     /// Who helps with single samples.
     #[cfg(feature = "threads")]
@@ -78,7 +83,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             kernels,
             #[cfg(feature = "std")]
             weights: Weights::Own(PackedModel::with_kernels(model, kernels)),
-            #[cfg(all(feature = "std", feature = "linear"))]
+            #[cfg(all(feature = "std", any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
             workspace: Workspace::new(),
             #[cfg(feature = "threads")]
             team: None,
@@ -101,7 +106,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             memory: Self::check(packed.model(), arena, batch)?,
             kernels: packed.kernels(),
             weights: Weights::Shared(packed),
-            #[cfg(feature = "linear")]
+            #[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
             workspace: Workspace::new(),
             #[cfg(feature = "threads")]
             team: None,
@@ -217,7 +222,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// The name of the kernel that runs an operator.
     #[allow(unused_variables, reason = "only weights of linear layers and convolutions have several kernels")]
     fn kernel_of(&self, index: usize, operator: &Operator) -> &'static str {
-        #[cfg(all(feature = "std", feature = "linear"))]
+        #[cfg(all(feature = "std", any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
         if self.weights.model().has(index) {
             return "packed";
         }

@@ -10,7 +10,9 @@ use trishift_kernels::simd::conv2d::PackedConv2d;
 #[cfg(feature = "depthwise-conv2d")]
 use trishift_kernels::simd::depthwise::PackedDepthwise;
 #[cfg(feature = "linear")]
-use {std::vec::Vec, trishift_format::Operator, trishift_kernels::simd::linear::PackedMatrix};
+use trishift_kernels::simd::linear::PackedMatrix;
+#[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
+use {std::vec::Vec, trishift_format::Operator};
 
 /// A model with its weights in the order of one instruction set. It is never changed: engines and threads share it by
 /// reference.
@@ -39,15 +41,15 @@ pub struct PackedModel<'model> {
     model: Model<'model>,
     kernels: &'static Kernels,
     /// Of each operator.
-    #[cfg(feature = "linear")]
-    weights: Vec<PackedWeights<'model>>,
+    #[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
+    weights: Vec<Option<PackedWeights<'model>>>,
 }
 
-/// The weights of an operator, where it has some that the instruction set packs.
-#[cfg(feature = "linear")]
+/// The weights of an operator that the instruction set packs.
+#[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
 #[derive(Debug)]
 enum PackedWeights<'model> {
-    None,
+    #[cfg(feature = "linear")]
     Linear(PackedMatrix),
     #[cfg(feature = "conv2d")]
     Conv2d(PackedConv2d<'model>),
@@ -67,7 +69,7 @@ impl<'model> PackedModel<'model> {
         Self {
             model: *model,
             kernels,
-            #[cfg(feature = "linear")]
+            #[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
             weights: model.operators().map(|operator| pack(model, &operator, kernels)).collect(),
         }
     }
@@ -93,16 +95,16 @@ impl<'model> PackedModel<'model> {
 
     /// Bytes of memory that the packed weights take.
     pub fn bytes(&self) -> usize {
-        #[cfg(feature = "linear")]
-        return self.weights.iter().map(PackedWeights::bytes).sum();
-        #[cfg(not(feature = "linear"))]
+        #[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
+        return self.weights.iter().flatten().map(PackedWeights::bytes).sum();
+        #[cfg(not(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
         0
     }
 
     /// The packed matrix of a linear layer.
     #[cfg(feature = "linear")]
     pub(crate) fn matrix(&self, operator: usize) -> Option<&PackedMatrix> {
-        match self.weights.get(operator)? {
+        match self.weights.get(operator)?.as_ref()? {
             PackedWeights::Linear(matrix) => Some(matrix),
             _ => None,
         }
@@ -111,8 +113,9 @@ impl<'model> PackedModel<'model> {
     /// The packed convolution.
     #[cfg(feature = "conv2d")]
     pub(crate) fn conv2d(&self, operator: usize) -> Option<&PackedConv2d<'model>> {
-        match self.weights.get(operator)? {
+        match self.weights.get(operator)?.as_ref()? {
             PackedWeights::Conv2d(convolution) => Some(convolution),
+            #[allow(unreachable_patterns, reason = "reached where several kinds of operators are built in")]
             _ => None,
         }
     }
@@ -120,24 +123,25 @@ impl<'model> PackedModel<'model> {
     /// The packed depthwise convolution.
     #[cfg(feature = "depthwise-conv2d")]
     pub(crate) fn depthwise(&self, operator: usize) -> Option<&PackedDepthwise<'model>> {
-        match self.weights.get(operator)? {
+        match self.weights.get(operator)?.as_ref()? {
             PackedWeights::Depthwise(convolution) => Some(convolution),
+            #[allow(unreachable_patterns, reason = "reached where several kinds of operators are built in")]
             _ => None,
         }
     }
 
     /// True where the operator's weights are packed.
-    #[cfg(feature = "linear")]
+    #[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
     pub(crate) fn has(&self, operator: usize) -> bool {
-        self.weights.get(operator).is_some_and(|weights| !matches!(weights, PackedWeights::None))
+        self.weights.get(operator).is_some_and(Option::is_some)
     }
 }
 
-#[cfg(feature = "linear")]
+#[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
 impl PackedWeights<'_> {
     fn bytes(&self) -> usize {
         match self {
-            Self::None => 0,
+            #[cfg(feature = "linear")]
             Self::Linear(matrix) => matrix.bytes(),
             #[cfg(feature = "conv2d")]
             Self::Conv2d(convolution) => convolution.bytes(),
@@ -148,27 +152,31 @@ impl PackedWeights<'_> {
 }
 
 /// An operator's weights, where it has some that the kernels want packed.
-#[cfg(feature = "linear")]
-fn pack<'model>(model: &Model<'model>, operator: &Operator, kernels: &Kernels) -> PackedWeights<'model> {
+#[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
+fn pack<'model>(model: &Model<'model>, operator: &Operator, kernels: &Kernels) -> Option<PackedWeights<'model>> {
     match (operator, kernels.packed) {
-        (Operator::Linear(op), Some(packed)) => PackedWeights::Linear((packed.pack)(&model.matrix(&op.weights))),
+        #[cfg(feature = "linear")]
+        (Operator::Linear(op), Some(packed)) => Some(PackedWeights::Linear((packed.pack)(&model.matrix(&op.weights)))),
         #[cfg(feature = "conv2d")]
         (Operator::Conv2d(op), Some(packed)) => {
             let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
-            PackedWeights::Conv2d((packed.pack_conv2d)(&layer))
+            Some(PackedWeights::Conv2d((packed.pack_conv2d)(&layer)))
         }
         #[cfg(feature = "depthwise-conv2d")]
         (Operator::DepthwiseConv2d(op), _) if kernels.packed_depthwise_conv2d.is_some() => {
             let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
-            PackedWeights::Depthwise(PackedDepthwise::new(&layer))
+            Some(PackedWeights::Depthwise(PackedDepthwise::new(&layer)))
         }
-        _ => PackedWeights::None,
+        _ => None,
     }
 }
 
 /// Where an engine has its packed weights from.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "linear"), allow(dead_code, reason = "only linear layers have packed weights"))]
+#[cfg_attr(
+    not(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")),
+    allow(dead_code, reason = "only matrices are packed")
+)]
 pub(crate) enum Weights<'engine, 'model> {
     /// Packed for this engine.
     Own(PackedModel<'model>),
@@ -176,7 +184,7 @@ pub(crate) enum Weights<'engine, 'model> {
     Shared(&'engine PackedModel<'model>),
 }
 
-#[cfg(feature = "linear")]
+#[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
 impl<'model> Weights<'_, 'model> {
     pub(crate) const fn model(&self) -> &PackedModel<'model> {
         match self {

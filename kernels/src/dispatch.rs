@@ -34,6 +34,10 @@ impl Scratch {
     /// For a convolution of these sizes whose matrix has so many rows and columns; saturating.
     pub const fn conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
         #[cfg(feature = "conv2d")]
+        if self.tiles && crate::small_core::is_linear(geometry, rows) {
+            return self.bytes(rows, false);
+        }
+        #[cfg(feature = "conv2d")]
         if self.tiles {
             return crate::small_core::conv2d_scratch(geometry, rows, columns);
         }

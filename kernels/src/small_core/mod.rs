@@ -28,10 +28,12 @@ use crate::linear::{LinearI8, LinearI32};
 use crate::requantize::requantize_one;
 #[cfg(feature = "conv2d")]
 use crate::{conv2d::Conv2d, values::Outputs};
+#[cfg(feature = "conv2d")]
+use trishift_format::bound::Accumulators;
 use trishift_format::{Bias, ExponentEncoding, TernaryMatrix};
 
 #[cfg(feature = "conv2d")]
-pub(crate) use convolution::{conv2d_scratch, depthwise_scratch};
+pub(crate) use convolution::{conv2d_scratch, depthwise_scratch, is_linear};
 #[cfg(small_core = "riscv32")]
 pub(crate) use riscv32::Core;
 #[cfg(small_core = "thumbv6m")]
@@ -159,7 +161,19 @@ pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch
 /// A convolution; `scratch` holds as much as [`Scratch::conv2d`] says.
 #[cfg(feature = "conv2d")]
 pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
-    convolution::conv2d(F::STEPS, layer, input, scratch, output);
+    let Conv2d { matrix, bias, accumulators, relu, ref geometry } = *layer;
+    if !convolution::is_linear(geometry, matrix.rows()) {
+        return convolution::conv2d(F::STEPS, layer, input, scratch, output);
+    }
+    match (accumulators, output) {
+        (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
+            linear_i8::<F>(&LinearI8 { matrix, bias, scale, relu }, input, scratch, output);
+        }
+        (Accumulators::Layer { exponent }, Outputs::I32(output)) => {
+            linear_i32::<F>(&LinearI32 { matrix, bias, exponent }, input, scratch, output);
+        }
+        _ => {}
+    }
 }
 
 /// A depthwise convolution; `scratch` holds as much as [`Scratch::depthwise_conv2d`] says.

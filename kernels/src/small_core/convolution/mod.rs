@@ -163,12 +163,28 @@ pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: us
     words.saturating_mul(size_of::<i32>())
 }
 
+/// True where a convolution runs as a linear layer on every pixel: for few of them lists do not pay, the fewer the more
+/// rows share the sums that the other way prepares. As measured.
+pub(crate) const fn is_linear(geometry: &Geometry, rows: usize) -> bool {
+    let few = match rows {
+        128.. => 48,
+        64.. => 24,
+        _ => 12,
+    };
+    is_pointwise(geometry) && geometry.pixels() <= few
+}
+
+/// True where each window is one pixel, and each pixel a window.
+const fn is_pointwise(geometry: &Geometry) -> bool {
+    let Geometry { input, output, kernel, stride, .. } = geometry;
+    let single = kernel[0] == 1 && kernel[1] == 1 && stride[0] == 1 && stride[1] == 1;
+    single && output[0] == input[0] && output[1] == input[1]
+}
+
 /// The same convolution on one long row of pixels, where each window is one pixel: all tiles are full then.
 const fn flattened(geometry: &Geometry) -> Geometry {
     let [height, width, channels] = geometry.input;
-    let single =
-        geometry.kernel[0] == 1 && geometry.kernel[1] == 1 && geometry.stride[0] == 1 && geometry.stride[1] == 1;
-    if !single || geometry.output[0] != height || geometry.output[1] != width {
+    if !is_pointwise(geometry) {
         return *geometry;
     }
     let pixels = height.saturating_mul(width);

@@ -5,7 +5,7 @@
 //! refused by `Model::parse` before anything runs.
 
 use trishift_format::container::{ENTRY_BYTES, HEADER_BYTES, SECTION_GRAPH};
-use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
+use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor, TensorClass, Window};
 use trishift_kernels::Scratch;
 use trishift_kernels::geometry::Geometry;
 
@@ -92,23 +92,30 @@ const fn record(file: &[u8], tensors: usize, tensor: usize) -> Option<usize> {
 /// The sizes of an operator with its window and the records of its tensors at these places. The operator's record goes on
 /// behind the window.
 const fn geometry(file: &[u8], window: usize, input: usize, output: usize) -> Geometry {
-    Geometry {
-        input: shape(file, input),
-        output: shape(file, output),
+    let window = Window {
         kernel: [byte(file, window), byte(file, window + 1)],
         stride: [byte(file, window + 2), byte(file, window + 3)],
-        before: [byte(file, window + 4), byte(file, window + 5)],
+        padding: [byte(file, window + 4), byte(file, window + 5), byte(file, window + 6), byte(file, window + 7)],
+    };
+    Geometry::new(&window, &tensor(file, input), &tensor(file, output))
+}
+
+/// The tensor with this record, as far as its sizes go.
+const fn tensor(file: &[u8], record: usize) -> Tensor {
+    Tensor {
+        data_type: DataType::I8,
+        class: TensorClass::Arena,
+        exponent: 0,
+        shape: [u32_at(file, record + 4), u32_at(file, record + 8), u32_at(file, record + 12)],
+        offset: 0,
+        first: 0,
+        last: 0,
     }
 }
 
-/// The shape of the tensor with this record.
-const fn shape(file: &[u8], record: usize) -> [usize; 3] {
-    [u32_at(file, record + 4) as usize, u32_at(file, record + 8) as usize, u32_at(file, record + 12) as usize]
-}
-
 /// A byte; 0 past the end.
-const fn byte(file: &[u8], at: usize) -> usize {
-    if at < file.len() { file[at] as usize } else { 0 }
+const fn byte(file: &[u8], at: usize) -> u8 {
+    if at < file.len() { file[at] } else { 0 }
 }
 
 /// A place in the file.

@@ -2,6 +2,7 @@
 //! batch and any number of threads; and it refuses what does not fit before it computes anything.
 #![cfg(all(feature = "std", feature = "all-operators"))]
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 use proptest::prelude::*;

@@ -4,47 +4,17 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
-use support::generate::Step;
+use support::generate::images;
 use support::network::Network;
 use support::outcome::check;
 use support::random::Random;
-use trishift::format::{OperatorKind, TensorClass, Window};
+use trishift::format::{OperatorKind, TensorClass};
 use trishift::{Engine, EngineError, HeapArena, Model};
-
-/// A network with every operator of images: a first layer of int8 weights, depthwise and pointwise layers with a residual
-/// branch, pools, and a last layer of int8 weights. With `in_place` outputs take the places that they may.
-fn network(in_place: bool) -> Network {
-    let step = |kind, seed| Step { rows: 3, in_place, ..Step::new(kind, seed) };
-    let window = |kernel, stride, padding| Window { kernel, stride, padding };
-    let steps = [
-        Step { slides: window([5, 4], [2, 2], [2, 1, 2, 2]), bias: true, ..step(OperatorKind::Int8Conv2d, 1) },
-        Step { relu: true, bias: true, ..step(OperatorKind::DepthwiseConv2d, 3) },
-        Step { slides: Window::new([1, 1]), bias: true, ..step(OperatorKind::Conv2d, 4) },
-        // What the pointwise layer gave and what it read: both end here.
-        Step { wide: true, relu: true, ..step(OperatorKind::Add, 1) },
-        Step { slides: Window::new([1, 1]), rows: 3, ..step(OperatorKind::Conv2d, 26) },
-        // The left operand is read once more, then it ends too.
-        step(OperatorKind::Add, 3),
-        step(OperatorKind::Add, 3),
-        step(OperatorKind::Pad, 7),
-        Step { slides: window([3, 3], [1, 1], [0; 4]), ..step(OperatorKind::DepthwiseConv2d, 23) },
-        Step { slides: window([3, 3], [1, 1], [1; 4]), rows: 5, window: 9, ..step(OperatorKind::Conv2d, 12) },
-        step(OperatorKind::Relu, 5),
-        Step { wide: true, ..step(OperatorKind::Concat, 0) },
-        step(OperatorKind::Relu, 6),
-        Step { slides: window([2, 3], [2, 1], [0, 1, 1, 1]), ..step(OperatorKind::MaxPool, 8) },
-        Step { slides: window([3, 3], [1, 1], [1; 4]), ..step(OperatorKind::Int8DepthwiseConv2d, 9) },
-        Step { slides: window([2, 2], [2, 2], [0; 4]), ..step(OperatorKind::AvgPool, 10) },
-        step(OperatorKind::Reshape, 11 << 8),
-        Step { wide: true, rows: 10, bias: true, ..step(OperatorKind::Int8Linear, 13) },
-    ];
-    Network::generate([13, 9, 2], &steps, steps.len() - 1)
-}
 
 #[test]
 fn a_network_of_images_computes_the_definitions() {
     for in_place in [true, false] {
-        let network = network(in_place);
+        let network = images(in_place);
         let kinds: Vec<_> = network.nodes.iter().map(|node| node.kind()).collect();
         assert!(OperatorKind::ALL[9..].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
         for output in 1..network.values.len() {
@@ -70,11 +40,11 @@ fn replacements(model: &Model<'_>) -> Vec<(OperatorKind, usize)> {
 #[test]
 fn outputs_take_the_place_of_either_operand() {
     use OperatorKind::{Add, DepthwiseConv2d, Relu, Reshape};
-    let file = network(true).file();
+    let file = images(true).file();
     let model = Model::parse(&file).unwrap();
     let expected = [(DepthwiseConv2d, 0), (Add, 0), (Add, 1), (Add, 0), (Relu, 0), (Reshape, 0)];
     assert_eq!(replacements(&model), expected);
-    let file = network(false).file();
+    let file = images(false).file();
     assert_eq!(replacements(&Model::parse(&file).unwrap()), []);
 }
 
@@ -82,7 +52,7 @@ fn outputs_take_the_place_of_either_operand() {
 /// sample gives alone.
 #[test]
 fn a_batch_in_place_is_each_sample_by_itself() {
-    let file = network(true).file();
+    let file = images(true).file();
     let model = Model::parse(&file).unwrap();
     let (inputs, outputs) = (model.input().len(), model.output().len());
     for kernels in trishift::kernels::available() {
@@ -106,7 +76,7 @@ fn a_batch_in_place_is_each_sample_by_itself() {
 #[test]
 fn the_arena_holds_the_scratch_of_what_works_in_place() {
     for in_place in [true, false] {
-        let file = network(in_place).file();
+        let file = images(in_place).file();
         let model = Model::parse(&file).unwrap();
         for batch in [1, 2, 7, 1000] {
             let needed = Engine::arena_len(&model, batch).unwrap();

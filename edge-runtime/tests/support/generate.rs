@@ -332,3 +332,33 @@ fn reshaped(len: usize, seed: u64) -> [usize; 3] {
     let width = divisor(len / height, seed >> 16);
     [height, width, len / height / width]
 }
+
+/// A network with every operator of images: a first layer of int8 weights, depthwise and pointwise layers with a residual
+/// branch, pools, and a last layer of int8 weights. With `in_place` outputs take the places that they may.
+pub(crate) fn images(in_place: bool) -> Network {
+    let step = |kind, seed| Step { rows: 3, in_place, ..Step::new(kind, seed) };
+    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let steps = [
+        Step { slides: window([5, 4], [2, 2], [2, 1, 2, 2]), bias: true, ..step(OperatorKind::Int8Conv2d, 1) },
+        Step { relu: true, bias: true, ..step(OperatorKind::DepthwiseConv2d, 3) },
+        Step { slides: Window::new([1, 1]), bias: true, ..step(OperatorKind::Conv2d, 4) },
+        // What the pointwise layer gave and what it read: both end here.
+        Step { wide: true, relu: true, ..step(OperatorKind::Add, 1) },
+        Step { slides: Window::new([1, 1]), rows: 3, ..step(OperatorKind::Conv2d, 26) },
+        // The left operand is read once more, then it ends too.
+        step(OperatorKind::Add, 3),
+        step(OperatorKind::Add, 3),
+        step(OperatorKind::Pad, 7),
+        Step { slides: window([3, 3], [1, 1], [0; 4]), ..step(OperatorKind::DepthwiseConv2d, 23) },
+        Step { slides: window([3, 3], [1, 1], [1; 4]), rows: 5, window: 9, ..step(OperatorKind::Conv2d, 12) },
+        step(OperatorKind::Relu, 5),
+        Step { wide: true, ..step(OperatorKind::Concat, 0) },
+        step(OperatorKind::Relu, 6),
+        Step { slides: window([2, 3], [2, 1], [0, 1, 1, 1]), ..step(OperatorKind::MaxPool, 8) },
+        Step { slides: window([3, 3], [1, 1], [1; 4]), ..step(OperatorKind::Int8DepthwiseConv2d, 9) },
+        Step { slides: window([2, 2], [2, 2], [0; 4]), ..step(OperatorKind::AvgPool, 10) },
+        step(OperatorKind::Reshape, 11 << 8),
+        Step { wide: true, rows: 10, bias: true, ..step(OperatorKind::Int8Linear, 13) },
+    ];
+    Network::generate([13, 9, 2], &steps, steps.len() - 1)
+}

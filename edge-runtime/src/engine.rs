@@ -181,7 +181,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     }
 
     /// Runs the model: `input` is [batch, input], `output` [batch, output], sample after sample, for any batch from 1
-    /// to the engine's.
+    /// to the engine's. A sample of a tensor with height and width is [height, width, channels].
     ///
     /// # Errors
     /// [`RunError`] where the slices do not fit the model: nothing has been computed then. Or where an embedding's input

@@ -178,7 +178,9 @@ mod tests {
         let group = GroupSize::ALL[0];
         let mut matrix = |rows: usize, columns: usize| {
             let (trits, exponents) = (vec![1; rows * columns], vec![0; rows * group.count(columns)]);
-            writer.add_matrix(&MatrixValues { rows, columns, group, trits: &trits, exponents: &exponents }).unwrap()
+            writer
+                .add_matrix(&MatrixValues { rows, columns, group, trits: &trits, exponents: &exponents })
+                .expect("shapes agree")
         };
         let (relu, bias) = (false, None);
         let first = Conv2d { input: 0, output: 1, relu, window, weights: matrix(2, 9), bias };
@@ -191,7 +193,7 @@ mod tests {
             Operator::DepthwiseConv2d(third),
             Operator::Linear(last),
         ];
-        operators.iter().for_each(|operator| writer.push(operator).unwrap());
+        operators.iter().for_each(|operator| writer.push(operator).expect("operators encode"));
         writer.input_scales(&[InputScale::IDENTITY]);
         let tensor = |class, channels, offset, [first, last]: [u16; 2]| {
             let (data_type, exponent, shape) = (DataType::I8, 0, [70, 33, channels]);
@@ -204,7 +206,7 @@ mod tests {
             tensor(TensorClass::Arena, 3, if in_place { 0 } else { 6932 }, [2, 3]),
             Tensor { shape: [1, 1, 1], ..tensor(TensorClass::Output, 1, 0, [3, 3]) },
         ];
-        writer.finish(&Region { tensors: &tensors, input: 0, output: 4, arena_bytes: 2 * 6932 }).unwrap()
+        writer.finish(&Region { tensors: &tensors, input: 0, output: 4, arena_bytes: 2 * 6932 }).expect("a valid model")
     }
 
     #[test]

@@ -149,6 +149,7 @@ pub struct Kernels {
     pub avg_pool: fn(&crate::geometry::Geometry, i32, &[i8], &mut [i8]),
     /// See [`crate::rearrange::concat`].
     #[cfg(feature = "concat")]
+    #[allow(clippy::type_complexity, reason = "operands and how many channels each has")]
     pub concat: fn(&[i8], &[i8], [usize; 2], &mut [i8]),
     /// See [`crate::rearrange::pad`].
     #[cfg(feature = "pad")]

@@ -221,17 +221,15 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     }
 
     /// The name of the kernel that runs an operator.
-    #[allow(unused_variables, reason = "only linear layers have several kernels")]
+    #[allow(unused_variables, reason = "only weights of linear layers and convolutions have several kernels")]
     fn kernel_of(&self, index: usize, operator: &Operator) -> &'static str {
+        #[cfg(all(feature = "std", feature = "linear"))]
+        if self.weights.model().has(index) {
+            return "packed";
+        }
         match operator {
             #[cfg(feature = "linear")]
-            Operator::Linear(op) => {
-                #[cfg(feature = "std")]
-                if self.weights.model().matrix(index).is_some() {
-                    return "packed";
-                }
-                (self.kernels.linear_name)(&self.model.matrix(&op.weights))
-            }
+            Operator::Linear(op) => (self.kernels.linear_name)(&self.model.matrix(&op.weights)),
             _ => self.kernels.name,
         }
     }
@@ -427,14 +425,36 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
             #[cfg(feature = "conv2d")]
             (Operator::Conv2d(op), target_slice) => {
-                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
-                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows, &tensor, &target);
+                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                #[cfg(feature = "std")]
+                if let (Some(packed), Some(layer)) = (kernels.packed, self.weights.model().conv2d(index)) {
+                    (packed.conv2d)(layer, input, &mut self.workspace, outputs(target_slice));
+                    return Ok(());
+                }
+                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows);
                 (kernels.conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "depthwise-conv2d")]
             (Operator::DepthwiseConv2d(op), target_slice) => {
-                let (tensor, source) = read(op.input);
-                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows, &tensor, &target);
+                let (_, source) = read(op.input);
+                #[cfg(feature = "std")]
+                let packed = self.weights.model().depthwise(index);
+                #[cfg(feature = "std")]
+                if let (Some(kernel), Some(layer)) = (kernels.packed_depthwise_conv2d, packed) {
+                    match (source, target_slice) {
+                        (Source::I8(input), target_slice) => kernel(layer, input, outputs(target_slice)),
+                        (Source::InPlace, OutputSlice::I8(out)) => {
+                            // Each sample from a copy, which is as long as its output.
+                            for sample in out.chunks_exact_mut(target.len().max(1)) {
+                                let input = self.workspace.copy(sample);
+                                kernel(layer, input, trishift_kernels::Outputs::I8(sample));
+                            }
+                        }
+                        _ => return Err(unreachable),
+                    }
+                    return Ok(());
+                }
+                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows);
                 match (source, target_slice) {
                     (Source::I8(input), target_slice) => {
                         (kernels.depthwise_conv2d)(&layer, input, scratch, outputs(target_slice));
@@ -458,16 +478,16 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
             #[cfg(feature = "int8-conv2d")]
             (Operator::Int8Conv2d(op), target_slice) => {
-                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
-                let layer = convolution(&model, op, matrix, op.weights.rows, &tensor, &target);
+                let layer = convolution(&model, op, matrix, op.weights.rows);
                 (kernels.int8_conv2d)(&layer, input, outputs(target_slice));
             }
             #[cfg(feature = "int8-depthwise-conv2d")]
             (Operator::Int8DepthwiseConv2d(op), target_slice) => {
-                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
-                let layer = convolution(&model, op, matrix, op.weights.rows, &tensor, &target);
+                let layer = convolution(&model, op, matrix, op.weights.rows);
                 (kernels.int8_depthwise_conv2d)(&layer, input, outputs(target_slice));
             }
             #[cfg(feature = "max-pool")]
@@ -519,20 +539,18 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     feature = "int8-conv2d",
     feature = "int8-depthwise-conv2d"
 ))]
-fn convolution<'model, W, M>(
+pub(crate) fn convolution<'model, W, M>(
     model: &Model<'model>,
     op: &trishift_format::Conv2d<W>,
     matrix: M,
     rows: u32,
-    input: &Tensor,
-    output: &Tensor,
 ) -> trishift_kernels::conv2d::Conv2d<'model, M> {
     trishift_kernels::conv2d::Conv2d {
         matrix,
         bias: model.bias_at(op.bias, rows),
         accumulators: model.accumulators_between(op.input, op.output),
         relu: op.relu,
-        geometry: Geometry::new(&op.window, input, output),
+        geometry: Geometry::new(&op.window, &model.tensor(op.input), &model.tensor(op.output)),
     }
 }
 

@@ -1,10 +1,14 @@
-//! A model whose linear layers are packed for the vector unit of the machine (feature `std`).
+//! A model whose ternary weights are packed for the vector unit of the machine (feature `std`).
 //!
 //! The file's order, five trits to a byte, is made for flash. A vector unit wants two bits a trit, many rows side by side: a
 //! copy in memory, made once when a model is loaded, in less time than checking the file takes.
 
 use trishift_format::Model;
 use trishift_kernels::Kernels;
+#[cfg(feature = "conv2d")]
+use trishift_kernels::simd::conv2d::PackedConv2d;
+#[cfg(feature = "depthwise-conv2d")]
+use trishift_kernels::simd::depthwise::PackedDepthwise;
 #[cfg(feature = "linear")]
 use {std::vec::Vec, trishift_format::Operator, trishift_kernels::simd::linear::PackedMatrix};
 
@@ -34,9 +38,21 @@ use {std::vec::Vec, trishift_format::Operator, trishift_kernels::simd::linear::P
 pub struct PackedModel<'model> {
     model: Model<'model>,
     kernels: &'static Kernels,
-    /// For each operator its matrix, where it is a linear layer and the instruction set packs those.
+    /// Of each operator.
     #[cfg(feature = "linear")]
-    matrices: Vec<Option<PackedMatrix>>,
+    weights: Vec<PackedWeights<'model>>,
+}
+
+/// The weights of an operator, where it has some that the instruction set packs.
+#[cfg(feature = "linear")]
+#[derive(Debug)]
+enum PackedWeights<'model> {
+    None,
+    Linear(PackedMatrix),
+    #[cfg(feature = "conv2d")]
+    Conv2d(PackedConv2d<'model>),
+    #[cfg(feature = "depthwise-conv2d")]
+    Depthwise(PackedDepthwise<'model>),
 }
 
 impl<'model> PackedModel<'model> {
@@ -52,7 +68,7 @@ impl<'model> PackedModel<'model> {
             model: *model,
             kernels,
             #[cfg(feature = "linear")]
-            matrices: model.operators().map(|operator| pack(model, &operator, kernels)).collect(),
+            weights: model.operators().map(|operator| pack(model, &operator, kernels)).collect(),
         }
     }
 
@@ -62,7 +78,7 @@ impl<'model> PackedModel<'model> {
         use rayon::iter::{IntoParallelIterator, ParallelIterator};
         let operators: Vec<Operator> = model.operators().collect();
         let pack = |operator: Operator| pack(model, &operator, kernels);
-        Self { model: *model, kernels, matrices: threads.install(|| operators.into_par_iter().map(pack).collect()) }
+        Self { model: *model, kernels, weights: threads.install(|| operators.into_par_iter().map(pack).collect()) }
     }
 
     /// The model.
@@ -78,24 +94,75 @@ impl<'model> PackedModel<'model> {
     /// Bytes of memory that the packed weights take.
     pub fn bytes(&self) -> usize {
         #[cfg(feature = "linear")]
-        return self.matrices.iter().flatten().map(PackedMatrix::bytes).sum();
+        return self.weights.iter().map(PackedWeights::bytes).sum();
         #[cfg(not(feature = "linear"))]
         0
     }
 
-    /// The packed weights of an operator.
+    /// The packed matrix of a linear layer.
     #[cfg(feature = "linear")]
     pub(crate) fn matrix(&self, operator: usize) -> Option<&PackedMatrix> {
-        self.matrices.get(operator)?.as_ref()
+        match self.weights.get(operator)? {
+            PackedWeights::Linear(matrix) => Some(matrix),
+            _ => None,
+        }
+    }
+
+    /// The packed convolution.
+    #[cfg(feature = "conv2d")]
+    pub(crate) fn conv2d(&self, operator: usize) -> Option<&PackedConv2d<'model>> {
+        match self.weights.get(operator)? {
+            PackedWeights::Conv2d(convolution) => Some(convolution),
+            _ => None,
+        }
+    }
+
+    /// The packed depthwise convolution.
+    #[cfg(feature = "depthwise-conv2d")]
+    pub(crate) fn depthwise(&self, operator: usize) -> Option<&PackedDepthwise<'model>> {
+        match self.weights.get(operator)? {
+            PackedWeights::Depthwise(convolution) => Some(convolution),
+            _ => None,
+        }
+    }
+
+    /// True where the operator's weights are packed.
+    #[cfg(feature = "linear")]
+    pub(crate) fn has(&self, operator: usize) -> bool {
+        self.weights.get(operator).is_some_and(|weights| !matches!(weights, PackedWeights::None))
+    }
+}
+
+#[cfg(feature = "linear")]
+impl PackedWeights<'_> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Linear(matrix) => matrix.bytes(),
+            #[cfg(feature = "conv2d")]
+            Self::Conv2d(convolution) => convolution.bytes(),
+            #[cfg(feature = "depthwise-conv2d")]
+            Self::Depthwise(convolution) => convolution.bytes(),
+        }
     }
 }
 
 /// An operator's weights, where it has some that the kernels want packed.
 #[cfg(feature = "linear")]
-fn pack(model: &Model<'_>, operator: &Operator, kernels: &Kernels) -> Option<PackedMatrix> {
+fn pack<'model>(model: &Model<'model>, operator: &Operator, kernels: &Kernels) -> PackedWeights<'model> {
     match (operator, kernels.packed) {
-        (Operator::Linear(op), Some(packed)) => Some((packed.pack)(&model.matrix(&op.weights))),
-        _ => None,
+        (Operator::Linear(op), Some(packed)) => PackedWeights::Linear((packed.pack)(&model.matrix(&op.weights))),
+        #[cfg(feature = "conv2d")]
+        (Operator::Conv2d(op), Some(packed)) => {
+            let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
+            PackedWeights::Conv2d((packed.pack_conv2d)(&layer))
+        }
+        #[cfg(feature = "depthwise-conv2d")]
+        (Operator::DepthwiseConv2d(op), _) if kernels.packed_depthwise_conv2d.is_some() => {
+            let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
+            PackedWeights::Depthwise(PackedDepthwise::new(&layer))
+        }
+        _ => PackedWeights::None,
     }
 }
 

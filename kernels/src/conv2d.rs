@@ -34,15 +34,15 @@ const PIECE: usize = trishift_format::GroupSize::MAX.next_multiple_of(5);
 
 /// Some neighbouring weights of a row that share an exponent.
 #[derive(Clone, Copy)]
-struct Piece<'a> {
-    values: &'a [i8],
-    exponent: i32,
+pub(crate) struct Piece<'a> {
+    pub(crate) values: &'a [i8],
+    pub(crate) exponent: i32,
     /// The column of the first one.
-    first: usize,
+    pub(crate) first: usize,
 }
 
-/// What the definition asks of a matrix.
-trait Matrix: Copy {
+/// What a convolution asks of a matrix.
+pub(crate) trait Matrix: Copy {
     fn rows(&self) -> usize;
 
     /// The unit of a row's accumulator where every row has its own.

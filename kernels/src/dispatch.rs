@@ -128,6 +128,9 @@ pub struct Kernels {
     /// See [`crate::conv2d::depthwise_conv2d`]; the third argument is scratch.
     #[cfg(feature = "depthwise-conv2d")]
     pub depthwise_conv2d: fn(&crate::conv2d::Conv2d<'_>, &[i8], &mut [i32], crate::Outputs<'_>),
+    /// The same on weights that are unpacked when they are loaded, where the instruction set has vectors.
+    #[cfg(all(feature = "alloc", feature = "depthwise-conv2d", not(small_core)))]
+    pub packed_depthwise_conv2d: Option<fn(&crate::simd::depthwise::PackedDepthwise<'_>, &[i8], crate::Outputs<'_>)>,
     /// See [`crate::conv2d::depthwise_conv2d_in_place`].
     #[cfg(feature = "depthwise-conv2d")]
     pub depthwise_conv2d_in_place: fn(&crate::conv2d::Conv2d<'_>, &mut [i32], &mut [i8]),
@@ -227,6 +230,8 @@ pub(crate) const DEFINITIONS: Kernels = Kernels {
     conv2d: |layer, input, _, output| crate::conv2d::conv2d(layer, input, output),
     #[cfg(feature = "depthwise-conv2d")]
     depthwise_conv2d: |layer, input, _, output| crate::conv2d::depthwise_conv2d(layer, input, output),
+    #[cfg(all(feature = "alloc", feature = "depthwise-conv2d", not(small_core)))]
+    packed_depthwise_conv2d: None,
     #[cfg(feature = "depthwise-conv2d")]
     depthwise_conv2d_in_place: crate::conv2d::depthwise_conv2d_in_place,
     #[cfg(feature = "int8-linear")]

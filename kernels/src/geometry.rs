@@ -45,6 +45,17 @@ impl Geometry {
         self.output[0] * self.output[1]
     }
 
+    /// The rows (axis 0) or columns (axis 1) of window number `window` along that axis that lie inside the input.
+    #[cfg(not(all(small_core, feature = "linear")))]
+    #[allow(dead_code, reason = "for operators that not every build has")]
+    #[inline(always)]
+    pub(crate) fn taps(&self, axis: usize, window: usize) -> Taps {
+        let (start, before) = (window * self.stride[axis], self.before[axis]);
+        let end = (self.input[axis] + before).saturating_sub(start).min(self.kernel[axis]);
+        let taps = before.saturating_sub(start).min(end)..end;
+        Taps { first: (start + taps.start).saturating_sub(before), taps }
+    }
+
     /// Words that hold a channel of the input.
     pub const fn plane_words(&self) -> usize {
         self.input[0].saturating_mul(self.input[1]).div_ceil(size_of::<i32>())
@@ -101,4 +112,14 @@ mod tests {
         let geometry = Geometry::new(&Window::new([1, 1]), &tensor([u32::MAX, 1, 1]), &tensor([1, u32::MAX, 1]));
         assert_eq!((geometry.input_len(), geometry.pixels()), (u32::MAX as usize, u32::MAX as usize));
     }
+}
+
+/// Rows or columns of a window.
+#[cfg(not(all(small_core, feature = "linear")))]
+#[allow(dead_code, reason = "for operators that not every build has")]
+#[derive(Clone, Debug)]
+pub(crate) struct Taps {
+    pub(crate) taps: core::ops::Range<usize>,
+    /// The row or column of the input that the first of them looks at.
+    pub(crate) first: usize,
 }

@@ -5,6 +5,7 @@ use crate::geometry::Geometry;
 
 /// Scalar definition of concatenation: for each pixel the channels of `left`, then those of `right`.
 #[cfg(feature = "concat")]
+#[inline(always)]
 pub fn concat(left: &[i8], right: &[i8], channels: [usize; 2], output: &mut [i8]) {
     let pixels = left.chunks_exact(channels[0].max(1)).zip(right.chunks_exact(channels[1].max(1)));
     // Only of a file that nobody parsed can sizes of different tensors wrap, here and below.
@@ -19,6 +20,7 @@ pub fn concat(left: &[i8], right: &[i8], channels: [usize; 2], output: &mut [i8]
 /// Scalar definition of padding: the input, `before` rows and columns inside an output of zeros. The window of the geometry
 /// does not matter.
 #[cfg(feature = "pad")]
+#[inline(always)]
 pub fn pad(geometry: &Geometry, input: &[i8], output: &mut [i8]) {
     let Geometry { input: [_, width, channels], output: [_, output_width, _], before: [above, left], .. } = *geometry;
     let samples = input.chunks_exact(geometry.input_len().max(1));

@@ -50,6 +50,22 @@ const fn shift_left(value: i32, shift: u32) -> i32 {
     clamped << if shift < 9 { shift } else { 9 }
 }
 
+/// [`requantize_one`] with all cases computed and one chosen: for loops in which each element has a shift of its own, of which
+/// the compiler makes vectors.
+#[cfg(not(all(small_core, feature = "linear")))]
+#[cfg_attr(
+    not(any(feature = "linear", feature = "int8-depthwise-conv2d")),
+    allow(dead_code, reason = "not every build has such loops")
+)]
+#[inline(always)]
+pub(crate) fn requantize_each(value: i32, shift: i32, relu: bool) -> i8 {
+    let right = shift.clamp(1, 31);
+    let rounded = (value >> right) + ((value >> (right - 1)) & 1);
+    let rounded = if shift > 31 { 0 } else { rounded };
+    let left = value.clamp(-256, 256) << (-shift).clamp(0, 9);
+    saturate(if shift >= 1 { rounded } else { left }, relu)
+}
+
 /// Scalar definition: `output[i] = requantize(input[i])`, r = s_out − s_in.
 #[cfg(feature = "requantize")]
 #[inline(always)]
@@ -84,11 +100,13 @@ mod tests {
         #[test]
         fn equals_the_definition(value: i32, shift in -300i32..300, relu: bool) {
             prop_assert_eq!(requantize_one(value, shift, relu), naive(value, shift, relu));
+            prop_assert_eq!(requantize_each(value, shift, relu), naive(value, shift, relu));
         }
 
         #[test]
         fn equals_the_definition_near_zero(value in -600i32..600, shift in -40i32..40, relu: bool) {
             prop_assert_eq!(requantize_one(value, shift, relu), naive(value, shift, relu));
+            prop_assert_eq!(requantize_each(value, shift, relu), naive(value, shift, relu));
         }
     }
 }

@@ -62,12 +62,22 @@ fn relu_add_and_requantize() {
             (kernels.relu)(&left, &mut output);
             output
         });
+        compare("relu in place", |kernels| {
+            let mut data = left.clone();
+            (kernels.relu_in_place)(&mut data);
+            data
+        });
         for distance in (0..12).chain([31, 32, 33, 200]) {
             for (alignment, relu) in [(Alignment::of(0, distance), false), (Alignment::of(distance, 0), true)] {
                 compare("add", |kernels| {
                     let mut output = vec![55; length];
                     (kernels.add)(&left, &right, alignment, relu, &mut output);
                     output
+                });
+                compare("add in place", |kernels| {
+                    let mut data = left.clone();
+                    (kernels.add_in_place)(&mut data, &right, alignment, relu);
+                    data
                 });
             }
         }

@@ -148,6 +148,28 @@ fn bench_gives_one_line_for_each_instruction_set() {
 }
 
 #[test]
+fn bench_of_a_model_gives_one_line_for_each_batch() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared-format/tests/golden");
+    let text = output(&golden, "bench model model-0.2.tsm --isa scalar --batch 3 --batch 1 --json");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| &line["batch"]).collect::<Vec<_>>(), [3, 1]);
+    for line in &lines {
+        assert_keys(line, "isa batch samples_per_second gops threads");
+        assert_eq!((&line["isa"], &line["peak_gops"], &line["ratio"]), (&"scalar".into(), &Value::Null, &Value::Null));
+        // 350 products a sample, 2 operations each.
+        let number = |key: &str| line[key].as_f64().unwrap();
+        assert!((number("samples_per_second") * 700.0 / 1e9 / number("gops") - 1.0).abs() < 1e-9, "{line}");
+    }
+    let refused = |arguments: &str| {
+        let ended = trishift(&golden, words(arguments)).assert().code(2);
+        String::from_utf8(ended.get_output().stderr.clone()).unwrap()
+    };
+    assert!(refused("bench model model-0.2.tsm --batch 0").contains("a batch of 0 cannot be measured"));
+    assert!(refused("bench model model-0.2.tsm --isa none").contains("none"));
+    assert!(refused("bench model missing.tsm").contains("cannot read the model missing.tsm"));
+}
+
+#[test]
 fn biases_and_plain_relus_export_exactly_under_all_rules() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

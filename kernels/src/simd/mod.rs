@@ -1,6 +1,7 @@
 //! Processors with vector units.
 //!
-//! [`linear`] holds linear layers on packed matrices. The tables of this module are handed out by
+//! [`linear`] holds linear layers on packed matrices, [`conv2d`] convolutions on packed weights, [`depthwise`]
+//! depthwise ones. The tables of this module are handed out by
 //! [`available`](crate::available), which asks the processor first: that is what makes calling their functions sound.
 
 /// True where the processor has the features: asked at run time with `std`, else known from the build's target, as
@@ -27,6 +28,12 @@ macro_rules! has {
     }};
 }
 
+#[cfg(all(feature = "alloc", feature = "conv2d"))]
+pub mod conv2d;
+#[cfg(any(feature = "depthwise-conv2d", feature = "int8-depthwise-conv2d"))]
+pub mod depthwise;
+#[cfg(feature = "int8-conv2d")]
+mod int8_conv2d;
 #[cfg(all(feature = "alloc", feature = "linear"))]
 pub mod linear;
 mod operators;

@@ -5,10 +5,14 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use trishift::Model;
+use trishift::kernels::{self, Kernels};
 use trishift_format::GroupSize;
 use trishift_trainer::bench::cpu::{self, Measurement, Shape};
 #[cfg(feature = "cuda")]
 use trishift_trainer::bench::gpu;
+use trishift_trainer::bench::model;
 #[cfg(feature = "cuda")]
 use trishift_trainer::config::ForwardProduct;
 #[cfg(feature = "cuda")]
@@ -21,6 +25,14 @@ pub(super) enum Bench {
     ///
     /// TRISHIFT_ISA names one instruction set to measure alone.
     Cpu(Cpu),
+    /// A model file on this machine's processor: samples a second, one line per instruction set and batch; rates are those of
+    /// the best run.
+    ///
+    /// gops counts two operations for each product of the model's matrices, peak_gops is what the instruction set's
+    /// multiply-add reaches on registers alone, and ratio is the one over the other (over all threads). Inputs are random.
+    /// The scalar definitions are measured only where --isa scalar asks for them, or where there is nothing else.
+    #[command(after_help = "Example: trishift bench model runs/mnist/model.tsm --batch 1 --batch 64 --json")]
+    Model(ModelArguments),
     /// One training step of a ternary layer on a CUDA card, beside cuBLASLt's three bfloat16 products of the same shapes.
     #[cfg(feature = "cuda")]
     Gpu(Gpu),
@@ -47,6 +59,22 @@ pub(super) struct Cpu {
     /// Read the weights from memory: go round as many copies as no cache holds.
     #[arg(long)]
     from_memory: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `bench model`.
+#[derive(Args)]
+pub(super) struct ModelArguments {
+    /// The model file.
+    file: PathBuf,
+    /// Samples of a run; several times for several batches [default: 1].
+    #[arg(long = "batch", value_name = "B")]
+    batches: Vec<usize>,
+    /// An instruction set to measure alone, as `isa` names it; several times for several [default: TRISHIFT_ISA, or all].
+    #[arg(long = "isa", value_name = "NAME")]
+    sets: Vec<String>,
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -85,6 +113,7 @@ pub(super) struct Gpu {
 pub(super) fn run(bench: &Bench, threads: Option<usize>) -> anyhow::Result<()> {
     match bench {
         Bench::Cpu(arguments) => run_cpu(arguments, threads),
+        Bench::Model(arguments) => run_model(arguments, threads),
         #[cfg(feature = "cuda")]
         Bench::Gpu(arguments) => run_gpu(arguments),
     }
@@ -142,6 +171,48 @@ fn run_gpu(arguments: &Gpu) -> anyhow::Result<()> {
     say!("copying             {:>9.1} GB/s read and written", measured.copy_gb_s);
     say!("state               {:>9.3} bytes a weight", measured.state_bytes_per_weight);
     Ok(())
+}
+
+fn run_model(arguments: &ModelArguments, threads: Option<usize>) -> anyhow::Result<()> {
+    let path = arguments.file.display();
+    let file = std::fs::read(&arguments.file).with_context(|| format!("cannot read the model {path}"))?;
+    let model = Model::parse(&file).with_context(|| format!("{path} cannot be used"))?;
+    let threads = threads.and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
+    let batches = if arguments.batches.is_empty() { &[1] } else { arguments.batches.as_slice() };
+    for measured in model::measure(&model, &instruction_sets(&arguments.sets)?, batches, threads)? {
+        if arguments.json {
+            output::json(&json!({
+                "isa": measured.isa,
+                "batch": measured.batch,
+                "samples_per_second": measured.samples_per_second,
+                "gops": measured.gops,
+                "peak_gops": measured.peak_gops,
+                "ratio": measured.ratio,
+                "samples_per_second_median": measured.samples_per_second_median,
+                "threads": threads,
+                "runs": measured.runs,
+            }))?;
+        } else {
+            let model::Measurement { isa, batch, samples_per_second, gops, .. } = measured;
+            let peak = measured.peak_gops.zip(measured.ratio).map_or(String::new(), |(peak, ratio)| {
+                format!("  {:>5.1} % of {peak:.0} GOP/s on registers", 100.0 * ratio)
+            });
+            say!("{isa:<12} batch {batch:<5} {samples_per_second:>12.1} samples/s  {gops:>9.2} GOP/s{peak}");
+        }
+    }
+    Ok(())
+}
+
+/// Those of these names; without any the one that `TRISHIFT_ISA` names, or all that are not the definitions.
+fn instruction_sets(names: &[String]) -> anyhow::Result<Vec<&'static Kernels>> {
+    if !names.is_empty() {
+        return names.iter().map(|name| kernels::select(name).context("--isa")).collect();
+    }
+    if std::env::var_os(kernels::VARIABLE).is_some_and(|name| !name.is_empty()) {
+        return Ok(vec![kernels::from_environment()?]);
+    }
+    let vectors: Vec<_> = kernels::available().filter(|kernels| kernels.packed.is_some()).collect();
+    Ok(if vectors.is_empty() { vec![kernels::best()] } else { vectors })
 }
 
 fn run_cpu(arguments: &Cpu, threads: Option<usize>) -> anyhow::Result<()> {

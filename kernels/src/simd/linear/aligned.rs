@@ -8,7 +8,7 @@ const WORD: usize = size_of::<u32>();
 
 /// Words that begin on a cache line. Not `Clone`: a copy begins elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Aligned {
+pub(in crate::simd) struct Aligned {
     /// With room for the words to begin anywhere in the first line.
     memory: Vec<u32>,
     start: usize,
@@ -17,7 +17,7 @@ pub(super) struct Aligned {
 
 impl Aligned {
     /// None, with room for so many.
-    pub(super) fn with_room(len: usize) -> Self {
+    pub(in crate::simd) fn with_room(len: usize) -> Self {
         let mut memory: Vec<u32> = Vec::with_capacity(len + LINE / WORD);
         // Where the address cannot be known the words lie as they come: alignment is for speed alone.
         let start = match memory.as_ptr().align_offset(LINE) {
@@ -29,20 +29,20 @@ impl Aligned {
     }
 
     /// Appends words, for which there is room.
-    pub(super) fn push(&mut self, words: &[u32]) {
+    pub(in crate::simd) fn push(&mut self, words: &[u32]) {
         self.memory.extend_from_slice(words);
         self.len += words.len();
     }
 
     /// So many zeros.
-    pub(super) fn zeros(len: usize) -> Self {
+    pub(in crate::simd) fn zeros(len: usize) -> Self {
         let mut zeros = Self::with_room(len);
         zeros.memory.resize(zeros.start + len, 0);
         Self { len, ..zeros }
     }
 
     /// The first `len` words, of which there are as many after this; their contents are whatever was there.
-    pub(super) fn at_least(&mut self, len: usize) -> &mut [u32] {
+    pub(in crate::simd) fn at_least(&mut self, len: usize) -> &mut [u32] {
         if self.len < len {
             *self = Self::zeros(len);
         }
@@ -50,12 +50,12 @@ impl Aligned {
     }
 
     /// All of them.
-    pub(super) fn words(&self) -> &[u32] {
+    pub(in crate::simd) fn words(&self) -> &[u32] {
         self.memory.get(self.start..self.start + self.len).unwrap_or(&[])
     }
 
     /// Bytes that it holds in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::simd) fn bytes(&self) -> usize {
         self.memory.capacity() * WORD
     }
 }

@@ -110,19 +110,27 @@ pub(super) mod x86_avx_vnni;
 #[cfg(target_arch = "x86_64")]
 mod x86_transcode;
 
+#[cfg(feature = "conv2d")]
+pub(super) use finish::{finish_i8, finish_i32};
 pub use packed::PackedMatrix;
 pub use workspace::Workspace;
 
-use aligned::Aligned;
+pub(super) use aligned::Aligned;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use driver::{Leaf, multiply};
-use finish::RowFinish;
+pub(super) use finish::RowFinish;
 use packed::{Format, RowConstants, Shape, Window};
 use portable::Portable;
 use transcode::Transcoder;
 use trishift_format::{Bias, TernaryMatrix};
+#[cfg(feature = "conv2d")]
+use {
+    super::conv2d::{self, PackedConv2d},
+    crate::Outputs,
+    crate::conv2d::Conv2d,
+};
 
 /// A linear layer with int8 outputs and packed weights; else as [`crate::linear::LinearI8`].
 #[derive(Clone, Debug)]
@@ -167,6 +175,12 @@ pub struct PackedKernels {
     pub linear_i8: fn(&PackedI8<'_>, &[i8], &mut Workspace, &mut [i8]),
     /// int32 outputs, as [`crate::linear::linear_i32`].
     pub linear_i32: fn(&PackedI32<'_>, &[i8], &mut Workspace, &mut [i32]),
+    /// Packs the weights of a convolution of a parsed model.
+    #[cfg(feature = "conv2d")]
+    pub pack_conv2d: for<'a> fn(&Conv2d<'a>) -> PackedConv2d<'a>,
+    /// Convolutions, as [`crate::conv2d::conv2d`].
+    #[cfg(feature = "conv2d")]
+    pub conv2d: fn(&PackedConv2d<'_>, &[i8], &mut Workspace, Outputs<'_>),
     /// The instruction set's multiply-add on registers alone, so many rounds of it; gives the operations done, two for each
     /// product. What a product of matrices can at most reach.
     pub peak: fn(u64) -> u64,
@@ -180,6 +194,12 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
         pack: |matrix| pack(matrix, Portable::<16, true>),
         linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<16, true>),
         linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<16, true>),
+        #[cfg(feature = "conv2d")]
+        pack_conv2d: |layer| conv2d::pack(layer, conv2d::Portable::<16, true>),
+        #[cfg(feature = "conv2d")]
+        conv2d: |layer, input, workspace, output| {
+            conv2d::conv2d(layer, input, workspace, output, conv2d::Portable::<16, true>);
+        },
         peak: |_| 0,
         read: read_words,
     },
@@ -187,6 +207,13 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
         pack: |matrix| pack(matrix, Portable::<8, false>),
         linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<8, false>),
         linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<8, false>),
+        #[cfg(feature = "conv2d")]
+        pack_conv2d: |layer| conv2d::pack_gathering(layer, |matrix| pack(matrix, Portable::<8, false>)),
+        #[cfg(feature = "conv2d")]
+        conv2d: |layer, input, workspace, output| {
+            let [_, PackedKernels { linear_i8, linear_i32, .. }] = &PORTABLE_PACKED;
+            conv2d::gathering(layer, input, workspace, output, linear_i8, linear_i32);
+        },
         peak: |_| 0,
         read: read_words,
     },

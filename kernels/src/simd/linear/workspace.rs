@@ -19,6 +19,12 @@ pub struct Workspace {
     pub(super) sums: Aligned,
     /// Biases and shifts of all rows.
     pub(super) finish: [Vec<i32>; 2],
+    /// What lies under windows, or any other copy.
+    #[cfg(any(feature = "conv2d", feature = "depthwise-conv2d"))]
+    pub(in crate::simd) gathered: Vec<i8>,
+    /// Inputs with the zeros around them.
+    #[cfg(feature = "conv2d")]
+    pub(in crate::simd) image: Vec<u8>,
 }
 
 impl Workspace {
@@ -27,10 +33,24 @@ impl Workspace {
         Self::default()
     }
 
+    /// A copy of these elements, until the next product.
+    #[cfg(feature = "depthwise-conv2d")]
+    pub fn copy(&mut self, elements: &[i8]) -> &[i8] {
+        self.gathered.clear();
+        self.gathered.extend_from_slice(elements);
+        &self.gathered
+    }
+
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
+        #[cfg(any(feature = "conv2d", feature = "depthwise-conv2d"))]
+        let copies = self.gathered.capacity();
+        #[cfg(not(any(feature = "conv2d", feature = "depthwise-conv2d")))]
+        let copies = 0;
+        #[cfg(feature = "conv2d")]
+        let copies = copies + self.image.capacity();
         let finish: usize = self.finish.iter().map(|part| part.capacity() * size_of::<i32>()).sum();
         let parts = [&self.signed, &self.starts, &self.unsigned, &self.panel, &self.sums];
-        finish + parts.iter().map(|part| part.bytes()).sum::<usize>()
+        copies + finish + parts.iter().map(|part| part.bytes()).sum::<usize>()
     }
 }

@@ -11,6 +11,8 @@ use super::int8::{self, Int8Kernels, Int8Leaf};
 use super::packed::{Block, Format, RowConstants, Shape, Window};
 use super::transcode::{Transcoder, offset_of_group};
 use super::x86_transcode::{Avx2, Avx512Vbmi};
+#[cfg(feature = "conv2d")]
+use crate::simd::conv2d;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -357,6 +359,14 @@ pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
         pack: |matrix| super::pack(matrix, LEAF),
         linear_i8: |layer, input, workspace, output| super::linear_i8(layer, input, workspace, output, LEAF),
         linear_i32: |layer, input, workspace, output| super::linear_i32(layer, input, workspace, output, LEAF),
+        // SAFETY: as the caller promises.
+        #[cfg(feature = "conv2d")]
+        pack_conv2d: |layer| conv2d::pack(layer, unsafe { conv2d::x86_avx512_vnni::Avx512Vnni::new() }),
+        #[cfg(feature = "conv2d")]
+        conv2d: |layer, input, workspace, output| {
+            // SAFETY: as the caller promises.
+            conv2d::conv2d(layer, input, workspace, output, unsafe { conv2d::x86_avx512_vnni::Avx512Vnni::new() });
+        },
         read: |words| LEAF.read(words),
         // SAFETY: as the caller promises.
         peak: |rounds| unsafe { peak(rounds) },

@@ -481,14 +481,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
                 let layer = convolution(&model, op, matrix, op.weights.rows);
-                (kernels.int8_conv2d)(&layer, input, outputs(target_slice));
+                (kernels.int8_conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "int8-depthwise-conv2d")]
             (Operator::Int8DepthwiseConv2d(op), target_slice) => {
                 let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
                 let layer = convolution(&model, op, matrix, op.weights.rows);
-                (kernels.int8_depthwise_conv2d)(&layer, input, outputs(target_slice));
+                (kernels.int8_depthwise_conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "max-pool")]
             (Operator::MaxPool(op), OutputSlice::I8(out)) => {

@@ -24,6 +24,14 @@ pub(crate) fn of_model(model: &Model<'_>, scratch: &Scratch) -> usize {
             let in_place = input.class == output.class && input.offset == output.offset;
             scratch.depthwise_conv2d(&Geometry::new(&op.window, &input, &output), in_place)
         }
+        Operator::Int8Conv2d(op) => {
+            let geometry = Geometry::new(&op.window, &model.tensor(op.input), &model.tensor(op.output));
+            scratch.int8_conv2d(&geometry, op.weights.rows as usize, op.weights.columns as usize)
+        }
+        Operator::Int8DepthwiseConv2d(op) => {
+            let geometry = Geometry::new(&op.window, &model.tensor(op.input), &model.tensor(op.output));
+            scratch.int8_depthwise_conv2d(&geometry)
+        }
         _ => 0,
     };
     model.operators().map(of).max().unwrap_or(0)
@@ -49,7 +57,9 @@ pub(crate) const fn of_file(file: &[u8], scratch: &Scratch) -> Option<usize> {
         let Some(kind) = graph.number() else { return None };
         let linear = kind == OperatorKind::Linear as usize;
         let depthwise = kind == OperatorKind::DepthwiseConv2d as usize;
-        if linear || depthwise || kind == OperatorKind::Conv2d as usize {
+        let int8 = kind == OperatorKind::Int8Conv2d as usize;
+        let int8_depthwise = kind == OperatorKind::Int8DepthwiseConv2d as usize;
+        if linear || depthwise || int8 || int8_depthwise || kind == OperatorKind::Conv2d as usize {
             let Some(input) = graph.number() else { return None };
             let Some(output) = graph.number() else { return None };
             let Some(input) = record(file, tensors, input) else { return None };
@@ -72,6 +82,10 @@ pub(crate) const fn of_file(file: &[u8], scratch: &Scratch) -> Option<usize> {
                     let same =
                         file[input + 1] == file[output + 1] && u32_at(file, input + 16) == u32_at(file, output + 16);
                     scratch.depthwise_conv2d(&geometry, same)
+                } else if int8 {
+                    scratch.int8_conv2d(&geometry, rows, columns)
+                } else if int8_depthwise {
+                    scratch.int8_depthwise_conv2d(&geometry)
                 } else {
                     scratch.conv2d(&geometry, rows, columns)
                 }

@@ -182,8 +182,14 @@ fn int8_weights() {
             let layer = Layer { matrix, bias, accumulators, relu, geometry };
             match kind {
                 0 => (kernels.int8_linear)(&Int8Linear { matrix, bias, accumulators, relu }, &input, output),
-                1 => (kernels.int8_conv2d)(&layer, &input, output),
-                _ => (kernels.int8_depthwise_conv2d)(&layer, &input, output),
+                1 => {
+                    let bytes = kernels.scratch.int8_conv2d(&geometry, matrix.rows(), matrix.columns());
+                    (kernels.int8_conv2d)(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], output);
+                }
+                _ => {
+                    let bytes = kernels.scratch.int8_depthwise_conv2d(&geometry);
+                    (kernels.int8_depthwise_conv2d)(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], output);
+                }
             }
         });
         cases[kind] += 1;
@@ -212,7 +218,12 @@ fn large_windows_go_by_the_definition() {
             let matrix = model.int8_matrix(if depth { &depthwise } else { &full });
             let layer = Layer { matrix, bias: None, accumulators, relu, geometry };
             let kernel = if depth { kernels.int8_depthwise_conv2d } else { kernels.int8_conv2d };
-            kernel(&layer, &input, output);
+            let scratch = &kernels.scratch;
+            let bytes = match depth {
+                true => scratch.int8_depthwise_conv2d(&geometry),
+                false => scratch.int8_conv2d(&geometry, matrix.rows(), matrix.columns()),
+            };
+            kernel(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], output);
         });
     }
 }

@@ -16,8 +16,8 @@ use trishift::format::{DataType, InputScale, Operator, OperatorKind, Relu, Shift
 use trishift::kernels::PORTABLE;
 use trishift::{BatchError, Engine, EngineError, HeapArena, Model, PackedModel, Profiler, RunError, run_threads};
 
-/// A network with every operator of vectors: two linear layers with norm, a residual branch of another exponent, classes, and
-/// the class's embedding as shares of 1.
+/// A network with every operator of vectors: two linear layers with norm, a residual branch of another exponent, classes,
+/// and the class's embedding as shares of 1.
 fn residual() -> Network {
     let step = |kind| Step::new(kind, 0x51);
     let steps = [

@@ -125,7 +125,7 @@ impl Network {
         (tensors, arena_bytes)
     }
 
-    /// The tensor of the arena whose place the output of an operator takes, where it wants to and may: nothing uses it later.
+    /// The tensor of the arena whose place an operator's output takes, where it wants to and may: nothing uses it later.
     fn replaced<'a>(&self, output: usize, tensors: &'a [Tensor]) -> Option<&'a Tensor> {
         let index = self.nodes.iter().position(|node| node.output == output)?;
         let node = &self.nodes[index];

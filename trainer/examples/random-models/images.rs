@@ -13,9 +13,10 @@ use trishift_format::{
 
 /// Kernels of the convolution that every channel meets, one a model.
 const KERNELS: [[u8; 2]; 10] = [[3, 3], [1, 3], [3, 1], [2, 2], [5, 4], [1, 1], [4, 2], [2, 5], [1, 4], [3, 5]];
-const STRIDES: [[u8; 2]; 4] = [[1, 1], [2, 1], [1, 2], [2, 2]];
+/// The largest kernel meets the largest steps: a board counts no more than ten million instructions at a time.
+const STRIDES: [[u8; 2]; 4] = [[2, 2], [1, 1], [2, 1], [1, 2]];
 /// Channels of the first layers: fewer than a word, and more.
-const CHANNELS: [u32; 3] = [5, 8, 3];
+const CHANNELS: [u32; 3] = [5, 6, 3];
 /// Numbers that the last layer gives.
 const OUTPUTS: u32 = 10;
 
@@ -33,7 +34,7 @@ struct Builder<'a> {
 /// The network of this number, as a file.
 pub(crate) fn model(number: usize, group: GroupSize, random: &mut Random) -> anyhow::Result<Vec<u8>> {
     let channels = CHANNELS[number % 3];
-    let input = image(DataType::I8, UNIT, [9, 6, 2]);
+    let input = image(DataType::I8, UNIT, [7, 6, 2]);
     let span = [3, 14, 7][number % 3];
     let (writer, tensors) = (ModelWriter::new("images"), vec![input]);
     let mut model = Builder { writer, tensors, operators: Vec::new(), group, span, random };
@@ -48,7 +49,7 @@ pub(crate) fn model(number: usize, group: GroupSize, random: &mut Random) -> any
     let padded = model.pad(joined, [1, 0, 1, 2]);
     let [kernel, stride] = [KERNELS[number % 10], STRIDES[number % 4]];
     let padding = [0, 1, 0, 1].map(|axis: usize| model.random.between(0, i64::from(kernel[axis]) - 1) as u8);
-    let middle = model.convolution(padded, Window { kernel, stride, padding }, 7, DataType::I8)?;
+    let middle = model.convolution(padded, Window { kernel, stride, padding }, 5, DataType::I8)?;
     let largest = model.pool(middle, Operator::MaxPool, [2, 2])?;
     let again = model.int8_convolution(largest, model.same([3, 3], largest)?, None, false)?;
     let both = model.concat(largest, again);

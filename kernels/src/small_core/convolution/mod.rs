@@ -21,10 +21,10 @@ mod thumbv6m;
 #[cfg(small_core = "thumbv7m")]
 mod thumbv7m;
 
-pub(crate) use plane::depthwise_scratch;
+pub(super) use plane::depthwise_conv2d;
 #[cfg(feature = "depthwise-conv2d")]
 pub(super) use plane::depthwise_conv2d_in_place;
-pub(super) use plane::depthwise_conv2d;
+pub(crate) use plane::depthwise_scratch;
 pub(crate) use portable::PORTABLE;
 #[cfg(small_core = "riscv32")]
 pub(super) use riscv32::STEPS;
@@ -131,8 +131,6 @@ type CopyChannel = unsafe extern "C" fn(to: *mut i8, from: *const i8, step: usiz
 pub(super) trait Weights {
     fn rows(&self) -> usize;
 
-    fn columns(&self) -> usize;
-
     /// The unit of a row's sums where every row has its own.
     fn unit(&self, row: usize) -> i32;
 
@@ -143,10 +141,6 @@ pub(super) trait Weights {
 impl Weights for TernaryMatrix<'_> {
     fn rows(&self) -> usize {
         self.rows()
-    }
-
-    fn columns(&self) -> usize {
-        self.columns()
     }
 
     fn unit(&self, row: usize) -> i32 {
@@ -161,10 +155,6 @@ impl Weights for TernaryMatrix<'_> {
 impl Weights for Int8Matrix<'_> {
     fn rows(&self) -> usize {
         self.rows()
-    }
-
-    fn columns(&self) -> usize {
-        self.columns()
     }
 
     fn unit(&self, row: usize) -> i32 {
@@ -210,13 +200,7 @@ pub(super) const fn has_too_many(columns: usize) -> bool {
 }
 
 /// A convolution; `scratch` holds what [`conv2d_scratch`] says.
-pub(super) fn conv2d(
-    steps: &Steps,
-    layer: &Layer<'_>,
-    input: &[i8],
-    scratch: &mut [i32],
-    mut output: Outputs<'_>,
-) {
+pub(super) fn conv2d(steps: &Steps, layer: &Layer<'_>, input: &[i8], scratch: &mut [i32], mut output: Outputs<'_>) {
     let geometry = flattened(layer.geometry);
     let band = Band::new(&geometry, geometry.input[2]);
     let Some((buffer, scratch)) = scratch.split_at_mut_checked(band.buffer_words()) else { return };

@@ -44,7 +44,7 @@ pub(super) const FIRST: u16 = 1 << 13;
 
 /// The code that takes columns.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
+pub(in crate::small_core) struct Turn {
     /// How many there are of it, each for one column: at least one, at most sixteen.
     pub(super) columns: usize,
     /// Bytes of each.
@@ -52,7 +52,7 @@ pub(super) struct Turn {
 }
 
 /// What becomes of a row's sums.
-pub(super) struct Finish {
+pub(in crate::small_core) struct Finish {
     /// The exponent of one step.
     pub(super) unit: i32,
     pub(super) bias: i32,

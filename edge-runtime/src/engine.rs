@@ -187,13 +187,19 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     }
 
     /// Runs the model: `input` is [batch, input], `output` [batch, output], sample after sample, for any batch from 1
-    /// to the engine's.
+    /// to the engine's. A sample of a tensor with height and width is [height, width, channels].
     ///
     /// # Errors
     /// [`RunError`] where the slices do not fit the model: nothing has been computed then. Or where an embedding's input
     /// names a row that is not there: the output and the persistent tensors are not to be relied on then.
     pub fn run<'o>(&mut self, input: &[i8], output: impl Into<OutputSlice<'o>>) -> Result<(), RunError> {
-        self.run_profiled(input, output, &mut ())
+        let mut output = output.into();
+        let samples = self.check_slices(input, &output)?;
+        // What a profile wants to know of every operator costs small cores hundreds of instructions.
+        for (index, operator) in self.model.operators().enumerate() {
+            self.step(index, &operator, samples, input, &mut output)?;
+        }
+        Ok(())
     }
 
     /// The same, with a hook called around every operator.
@@ -292,7 +298,11 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         let (target_slice, sources, scratch) = self.memory.split(&target, samples, input, output).ok_or(unreachable)?;
         #[cfg(not(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
         let _ = scratch;
-        let read = |index: u16| (model.tensor(index), sources.read(&model.tensor(index)));
+        let read = |index: u16| {
+            let tensor = model.tensor(index);
+            let source = sources.read(&tensor);
+            (tensor, source)
+        };
         match (operator, target_slice) {
             #[cfg(feature = "linear")]
             (Operator::Linear(op), target_slice) => {
@@ -476,14 +486,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
                 let layer = convolution(&model, op, matrix, op.weights.rows);
-                (kernels.int8_conv2d)(&layer, input, outputs(target_slice));
+                (kernels.int8_conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "int8-depthwise-conv2d")]
             (Operator::Int8DepthwiseConv2d(op), target_slice) => {
                 let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
                 let layer = convolution(&model, op, matrix, op.weights.rows);
-                (kernels.int8_depthwise_conv2d)(&layer, input, outputs(target_slice));
+                (kernels.int8_depthwise_conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "max-pool")]
             (Operator::MaxPool(op), OutputSlice::I8(out)) => {

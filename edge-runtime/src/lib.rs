@@ -42,7 +42,10 @@
 //! ([`kernels::from_environment`] asks for the one that the variable `TRISHIFT_ISA` names).
 //!
 //! - The arena's exact size is known before the first run: [`Engine::arena_len`], or [`arena_len_of_file`] in a constant.
-//! - Only two operators ever multiply: RMS norm and softmax, each element, and they divide once a sample.
+//! - Layers with ternary weights, pools and everything between them add and shift. What multiplies is RMS norm and softmax,
+//!   each element, dividing once a sample, and the few layers that keep int8 weights.
+//! - Images are [height, width, channels]; convolutions and pools slide any window with any stride and padding over them,
+//!   and a sequence is an image of height 1. ReLU, additions, reshaping and depthwise convolutions may work in place.
 //! - Nothing allocates and nothing panics; without the feature `std` there is no heap at all.
 //! - Operators are cargo features. A model that needs a missing one is refused by [`Engine::new`], by name.
 #![no_std]

@@ -2,21 +2,22 @@
 //! batch and any number of threads; and it refuses what does not fit before it computes anything.
 #![cfg(all(feature = "std", feature = "all-operators"))]
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 use proptest::prelude::*;
 use std::num::NonZeroUsize;
-use support::network::{Network, Step, steps};
+use support::generate::{Step, shapes, steps};
+use support::network::Network;
+use support::outcome::{Output, UNTOUCHED, check};
 use support::{naive, random::Random};
 use trishift::format::write::{ModelWriter, Region, WriteError};
 use trishift::format::{DataType, InputScale, Operator, OperatorKind, Relu, ShiftNorm, Tensor, TensorClass};
 use trishift::kernels::PORTABLE;
-use trishift::{
-    BatchError, Engine, EngineError, HeapArena, Model, OutputSlice, PackedModel, Profiler, RunError, run_threads,
-};
+use trishift::{BatchError, Engine, EngineError, HeapArena, Model, PackedModel, Profiler, RunError, run_threads};
 
-/// A network with every operator: two linear layers with norm, a residual branch of another exponent, classes, and the
-/// class's embedding as shares of 1.
+/// A network with every operator of vectors: two linear layers with norm, a residual branch of another exponent, classes,
+/// and the class's embedding as shares of 1.
 fn residual() -> Network {
     let step = |kind| Step::new(kind, 0x51);
     let steps = [
@@ -33,70 +34,13 @@ fn residual() -> Network {
         step(OperatorKind::RmsNorm),
         step(OperatorKind::Softmax),
     ];
-    Network::generate(37, &steps, 7)
-}
-
-/// An output of the right type, full of a value that no test computes.
-enum Output {
-    I8(Vec<i8>),
-    I32(Vec<i32>),
-}
-
-const UNTOUCHED: i8 = -77;
-
-impl Output {
-    fn new(data_type: DataType, len: usize) -> Self {
-        match data_type {
-            DataType::I8 => Self::I8(vec![UNTOUCHED; len]),
-            DataType::I32 => Self::I32(vec![UNTOUCHED.into(); len]),
-        }
-    }
-
-    fn slice(&mut self) -> OutputSlice<'_> {
-        match self {
-            Self::I8(values) => values.into(),
-            Self::I32(values) => values.into(),
-        }
-    }
-
-    fn values(&self) -> Vec<i128> {
-        match self {
-            Self::I8(values) => values.iter().map(|value| i128::from(*value)).collect(),
-            Self::I32(values) => values.iter().map(|value| i128::from(*value)).collect(),
-        }
-    }
-
-    fn is_untouched(&self) -> bool {
-        self.values().iter().all(|value| *value == UNTOUCHED.into())
-    }
-}
-
-/// Runs batches of these sizes, one after another, in one engine, and holds each against the definitions.
-fn check(network: &Network, batches: &[usize], capacity: usize, seed: u64) {
-    let file = network.file();
-    let model = Model::parse(&file).expect("a valid model");
-    let mut random = Random::new(seed);
-    for kernels in trishift::kernels::available() {
-        let mut arena = HeapArena::new(&model, capacity).expect("an arena");
-        assert_eq!(Some(arena.bytes().len()), Engine::arena_len(&model, capacity));
-        // What the arena holds before a run must not matter.
-        arena.bytes().fill(0xA5);
-        let mut engine = Engine::with_kernels(&model, arena.bytes(), capacity, kernels).expect("an engine");
-        for batch in batches {
-            let input = random.activations(batch * network.input().len);
-            let expected: Vec<i128> =
-                input.chunks(network.input().len).flat_map(|sample| naive::run(network, sample)).collect();
-            let mut output = Output::new(network.output().data_type, expected.len());
-            engine.run(&input, output.slice()).expect("slices that fit");
-            assert_eq!(output.values(), expected, "kernels {}, batch {batch} of {capacity}", kernels.name);
-        }
-    }
+    Network::generate([1, 1, 37], &steps, 7)
 }
 
 proptest! {
     #[test]
     fn any_network_computes_the_definitions(
-        inputs in 1usize..=100,
+        shape in shapes(),
         steps in steps(),
         output: prop::sample::Index,
         batches in prop::collection::vec(1usize..=5, 1..4),
@@ -104,12 +48,12 @@ proptest! {
         seed: u64,
     ) {
         let capacity = batches.iter().max().unwrap_or(&1) + spare;
-        check(&Network::generate(inputs, &steps, output.index(steps.len())), &batches, capacity, seed);
+        check(&Network::generate(shape, &steps, output.index(steps.len())), &batches, capacity, seed);
     }
 
     #[test]
     fn threads_do_not_change_the_result(steps in steps(), samples in 1usize..80, seed: u64) {
-        let network = Network::generate(20, &steps, steps.len() - 1);
+        let network = Network::generate([2, 5, 2], &steps, steps.len() - 1);
         let file = network.file();
         let model = Model::parse(&file).unwrap();
         let input = Random::new(seed).activations(samples * 20);
@@ -127,7 +71,9 @@ proptest! {
 fn a_residual_network_computes_the_definitions() {
     let network = residual();
     let kinds: Vec<_> = network.nodes.iter().map(|node| node.kind()).collect();
-    assert!(OperatorKind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    let (of_vectors, of_images) = OperatorKind::ALL.split_at(9);
+    assert!(of_vectors.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    assert!(!of_images.iter().any(|kind| kinds.contains(kind)), "{kinds:?}: `images.rs` has the others");
     let add = network.nodes.iter().find(|node| node.kind() == OperatorKind::Add).unwrap();
     let [left, right] = add.inputs.map(|tensor| network.values[tensor].exponent);
     assert_ne!(left, right, "the operands of the addition have different exponents");

@@ -13,7 +13,8 @@ use random::Random;
 use trishift::format::bound::Accumulators;
 use trishift::format::write::{MatrixValues, ModelWriter, Region, WriteError};
 use trishift::format::{
-    DataType, GroupSize, InputScale, Layout, Linear, MatrixFault, Operator, ParseError, Tensor, TensorClass,
+    Conv2d, DataType, GroupSize, InputScale, Layout, Linear, MatrixFault, Operator, ParseError, Tensor, TensorClass,
+    Window,
 };
 use trishift::kernels::linear::{LinearI8, LinearI32};
 use trishift::kernels::{Kernels, PORTABLE, available};
@@ -30,10 +31,21 @@ enum Output {
     I32 { below: i32 },
 }
 
+/// What the layer is: all of them multiply the same rows with the same elements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Linear,
+    /// A window as large as the image.
+    Conv2d,
+    /// The same, and every channel is the same image.
+    DepthwiseConv2d,
+}
+
 /// A layer whose rows all need `LIMIT`: a few groups of one trit, one for each power of two below `window`, and as many
 /// trits of the largest exponent as still fit.
 #[derive(Clone, Debug)]
 struct Layer {
+    kind: Kind,
     group: usize,
     layout: Layout,
     output: Output,
@@ -71,8 +83,9 @@ impl Layer {
         let columns = groups * group;
         let bias = (LIMIT - rounding - (trits << (7 + below))) as i32;
         let smallest = -9;
+        let kind = Kind::Linear;
         let mut layer =
-            Self { group, layout, output, smallest, columns, trits: vec![], exponents: vec![], bias: vec![] };
+            Self { kind, group, layout, output, smallest, columns, trits: vec![], exponents: vec![], bias: vec![] };
         for (row, sign) in SIGNS.iter().enumerate() {
             // The run in front of the single trits, or behind them.
             let (start, first) = if row % 2 == 0 { (singles.len() * group, 0) } else { (0, run.div_ceil(group)) };
@@ -92,6 +105,31 @@ impl Layer {
         Some(layer)
     }
 
+    /// The sizes of an input that meets every column once: of a single pixel, or of several where the columns allow it.
+    /// `None` where they do not fill a window, or are too many for a test of definitions.
+    fn shape(&self) -> Option<[usize; 3]> {
+        let fits = |size: &usize| self.columns.is_multiple_of(*size);
+        match self.kind {
+            Kind::Linear => Some([1, 1, self.columns]),
+            _ if self.columns > 10_000 => None,
+            Kind::Conv2d => {
+                let height = [3, 2, 1].into_iter().find(fits)?;
+                let width = [4, 2, 1].into_iter().find(|width| (self.columns / height).is_multiple_of(*width))?;
+                Some([height, width, self.columns / height / width])
+            }
+            Kind::DepthwiseConv2d => {
+                let height = (1..=255).rev().filter(fits).find(|height| self.columns / height <= 255)?;
+                Some([height, self.columns / height, self.bias.len()])
+            }
+        }
+    }
+
+    /// The elements that a row meets, as the input has them.
+    fn spread(&self, elements: &[i8]) -> Vec<i8> {
+        let copies = if self.kind == Kind::DepthwiseConv2d { self.bias.len() } else { 1 };
+        elements.iter().flat_map(|element| vec![*element; copies]).collect()
+    }
+
     fn file(&self) -> Result<Vec<u8>, WriteError> {
         let rows = self.bias.len();
         let mut writer = ModelWriter::new("bound");
@@ -104,25 +142,32 @@ impl Layer {
         };
         let weights = writer.add_matrix_in(&values, self.layout)?;
         let bias = Some(writer.add_bias(&self.bias)?);
-        writer.push(&Operator::Linear(Linear { input: 0, output: 1, relu: false, weights, bias }))?;
+        let shape = self.shape().unwrap();
+        let (input, output, relu) = (0, 1, false);
+        let window = Window::new([shape[0].min(255) as u8, shape[1].min(255) as u8]);
+        writer.push(&match self.kind {
+            Kind::Linear => Operator::Linear(Linear { input, output, relu, weights, bias }),
+            Kind::Conv2d => Operator::Conv2d(Conv2d { input, output, relu, window, weights, bias }),
+            Kind::DepthwiseConv2d => Operator::DepthwiseConv2d(Conv2d { input, output, relu, window, weights, bias }),
+        })?;
         writer.input_scales(&[InputScale::IDENTITY]);
         let smallest = i32::from(self.smallest);
         let (data_type, exponent) = match self.output {
             Output::I8 { shift } => (DataType::I8, smallest + shift),
             Output::I32 { below } => (DataType::I32, smallest - below),
         };
-        let tensor = |class, data_type, exponent: i32, len: usize| Tensor {
+        let tensor = |class, data_type, exponent: i32, shape: [usize; 3]| Tensor {
             data_type,
             class,
             exponent: exponent as i16,
-            shape: [1, 1, len as u32],
+            shape: shape.map(|size| size as u32),
             offset: 0,
             first: 0,
             last: 0,
         };
         let tensors = [
-            tensor(TensorClass::Input, DataType::I8, 0, self.columns),
-            tensor(TensorClass::Output, data_type, exponent, rows),
+            tensor(TensorClass::Input, DataType::I8, 0, shape),
+            tensor(TensorClass::Output, data_type, exponent, [1, 1, rows]),
         ];
         writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 })
     }
@@ -163,7 +208,7 @@ impl Layer {
         let rows = self.bias.len();
         let mut arena = HeapArena::new(model, inputs.len()).unwrap();
         let mut engine = Engine::with_kernels(model, arena.bytes(), inputs.len(), kernels).unwrap();
-        let input = inputs.concat();
+        let input = self.spread(&inputs.concat());
         match self.output {
             Output::I8 { .. } => {
                 let mut output = vec![77i8; rows * inputs.len()];
@@ -206,13 +251,20 @@ impl Layer {
         (0..2).any(|row| plain.expected(row, &vec![-128; self.columns]).abs() == LIMIT)
     }
 
+    /// The layer and the convolutions that are the same sums; the number of outputs that were compared.
     fn check(&self) -> usize {
+        let kinds = [Kind::Linear, Kind::Conv2d, Kind::DepthwiseConv2d];
+        let layers = kinds.map(|kind| Self { kind, ..self.clone() });
+        layers.iter().filter(|layer| layer.shape().is_some()).map(Self::check_kind).sum()
+    }
+
+    fn check_kind(&self) -> usize {
         let file = self.file().expect("a layer at the bound is valid");
         let model = Model::parse(&file).unwrap();
         let inputs = self.inputs();
         let expected: Vec<i128> =
             inputs.iter().flat_map(|input| (0..self.bias.len()).map(|row| self.expected(row, input))).collect();
-        let what = format!("{:?}, groups of {}, {:?}", self.output, self.group, self.layout);
+        let what = format!("{:?}, {:?}, groups of {}, {:?}", self.kind, self.output, self.group, self.layout);
         for kernels in available() {
             assert_eq!(self.run(&model, kernels, &inputs), expected, "{what}, kernels {}", kernels.name);
             // A sample by itself takes other paths than a batch.
@@ -223,7 +275,9 @@ impl Layer {
                 kernels.name
             );
         }
-        assert_eq!(self.run_portable(&model, &inputs), expected, "{what}, kernels {}", PORTABLE.name);
+        if self.kind == Kind::Linear {
+            assert_eq!(self.run_portable(&model, &inputs), expected, "{what}, kernels {}", PORTABLE.name);
+        }
         self.one_unit_more(&what);
         expected.len()
     }

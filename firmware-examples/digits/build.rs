@@ -17,7 +17,7 @@ fn configure() -> Result<(), BuildError> {
     let data = PathBuf::from(variable("TRISHIFT_DIGITS", "a folder with model, samples and logits; run-qemu sets it")?);
     // rustc runs in another folder than this script.
     let data = data.canonicalize().map_err(|source| BuildError::File { path: data, source })?;
-    for file in ["model.tsm", "samples.bin", "logits.bin", "random.bin"] {
+    for file in ["model.tsm", "samples.bin", "logits.bin", "random.bin", "images.bin"] {
         println!("cargo::rerun-if-changed={}", data.join(file).display());
     }
     println!("cargo::rustc-env=TRISHIFT_DIGITS={}", data.display());

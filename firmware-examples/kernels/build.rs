@@ -171,6 +171,10 @@ fn convolutions() -> Vec<Convolution> {
         convolutions.push(Convolution { input: [16, 16, 64], channels: 64, window: square(1, 1), ..of });
         convolutions.push(Convolution { input: [16, 16, 64], channels: 64, depthwise: true, ..of });
     }
+    for (width, channels) in [(3, 256), (6, 128), (8, 64)] {
+        let of = Convolution { input: [width, width, channels], channels, window: square(1, 1), ..usual };
+        convolutions.push(of);
+    }
     let uncounted = Convolution { measured: false, ..usual };
     // Stride, a window that is higher than wide, several blocks of lists, images narrower than a tile.
     let windows = [

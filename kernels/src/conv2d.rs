@@ -152,7 +152,7 @@ pub fn depthwise_conv2d_in_place(layer: &Conv2d<'_>, scratch: &mut [i32], data: 
                 plane,
                 |column| place(0, column),
                 |pixel, sum, shift| {
-                    if let Some(output) = sample.get_mut(pixel * channels + row) {
+                    if let Some(output) = sample.get_mut(pixel.wrapping_mul(channels).wrapping_add(row)) {
                         *output = requantize_one(sum, shift, layer.relu);
                     }
                 },
@@ -186,7 +186,8 @@ fn convolve<M: Matrix>(
                 sample,
                 |column| place(row, column),
                 |pixel, sum, shift| {
-                    let place = (index * geometry.pixels() + pixel) * rows + row;
+                    // Only of a file that nobody parsed can this wrap: another place, or none.
+                    let place = (index * geometry.pixels() + pixel).wrapping_mul(rows).wrapping_add(row);
                     match &mut output {
                         Outputs::I8(output) => {
                             if let Some(output) = output.get_mut(place) {

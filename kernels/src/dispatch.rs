@@ -34,8 +34,12 @@ impl Scratch {
     /// For a convolution of these sizes whose matrix has so many rows and columns; saturating.
     pub const fn conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
         #[cfg(feature = "conv2d")]
+        if self.tiles && crate::small_core::is_linear(geometry, rows) {
+            return self.bytes(rows, false);
+        }
+        #[cfg(feature = "conv2d")]
         if self.tiles {
-            return crate::small_core::conv2d_scratch(geometry, rows, columns);
+            return crate::small_core::conv2d_scratch(geometry, rows, columns, false);
         }
         let _ = (geometry, rows, columns);
         0
@@ -46,9 +50,29 @@ impl Scratch {
     pub const fn depthwise_conv2d(&self, geometry: &Geometry, in_place: bool) -> usize {
         #[cfg(feature = "conv2d")]
         if self.tiles {
-            return crate::small_core::depthwise_scratch(geometry, in_place);
+            return crate::small_core::depthwise_scratch(geometry, in_place, false);
         }
         if in_place { geometry.plane_words().saturating_mul(size_of::<i32>()) } else { 0 }
+    }
+
+    /// For a convolution of these sizes with int8 weights, so many rows and columns of them; saturating.
+    pub const fn int8_conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
+        #[cfg(feature = "conv2d")]
+        if self.tiles {
+            return crate::small_core::conv2d_scratch(geometry, rows, columns, true);
+        }
+        let _ = (geometry, rows, columns);
+        0
+    }
+
+    /// For a depthwise convolution of these sizes with int8 weights; saturating.
+    pub const fn int8_depthwise_conv2d(&self, geometry: &Geometry) -> usize {
+        #[cfg(feature = "conv2d")]
+        if self.tiles {
+            return crate::small_core::depthwise_scratch(geometry, false, true);
+        }
+        let _ = geometry;
+        0
     }
 
     /// For a layer with so many rows, of int32 outputs or of int8 ones; saturating.
@@ -133,13 +157,14 @@ pub struct Kernels {
     /// See [`crate::int8_linear::int8_linear`].
     #[cfg(feature = "int8-linear")]
     pub int8_linear: fn(&crate::int8_linear::Int8Linear<'_>, &[i8], crate::Outputs<'_>),
-    /// See [`crate::conv2d::int8_conv2d`].
+    /// See [`crate::conv2d::int8_conv2d`]; the third argument is scratch.
     #[cfg(feature = "int8-conv2d")]
-    pub int8_conv2d: fn(&crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, &[i8], crate::Outputs<'_>),
-    /// See [`crate::conv2d::int8_depthwise_conv2d`].
+    pub int8_conv2d:
+        fn(&crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, &[i8], &mut [i32], crate::Outputs<'_>),
+    /// See [`crate::conv2d::int8_depthwise_conv2d`]; the third argument is scratch.
     #[cfg(feature = "int8-depthwise-conv2d")]
     pub int8_depthwise_conv2d:
-        fn(&crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, &[i8], crate::Outputs<'_>),
+        fn(&crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, &[i8], &mut [i32], crate::Outputs<'_>),
     /// See [`crate::pool::max_pool`].
     #[cfg(feature = "max-pool")]
     pub max_pool: fn(&crate::geometry::Geometry, &[i8], &mut [i8]),
@@ -178,6 +203,10 @@ const fn for_small_cores<F: crate::small_core::Family>() -> Kernels {
         depthwise_conv2d: crate::small_core::depthwise_conv2d::<F>,
         #[cfg(feature = "depthwise-conv2d")]
         depthwise_conv2d_in_place: crate::small_core::depthwise_conv2d_in_place::<F>,
+        #[cfg(feature = "int8-conv2d")]
+        int8_conv2d: crate::small_core::int8_conv2d::<F>,
+        #[cfg(feature = "int8-depthwise-conv2d")]
+        int8_depthwise_conv2d: crate::small_core::int8_depthwise_conv2d::<F>,
         ..DEFINITIONS
     }
 }
@@ -233,9 +262,9 @@ pub(crate) const DEFINITIONS: Kernels = Kernels {
     #[cfg(feature = "int8-linear")]
     int8_linear: crate::int8_linear::int8_linear,
     #[cfg(feature = "int8-conv2d")]
-    int8_conv2d: crate::conv2d::int8_conv2d,
+    int8_conv2d: |layer, input, _, output| crate::conv2d::int8_conv2d(layer, input, output),
     #[cfg(feature = "int8-depthwise-conv2d")]
-    int8_depthwise_conv2d: crate::conv2d::int8_depthwise_conv2d,
+    int8_depthwise_conv2d: |layer, input, _, output| crate::conv2d::int8_depthwise_conv2d(layer, input, output),
     #[cfg(feature = "max-pool")]
     max_pool: crate::pool::max_pool,
     #[cfg(feature = "avg-pool")]

@@ -1,9 +1,10 @@
 //! Integer arithmetic of ternary networks.
 //!
-//! Every operator has one file, and the scalar function in it is the operator's *definition*, written for reading:
-//! additions and shifts, but for RMS norm and softmax, which multiply each element and divide once a sample. An implementation for an instruction set is another function of the same signature that gives
-//! the same integers, bit for bit, for every input; it joins by an entry in a [`Kernels`] table, and the tests hold it
-//! against the scalar one.
+//! Every operator has its place in one file, and the scalar function there is the operator's *definition*, written for
+//! reading: additions and shifts, but for RMS norm and softmax, which multiply each element and divide once a sample, and
+//! for layers with int8 weights. An implementation for an instruction set is another function of the same signature that
+//! gives the same integers, bit for bit, for every input; it joins by an entry in a [`Kernels`] table, and the tests hold
+//! it against the scalar one.
 //!
 //! The crate trusts [`trishift_format::Model::parse`]: a matrix from a parsed model cannot overflow int32, so hot loops
 //! carry no checks. Slices of the wrong length give a shorter result, never a panic.

@@ -8,7 +8,9 @@ use crate::geometry::Geometry;
 #[inline(always)]
 pub fn concat(left: &[i8], right: &[i8], channels: [usize; 2], output: &mut [i8]) {
     let pixels = left.chunks_exact(channels[0].max(1)).zip(right.chunks_exact(channels[1].max(1)));
-    for (output, (left, right)) in output.chunks_exact_mut((channels[0] + channels[1]).max(1)).zip(pixels) {
+    // Only of a file that nobody parsed can sizes of different tensors wrap, here and below.
+    let both = channels[0].wrapping_add(channels[1]);
+    for (output, (left, right)) in output.chunks_exact_mut(both.max(1)).zip(pixels) {
         let Some((first, second)) = output.split_at_mut_checked(left.len()) else { return };
         first.copy_from_slice(left);
         second.copy_from_slice(right);
@@ -24,11 +26,10 @@ pub fn pad(geometry: &Geometry, input: &[i8], output: &mut [i8]) {
     let samples = input.chunks_exact(geometry.input_len().max(1));
     for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
         output.fill(0);
-        let rows = output.chunks_exact_mut((output_width * channels).max(1)).skip(above);
+        let rows = output.chunks_exact_mut(output_width.wrapping_mul(channels).max(1)).skip(above);
         for (output, input) in rows.zip(sample.chunks_exact((width * channels).max(1))) {
-            let Some(output) = output.get_mut(left * channels..).and_then(|row| row.get_mut(..input.len())) else {
-                return;
-            };
+            let row = output.get_mut(left.wrapping_mul(channels)..).and_then(|row| row.get_mut(..input.len()));
+            let Some(output) = row else { return };
             output.copy_from_slice(input);
         }
     }

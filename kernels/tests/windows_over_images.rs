@@ -82,9 +82,14 @@ fn compare(what: &str, length: usize, scale: i32, mut run: impl FnMut(&Kernels, 
         (narrow, wide)
     };
     let expected = of(&SCALAR);
-    for kernels in trishift_kernels::available() {
+    for kernels in trishift_kernels::available().chain([&trishift_kernels::PORTABLE]) {
         assert!(of(kernels) == expected, "{}: {what}, scale {scale}", kernels.name);
     }
+}
+
+/// Scratch of a depthwise convolution: what is in it must not matter.
+fn scratch_of(kernels: &Kernels, geometry: &Geometry, in_place: bool) -> Vec<i32> {
+    vec![0x5A5A_5A5A; kernels.scratch.depthwise_conv2d(geometry, in_place) / 4]
 }
 
 #[test]
@@ -119,13 +124,17 @@ fn depthwise_convolutions() {
         let scale = i32::from(SMALLEST) + random.below(24) as i32 - 4;
         let what = format!("{window:?} over {image:?}, distance {distance}");
         compare(&what, length, scale, |kernels, accumulators, relu, output| {
-            (kernels.depthwise_conv2d)(&layer(accumulators, relu), &input, &mut [], output);
+            let mut scratch = scratch_of(kernels, &geometry, false);
+            (kernels.depthwise_conv2d)(&layer(accumulators, relu), &input, &mut scratch, output);
         });
         compare(&format!("packed {what}"), length, scale, |kernels, accumulators, relu, output| {
             let layer = layer(accumulators, relu);
             match kernels.packed_depthwise_conv2d {
                 Some(kernel) => kernel(&PackedDepthwise::new(&layer), &input, output),
-                None => (kernels.depthwise_conv2d)(&layer, &input, &mut [], output),
+                None => {
+                    let mut scratch = scratch_of(kernels, &geometry, false);
+                    (kernels.depthwise_conv2d)(&layer, &input, &mut scratch, output);
+                }
             }
         });
         cases += 1;
@@ -134,7 +143,7 @@ fn depthwise_convolutions() {
             compare(&format!("in place {what}"), length, scale, |kernels, accumulators, relu, output| {
                 let Outputs::I8(output) = output else { return };
                 output.copy_from_slice(&input);
-                let mut scratch = vec![0; geometry.input[0] * geometry.input[1]];
+                let mut scratch = scratch_of(kernels, &geometry, true);
                 (kernels.depthwise_conv2d_in_place)(&layer(accumulators, relu), &mut scratch, output);
             });
         }
@@ -182,8 +191,14 @@ fn int8_weights() {
             let layer = Layer { matrix, bias, accumulators, relu, geometry };
             match kind {
                 0 => (kernels.int8_linear)(&Int8Linear { matrix, bias, accumulators, relu }, &input, output),
-                1 => (kernels.int8_conv2d)(&layer, &input, output),
-                _ => (kernels.int8_depthwise_conv2d)(&layer, &input, output),
+                1 => {
+                    let bytes = kernels.scratch.int8_conv2d(&geometry, matrix.rows(), matrix.columns());
+                    (kernels.int8_conv2d)(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], output);
+                }
+                _ => {
+                    let bytes = kernels.scratch.int8_depthwise_conv2d(&geometry);
+                    (kernels.int8_depthwise_conv2d)(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], output);
+                }
             }
         });
         cases[kind] += 1;
@@ -212,7 +227,12 @@ fn large_windows_go_by_the_definition() {
             let matrix = model.int8_matrix(if depth { &depthwise } else { &full });
             let layer = Layer { matrix, bias: None, accumulators, relu, geometry };
             let kernel = if depth { kernels.int8_depthwise_conv2d } else { kernels.int8_conv2d };
-            kernel(&layer, &input, output);
+            let scratch = &kernels.scratch;
+            let bytes = match depth {
+                true => scratch.int8_depthwise_conv2d(&geometry),
+                false => scratch.int8_conv2d(&geometry, matrix.rows(), matrix.columns()),
+            };
+            kernel(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], output);
         });
     }
 }
@@ -225,7 +245,7 @@ fn each(what: &str, length: usize, mut run: impl FnMut(&Kernels, &mut [i8])) {
         output
     };
     let expected = of(&SCALAR);
-    for kernels in trishift_kernels::available() {
+    for kernels in trishift_kernels::available().chain([&trishift_kernels::PORTABLE]) {
         assert_eq!(of(kernels), expected, "{}: {what}", kernels.name);
     }
 }

@@ -3,7 +3,6 @@
 use crate::Fault;
 use crate::report::{Line, Name};
 use emulated_board::{CountError, Counter};
-use trishift::format::Operator;
 use trishift::{Engine, Model, Profiler, RunError, Step};
 
 /// Operators that are counted; those of a longer model are left out.
@@ -45,14 +44,16 @@ impl OperatorCounts {
     /// One line for each operator, named like `digits_mlp.0.linear_64x128`: columns, then rows.
     pub(crate) fn print(&self, model: &Model<'_>, samples: usize) {
         for (index, (operator, instructions)) in model.operators().zip(self.instructions).enumerate() {
-            let (columns, rows) = match operator {
-                Operator::Linear(linear) => (linear.weights.columns, linear.weights.rows),
-                _ => (0, model.tensor(operator.output()).len() as u32),
-            };
+            // Looking up a row of a table is no product.
+            let macs = model.macs_of(&operator);
+            let ternary = operator.weights().map(|weights| (weights.columns, weights.rows));
+            let weights = ternary.or(operator.int8_weights().map(|weights| (weights.columns, weights.rows)));
+            let (columns, rows) =
+                weights.filter(|_| macs > 0).unwrap_or((0, model.tensor(operator.output()).len() as u32));
             let mut line = Line::new("digits_mlp");
             line.name = Name::Operator { index, kind: operator.kind(), columns, rows, kernels: self.kernels };
             line.samples = samples;
-            line.macs = model.macs_of(&operator);
+            line.macs = macs;
             line.instructions = instructions.into();
             line.print(&[]);
         }

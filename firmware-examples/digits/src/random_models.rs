@@ -9,7 +9,11 @@ use semihosting::eprintln;
 use static_cell::ConstStaticCell;
 use trishift::{Arena, Engine, Model};
 
-static RECORDS: &[u8] = include_bytes!(concat!(env!("TRISHIFT_DIGITS"), "/random.bin"));
+/// Models of vectors, and convolutional ones.
+static FILES: [(&str, &[u8]); 2] = [
+    ("random_models", include_bytes!(concat!(env!("TRISHIFT_DIGITS"), "/random.bin"))),
+    ("random_images", include_bytes!(concat!(env!("TRISHIFT_DIGITS"), "/images.bin"))),
+];
 
 /// All have ten outputs.
 const OUTPUTS: usize = 10;
@@ -20,9 +24,21 @@ static ARENA: ConstStaticCell<Arena<ARENA_BYTES>> = ConstStaticCell::new(Arena::
 /// Runs all samples of all models and returns the number of outputs that differ from the host's.
 pub(crate) fn judge(counter: &mut Counter) -> Result<usize, Fault> {
     let arena = ARENA.take();
-    let mut line = Line::new("random_models");
+    let mut mismatches = 0;
+    for (name, records) in FILES {
+        mismatches += judge_file(counter, arena, name, records)?;
+    }
+    Ok(mismatches)
+}
+
+fn judge_file(
+    counter: &mut Counter,
+    arena: &mut Arena<ARENA_BYTES>,
+    name: &'static str,
+    mut records: &[u8],
+) -> Result<usize, Fault> {
+    let mut line = Line::new(name);
     let mut models = 0u64;
-    let mut records = RECORDS;
     while let Some(record) = Record::next(&mut records)? {
         let mut engine = Engine::new(&record.model, arena.bytes(), 1).map_err(Refusal::from)?;
         for (sample, expected) in record.samples.chunks_exact(record.model.input().len().max(1)).zip(record.expected) {
@@ -32,7 +48,7 @@ pub(crate) fn judge(counter: &mut Counter) -> Result<usize, Fault> {
             let differ =
                 output.iter().zip(expected).filter(|(found, host)| **found != i32::from_le_bytes(**host)).count();
             if differ > 0 && line.mismatches == 0 {
-                eprintln!("random model {models}, sample {}: {differ} outputs differ from the host's", line.samples);
+                eprintln!("{name}, model {models}, sample {}: {differ} outputs differ from the host's", line.samples);
             }
             line.mismatches += differ;
             line.samples += 1;

@@ -114,6 +114,7 @@ pub(super) fn depthwise_conv2d(layer: &Conv2d<'_>, input: &[i8], _: &mut [i32], 
 pub(super) fn int8_depthwise_conv2d(
     layer: &Conv2d<'_, trishift_format::Int8Matrix<'_>>,
     input: &[i8],
+    _: &mut [i32],
     output: Outputs<'_>,
 ) {
     if taps_of(layer) > TAPS {

@@ -13,7 +13,7 @@ const COLUMNS: usize = 1 << 13;
 /// As [`crate::conv2d::int8_conv2d`].
 #[allow(dead_code, reason = "for tables of vector instruction sets, which not every architecture has")]
 #[inline(always)]
-pub(super) fn int8_conv2d(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], mut output: Outputs<'_>) {
+pub(super) fn int8_conv2d(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], _: &mut [i32], mut output: Outputs<'_>) {
     let Conv2d { matrix, bias, accumulators, relu, geometry } = layer;
     let mut window = [0; COLUMNS];
     let Some(window) = window.get_mut(..matrix.columns()) else {

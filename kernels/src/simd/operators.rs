@@ -117,13 +117,13 @@ macro_rules! operators {
             #[cfg(feature = "int8-conv2d")]
             int8_conv2d: compiled!(
                 $features, crate::simd::int8_conv2d::int8_conv2d,
-                layer: &crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, input: &[i8],
+                layer: &crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, input: &[i8], scratch: &mut [i32],
                 output: crate::Outputs<'_>
             ),
             #[cfg(feature = "int8-depthwise-conv2d")]
             int8_depthwise_conv2d: compiled!(
                 $features, crate::simd::depthwise::int8_depthwise_conv2d,
-                layer: &crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, input: &[i8],
+                layer: &crate::conv2d::Conv2d<'_, trishift_format::Int8Matrix<'_>>, input: &[i8], scratch: &mut [i32],
                 output: crate::Outputs<'_>
             ),
             #[cfg(feature = "max-pool")]

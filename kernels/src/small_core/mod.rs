@@ -28,10 +28,14 @@ use crate::linear::{LinearI8, LinearI32};
 use crate::requantize::requantize_one;
 #[cfg(feature = "conv2d")]
 use crate::{conv2d::Conv2d, values::Outputs};
+#[cfg(any(feature = "int8-conv2d", feature = "int8-depthwise-conv2d"))]
+use trishift_format::Int8Matrix;
+#[cfg(feature = "conv2d")]
+use trishift_format::bound::Accumulators;
 use trishift_format::{Bias, ExponentEncoding, TernaryMatrix};
 
 #[cfg(feature = "conv2d")]
-pub(crate) use convolution::{conv2d_scratch, depthwise_scratch};
+pub(crate) use convolution::{conv2d_scratch, depthwise_scratch, is_linear};
 #[cfg(small_core = "riscv32")]
 pub(crate) use riscv32::Core;
 #[cfg(small_core = "thumbv6m")]
@@ -159,19 +163,68 @@ pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch
 /// A convolution; `scratch` holds as much as [`Scratch::conv2d`] says.
 #[cfg(feature = "conv2d")]
 pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
-    convolution::conv2d(F::STEPS, layer, input, scratch, output);
+    let Conv2d { matrix, bias, accumulators, relu, ref geometry } = *layer;
+    if !convolution::is_linear(geometry, matrix.rows()) {
+        if convolution::has_too_many(matrix.columns()) {
+            return crate::conv2d::conv2d(layer, input, output);
+        }
+        return convolution::conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
+    }
+    match (accumulators, output) {
+        (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
+            linear_i8::<F>(&LinearI8 { matrix, bias, scale, relu }, input, scratch, output);
+        }
+        (Accumulators::Layer { exponent }, Outputs::I32(output)) => {
+            linear_i32::<F>(&LinearI32 { matrix, bias, exponent }, input, scratch, output);
+        }
+        _ => {}
+    }
 }
 
 /// A depthwise convolution; `scratch` holds as much as [`Scratch::depthwise_conv2d`] says.
 #[cfg(feature = "depthwise-conv2d")]
 pub(crate) fn depthwise_conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
-    convolution::depthwise_conv2d(F::STEPS, layer, input, scratch, output);
+    if convolution::has_too_many(layer.matrix.columns()) {
+        return crate::conv2d::depthwise_conv2d(layer, input, output);
+    }
+    convolution::depthwise_conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
 }
 
 /// The same where the output takes the input's place.
 #[cfg(feature = "depthwise-conv2d")]
 pub(crate) fn depthwise_conv2d_in_place<F: Family>(layer: &Conv2d<'_>, scratch: &mut [i32], data: &mut [i8]) {
-    convolution::depthwise_conv2d_in_place(F::STEPS, layer, scratch, data);
+    if convolution::has_too_many(layer.matrix.columns()) {
+        return crate::conv2d::depthwise_conv2d_in_place(layer, scratch, data);
+    }
+    convolution::depthwise_conv2d_in_place(F::STEPS, &convolution::Layer::new(layer), scratch, data);
+}
+
+/// A convolution with int8 weights; `scratch` holds as much as [`Scratch::int8_conv2d`] says.
+#[cfg(feature = "int8-conv2d")]
+pub(crate) fn int8_conv2d<F: Family>(
+    layer: &Conv2d<'_, Int8Matrix<'_>>,
+    input: &[i8],
+    scratch: &mut [i32],
+    output: Outputs<'_>,
+) {
+    if convolution::has_too_many(layer.matrix.columns()) {
+        return crate::conv2d::int8_conv2d(layer, input, output);
+    }
+    convolution::conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
+}
+
+/// A depthwise convolution with int8 weights; `scratch` holds as much as [`Scratch::int8_depthwise_conv2d`] says.
+#[cfg(feature = "int8-depthwise-conv2d")]
+pub(crate) fn int8_depthwise_conv2d<F: Family>(
+    layer: &Conv2d<'_, Int8Matrix<'_>>,
+    input: &[i8],
+    scratch: &mut [i32],
+    output: Outputs<'_>,
+) {
+    if convolution::has_too_many(layer.matrix.columns()) {
+        return crate::conv2d::int8_depthwise_conv2d(layer, input, output);
+    }
+    convolution::depthwise_conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
 }
 
 /// A layer of either kind.

@@ -1,7 +1,6 @@
 //! Bands: the tiles of an image that lie below each other, from its upper edge to its lower.
 
-use super::{BUFFER_WORDS, Block, LANES, Runs, Steps, Tiles, WORDS, finish_of};
-use crate::conv2d::Conv2d;
+use super::{BUFFER_WORDS, Block, LANES, Layer, Runs, Steps, Tiles, WORDS};
 use crate::geometry::Geometry;
 use crate::requantize::{requantize_one, saturate};
 use crate::values::Outputs;
@@ -67,7 +66,7 @@ impl<'a> Band<'a> {
     pub(super) fn run(
         &self,
         steps: &Steps,
-        layer: &Conv2d<'_>,
+        layer: &Layer<'_>,
         image: &Image<'_>,
         block: &Block<'_>,
         number: usize,
@@ -204,7 +203,7 @@ fn run_tiles(steps: &Steps, block: &Block<'_>, tiles: &mut Tiles, output: Option
 #[inline(never)]
 fn write_sums(
     steps: &Steps,
-    layer: &Conv2d<'_>,
+    layer: &Layer<'_>,
     block: &Block<'_>,
     tiles: &mut Tiles,
     output: &mut Outputs<'_>,
@@ -215,8 +214,7 @@ fn write_sums(
         // SAFETY: a record of the block begins here, of which the buffer holds a window's rows; there is no stride, so only
         // this row's sums are written.
         record = unsafe { (steps.tile)(record, record, tiles) };
-        let Some(weights) = layer.matrix.row(block.first + row) else { return };
-        let finish = finish_of(layer, &weights, block.first + row);
+        let finish = layer.finish(block.first + row);
         for (lane, sum) in tiles.sums.iter().take(lanes).enumerate() {
             let place = place + lane * channels + row;
             match output {

@@ -10,6 +10,7 @@
 //! *band* of the image; every row of it is gathered once.
 
 mod band;
+mod int8;
 mod plane;
 mod portable;
 mod records;
@@ -20,9 +21,10 @@ mod thumbv6m;
 #[cfg(small_core = "thumbv7m")]
 mod thumbv7m;
 
-pub(crate) use plane::depthwise_scratch;
+pub(super) use plane::depthwise_conv2d;
 #[cfg(feature = "depthwise-conv2d")]
-pub(super) use plane::{depthwise_conv2d, depthwise_conv2d_in_place};
+pub(super) use plane::depthwise_conv2d_in_place;
+pub(crate) use plane::depthwise_scratch;
 pub(crate) use portable::PORTABLE;
 #[cfg(small_core = "riscv32")]
 pub(super) use riscv32::STEPS;
@@ -35,9 +37,10 @@ use crate::conv2d::{Conv2d, bytes_of};
 use crate::geometry::Geometry;
 use crate::values::Outputs;
 use band::{Band, Image};
-use records::{Finish, Turn};
-use trishift_format::Row;
+use int8::Int8Columns;
+use records::{Finish, TernaryColumns, Turn};
 use trishift_format::bound::Accumulators;
+use trishift_format::{Bias, Int8Matrix, TernaryMatrix};
 
 /// Windows of a tile.
 const LANES: usize = 8;
@@ -124,19 +127,88 @@ type Gather = unsafe extern "C" fn(runs: &Runs);
 /// There are as many elements, at least one, and as many places.
 type CopyChannel = unsafe extern "C" fn(to: *mut i8, from: *const i8, step: usize, count: usize);
 
-/// A convolution; `scratch` holds what [`conv2d_scratch`] says.
-pub(super) fn conv2d(steps: &Steps, layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], mut output: Outputs<'_>) {
-    if layer.matrix.columns() >= TOO_MANY {
-        return crate::conv2d::conv2d(layer, input, output);
+/// The weights of a convolution.
+pub(super) trait Weights {
+    fn rows(&self) -> usize;
+
+    /// The unit of a row's sums where every row has its own.
+    fn unit(&self, row: usize) -> i32;
+
+    /// Writes a row's record and gives its length; `None` where there is no room.
+    fn write(&self, row: usize, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize>;
+}
+
+impl Weights for TernaryMatrix<'_> {
+    fn rows(&self) -> usize {
+        self.rows()
     }
-    let geometry = flattened(&layer.geometry);
+
+    fn unit(&self, row: usize) -> i32 {
+        self.row(row).map_or(0, |row| row.smallest_exponent())
+    }
+
+    fn write(&self, row: usize, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
+        records::write(&TernaryColumns { row: &self.row(row)?, unit: finish.unit }, finish, turn, list)
+    }
+}
+
+impl Weights for Int8Matrix<'_> {
+    fn rows(&self) -> usize {
+        self.rows()
+    }
+
+    fn unit(&self, row: usize) -> i32 {
+        self.row(row).map_or(0, |row| row.exponent)
+    }
+
+    fn write(&self, row: usize, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
+        records::write(&Int8Columns { row: self.row(row)?, unit: finish.unit }, finish, turn, list)
+    }
+}
+
+/// A convolution with weights of either kind: one code for both.
+pub(super) struct Layer<'a> {
+    weights: &'a dyn Weights,
+    bias: Option<Bias<'a>>,
+    accumulators: Accumulators,
+    relu: bool,
+    geometry: &'a Geometry,
+}
+
+impl<'a> Layer<'a> {
+    pub(super) fn new<M: Weights>(layer: &'a Conv2d<'a, M>) -> Self {
+        let Conv2d { matrix, bias, accumulators, relu, geometry } = layer;
+        Self { weights: matrix, bias: *bias, accumulators: *accumulators, relu: *relu, geometry }
+    }
+
+    /// What becomes of a row's sums.
+    fn finish(&self, row: usize) -> Finish {
+        let bias = self.bias.and_then(|bias| bias.get(row)).unwrap_or(0);
+        match self.accumulators {
+            Accumulators::PerRow { scale } => {
+                let unit = self.weights.unit(row);
+                Finish { unit, bias, shift: scale - unit, relu: self.relu }
+            }
+            Accumulators::Layer { exponent } => Finish { unit: exponent, bias, shift: 0, relu: false },
+        }
+    }
+}
+
+/// True where a row has more columns than a list can name.
+pub(super) const fn has_too_many(columns: usize) -> bool {
+    columns >= TOO_MANY
+}
+
+/// A convolution; `scratch` holds what [`conv2d_scratch`] says.
+pub(super) fn conv2d(steps: &Steps, layer: &Layer<'_>, input: &[i8], scratch: &mut [i32], mut output: Outputs<'_>) {
+    let geometry = flattened(layer.geometry);
     let band = Band::new(&geometry, geometry.input[2]);
     let Some((buffer, scratch)) = scratch.split_at_mut_checked(band.buffer_words()) else { return };
     let Some((line, lists)) = scratch.split_at_mut_checked(band.line_words()) else { return };
     let (line, lists) = (bytes_of(line), halves(lists));
     let mut first = 0;
-    while first < layer.matrix.rows() {
-        let block = Block::write(steps, layer, first, layer.matrix.rows(), lists, output.is_i8());
+    while first < layer.weights.rows() {
+        let block = Block::write(steps, layer, first, layer.weights.rows(), lists, output.is_i8());
         if block.rows == 0 {
             return;
         }
@@ -148,14 +220,19 @@ pub(super) fn conv2d(steps: &Steps, layer: &Conv2d<'_>, input: &[i8], scratch: &
     }
 }
 
-/// Bytes of scratch for a convolution; saturating.
-pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: usize) -> usize {
-    if columns >= TOO_MANY {
+/// Times that a list takes a column at most, of ternary weights or of int8 ones.
+const fn times(int8: bool) -> usize {
+    if int8 { int8::MOST_DIGITS } else { 1 }
+}
+
+/// Bytes of scratch for a convolution whose matrix has so many rows and columns, of int8 or of trits; saturating.
+pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: usize, int8: bool) -> usize {
+    if has_too_many(columns) {
         return 0;
     }
     let geometry = flattened(geometry);
     let band = Band::new(&geometry, geometry.input[2]);
-    let one = records::most_words(columns);
+    let one = records::most_words(columns, times(int8));
     let all = one.saturating_mul(rows);
     let lists = if all < LIST_WORDS { all } else { LIST_WORDS };
     let lists = if lists > one { lists } else { one };
@@ -163,12 +240,28 @@ pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: us
     words.saturating_mul(size_of::<i32>())
 }
 
+/// True where a convolution runs as a linear layer on every pixel: for few of them lists do not pay, the fewer the more
+/// rows share the sums that the other way prepares. As measured.
+pub(crate) const fn is_linear(geometry: &Geometry, rows: usize) -> bool {
+    let few = match rows {
+        128.. => 48,
+        64.. => 24,
+        _ => 12,
+    };
+    is_pointwise(geometry) && geometry.pixels() <= few
+}
+
+/// True where each window is one pixel, and each pixel a window.
+const fn is_pointwise(geometry: &Geometry) -> bool {
+    let Geometry { input, output, kernel, stride, .. } = geometry;
+    let single = kernel[0] == 1 && kernel[1] == 1 && stride[0] == 1 && stride[1] == 1;
+    single && output[0] == input[0] && output[1] == input[1]
+}
+
 /// The same convolution on one long row of pixels, where each window is one pixel: all tiles are full then.
 const fn flattened(geometry: &Geometry) -> Geometry {
     let [height, width, channels] = geometry.input;
-    let single =
-        geometry.kernel[0] == 1 && geometry.kernel[1] == 1 && geometry.stride[0] == 1 && geometry.stride[1] == 1;
-    if !single || geometry.output[0] != height || geometry.output[1] != width {
+    if !is_pointwise(geometry) {
         return *geometry;
     }
     let pixels = height.saturating_mul(width);
@@ -195,7 +288,7 @@ impl<'a> Block<'a> {
     /// As many rows from `first` on as there is room for; `narrow` for int8 outputs.
     fn write(
         steps: &Steps,
-        layer: &Conv2d<'_>,
+        layer: &Layer<'_>,
         first: usize,
         end: usize,
         lists: &'a mut [u16],
@@ -203,26 +296,13 @@ impl<'a> Block<'a> {
     ) -> Self {
         let (mut at, mut rows) = (0, 0);
         while first + rows < end {
-            let Some(row) = layer.matrix.row(first + rows) else { break };
-            let finish = finish_of(layer, &row, first + rows);
+            let finish = layer.finish(first + rows);
             let Some(list) = lists.get_mut(at..) else { break };
-            let Some(length) = records::write(&row, &finish, steps.turn, list) else { break };
+            let Some(length) = layer.weights.write(first + rows, &finish, steps.turn, list) else { break };
             narrow &= finish.rounds();
             at += length;
             rows += 1;
         }
         Self { records: lists.get(..at).unwrap_or(&[]), first, rows, narrow }
-    }
-}
-
-/// What becomes of a row's sums.
-fn finish_of(layer: &Conv2d<'_>, row: &Row<'_>, number: usize) -> Finish {
-    let bias = layer.bias.and_then(|bias| bias.get(number)).unwrap_or(0);
-    match layer.accumulators {
-        Accumulators::PerRow { scale } => {
-            let unit = row.smallest_exponent();
-            Finish { unit, bias, shift: scale - unit, relu: layer.relu }
-        }
-        Accumulators::Layer { exponent } => Finish { unit: exponent, bias, shift: 0, relu: false },
     }
 }

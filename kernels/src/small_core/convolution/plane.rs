@@ -3,8 +3,8 @@
 //! So tiles are gathered from neighbouring bytes, no edge is a case of its own, and the output may take the input's place.
 
 use super::band::{Band, Image};
-use super::{Block, LANES, Steps, TOO_MANY, halves, records};
-use crate::conv2d::{Conv2d, bytes_of};
+use super::{Block, LANES, Layer, Steps, halves, has_too_many, records, times};
+use crate::conv2d::bytes_of;
 use crate::geometry::Geometry;
 use crate::values::Outputs;
 
@@ -23,12 +23,12 @@ const fn plane_words(geometry: &Geometry) -> usize {
     rows.saturating_mul(columns).div_ceil(size_of::<i32>())
 }
 
-/// Bytes of scratch for a depthwise convolution; saturating.
-pub(crate) const fn depthwise_scratch(geometry: &Geometry, in_place: bool) -> usize {
+/// Bytes of scratch for a depthwise convolution, with weights of int8 or of trits; saturating.
+pub(crate) const fn depthwise_scratch(geometry: &Geometry, in_place: bool, int8: bool) -> usize {
     let columns = geometry.kernel[0].saturating_mul(geometry.kernel[1]);
-    let words = if columns < TOO_MANY {
+    let words = if !has_too_many(columns) {
         let buffer = Band::new(geometry, 1).buffer_words();
-        plane_words(geometry).saturating_add(buffer).saturating_add(records::most_words(columns))
+        plane_words(geometry).saturating_add(buffer).saturating_add(records::most_words(columns, times(int8)))
     } else if in_place {
         geometry.plane_words()
     } else {
@@ -38,17 +38,13 @@ pub(crate) const fn depthwise_scratch(geometry: &Geometry, in_place: bool) -> us
 }
 
 /// A depthwise convolution; `scratch` holds what [`depthwise_scratch`] says.
-#[cfg(feature = "depthwise-conv2d")]
 pub(in crate::small_core) fn depthwise_conv2d(
     steps: &Steps,
-    layer: &Conv2d<'_>,
+    layer: &Layer<'_>,
     input: &[i8],
     scratch: &mut [i32],
     mut output: Outputs<'_>,
 ) {
-    if layer.matrix.columns() >= TOO_MANY {
-        return crate::conv2d::depthwise_conv2d(layer, input, output);
-    }
     let length = layer.geometry.input_len().max(1);
     for_each_channel(steps, layer, scratch, output.is_i8(), |set_aside| {
         for (number, sample) in input.chunks_exact(length).enumerate() {
@@ -61,13 +57,10 @@ pub(in crate::small_core) fn depthwise_conv2d(
 #[cfg(feature = "depthwise-conv2d")]
 pub(in crate::small_core) fn depthwise_conv2d_in_place(
     steps: &Steps,
-    layer: &Conv2d<'_>,
+    layer: &Layer<'_>,
     scratch: &mut [i32],
     data: &mut [i8],
 ) {
-    if layer.matrix.columns() >= TOO_MANY {
-        return crate::conv2d::depthwise_conv2d_in_place(layer, scratch, data);
-    }
     let length = layer.geometry.input_len().max(1);
     for_each_channel(steps, layer, scratch, true, |set_aside| {
         for number in 0..data.len() / length {
@@ -80,12 +73,12 @@ pub(in crate::small_core) fn depthwise_conv2d_in_place(
 /// Calls `f` for each channel, once its weights are lists.
 fn for_each_channel(
     steps: &Steps,
-    layer: &Conv2d<'_>,
+    layer: &Layer<'_>,
     scratch: &mut [i32],
     narrow: bool,
     mut f: impl FnMut(&mut SetAside<'_>),
 ) {
-    let geometry = &layer.geometry;
+    let geometry = layer.geometry;
     let band = Band::new(geometry, 1);
     let Some((plane, scratch)) = scratch.split_at_mut_checked(plane_words(geometry)) else { return };
     let Some((buffer, lists)) = scratch.split_at_mut_checked(band.buffer_words()) else { return };
@@ -93,7 +86,7 @@ fn for_each_channel(
     // What is around a channel is the same for all of them.
     plane.fill(0);
     let plane = bytes_of(plane);
-    for channel in 0..layer.matrix.rows() {
+    for channel in 0..layer.weights.rows() {
         let block = Block::write(steps, layer, channel, channel + 1, lists, narrow);
         if block.rows == 0 {
             return;
@@ -105,7 +98,7 @@ fn for_each_channel(
 /// One channel and where it is set aside.
 struct SetAside<'a> {
     steps: &'a Steps,
-    layer: &'a Conv2d<'a>,
+    layer: &'a Layer<'a>,
     band: &'a Band<'a>,
     block: Block<'a>,
     plane: &'a mut [i8],
@@ -122,8 +115,8 @@ impl SetAside<'_> {
     /// Sets the channel of a sample aside.
     #[allow(unsafe_code, reason = "calls assembly")]
     fn copy(&mut self, sample: &[i8]) {
-        let Geometry { input: [height, width, channels], before: [above, left], .. } = self.layer.geometry;
-        let [rows, columns] = plane(&self.layer.geometry);
+        let Geometry { input: [height, width, channels], before: [above, left], .. } = *self.layer.geometry;
+        let [rows, columns] = plane(self.layer.geometry);
         // Rows and columns behind the last window are not in the plane.
         let (inner_rows, inner_columns) =
             (height.min(rows.saturating_sub(above)), width.min(columns.saturating_sub(left)));
@@ -143,7 +136,7 @@ impl SetAside<'_> {
 
     /// Convolves what is set aside.
     fn convolve(&mut self, number: usize, output: &mut Outputs<'_>) {
-        let [rows, columns] = plane(&self.layer.geometry);
+        let [rows, columns] = plane(self.layer.geometry);
         let image = Image { elements: self.plane, shape: [rows, columns, 1], before: [0; 2] };
         self.band.run(self.steps, self.layer, &image, &self.block, number, self.buffer, &mut [], output);
     }

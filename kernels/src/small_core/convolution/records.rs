@@ -44,7 +44,7 @@ pub(super) const FIRST: u16 = 1 << 13;
 
 /// The code that takes columns.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
+pub(in crate::small_core) struct Turn {
     /// How many there are of it, each for one column: at least one, at most sixteen.
     pub(super) columns: usize,
     /// Bytes of each.
@@ -52,7 +52,7 @@ pub(super) struct Turn {
 }
 
 /// What becomes of a row's sums.
-pub(super) struct Finish {
+pub(in crate::small_core) struct Finish {
     /// The exponent of one step.
     pub(super) unit: i32,
     pub(super) bias: i32,
@@ -74,75 +74,125 @@ const fn halves_around(levels: usize, nonzero: usize) -> usize {
     HEADER + SEGMENT * (levels + nonzero / (MOST - trishift_format::GroupSize::MAX) + 1) + 1
 }
 
-/// Words of the longest record of a row with so many columns.
-pub(super) const fn most_words(columns: usize) -> usize {
+/// Words of the longest record of a row with so many columns, each of which is taken so many times at most.
+pub(super) const fn most_words(columns: usize, times: usize) -> usize {
     // No group has fewer than four columns, and an empty level may follow.
     let groups = columns.div_ceil(4) + 1;
-    let levels = if groups < LEVELS { groups } else { LEVELS };
-    (halves_around(levels, columns) + columns).div_ceil(2)
+    let levels = if times == 1 && groups < LEVELS { groups } else { LEVELS };
+    (halves_around(levels, times * columns) + times * columns).div_ceil(2)
 }
 
-/// Writes the record of a row and gives its length, which is even; `None` where there is no room.
-pub(super) fn write(row: &Row<'_>, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
-    let mut counts = Counts { nonzero: [0; LEVELS], levels: 1, all: 0 };
-    let mut number = 0;
-    while let Some(group) = row.get(number) {
-        counts.add(level_of(&group, finish), nonzero(&group));
-        number += 1;
-    }
+/// What a record is made of: columns at levels, each added or subtracted.
+pub(super) trait Columns {
+    /// Counts those of every level.
+    fn count(&self, counts: &mut Counts);
+
+    /// Adds those of one level, of which there are `left`.
+    fn add(&self, level: u32, left: usize, chain: &mut Chain<'_>);
+}
+
+/// Writes a record and gives its length, which is even; `None` where there is no room.
+pub(super) fn write(columns: &dyn Columns, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
+    let mut counts = Counts { columns: [0; LEVELS], levels: 1, all: 0 };
+    columns.count(&mut counts);
     let room = halves_around(counts.levels.count_ones() as usize, counts.all) + counts.all;
-    let mut writer = Writer {
-        list: list.get_mut(..room)?,
-        at: HEADER,
-        turn,
-        minuses: 0,
-        count: 0,
-        chain: 0,
-        packed: 0,
-        raised: 0,
-        widened: None,
-    };
-    writer.begin_chain();
-    let (mut bound, mut levels) = (0, counts.levels);
+    let mut chain = Chain { writer: Writer::new(list.get_mut(..room)?, turn), bound: 0 };
+    let mut levels = counts.levels;
     loop {
         // The last one is 0, which always is there: nothing shifts it any more.
         let level = levels.checked_ilog2().unwrap_or(0);
         levels &= !(1 << level);
-        let (mut number, mut first, mut left) = (0, 0, counts.at(level));
-        while left > 0 {
-            let Some(group) = row.get(number) else { break };
+        let left = counts.at(level);
+        if left > 0 {
+            columns.add(level, left, &mut chain);
+        }
+        let Some(next) = levels.checked_ilog2() else { break };
+        chain.shift(level - next, counts.at(next));
+    }
+    Some(chain.writer.finish(finish))
+}
+
+/// A chain of segments, and how often 2^7 may be in its sums.
+pub(super) struct Chain<'a> {
+    writer: Writer<'a>,
+    bound: usize,
+}
+
+impl Chain<'_> {
+    /// Begins another chain where this one has no room for so many columns.
+    pub(super) fn make_room(&mut self, columns: usize) {
+        if self.bound + columns > MOST {
+            self.writer.end_chain(0);
+            self.writer.begin_chain();
+            self.bound = 0;
+        }
+    }
+
+    /// True where there is room for so many columns.
+    fn has_room(&self, columns: usize) -> bool {
+        self.bound + columns <= MOST
+    }
+
+    /// Adds a column, or subtracts it. There is room.
+    pub(super) fn push(&mut self, column: usize, subtracted: bool) {
+        // Its place in bytes: four words each, and fewer than 2^12 columns.
+        self.writer.column((column << 4) as u16, subtracted);
+        self.bound += 1;
+    }
+
+    /// Shifts the sums to the next level, which has so many columns.
+    fn shift(&mut self, shift: u32, following: usize) {
+        // A shift is at most 31, and the bound at most 2^8.
+        if (self.bound as u64) << shift <= MOST.saturating_sub(following) as u64 {
+            self.writer.shift_chain(shift);
+            self.bound <<= shift;
+        } else {
+            self.writer.end_chain(shift);
+            self.writer.begin_chain();
+            self.bound = 0;
+        }
+    }
+}
+
+/// A row of ternary weights whose sums have this unit.
+pub(super) struct TernaryColumns<'a> {
+    pub(super) row: &'a Row<'a>,
+    pub(super) unit: i32,
+}
+
+impl TernaryColumns<'_> {
+    /// A group's distance from the row's unit: in 0..32 by the int32 bound, but for groups of zeros.
+    fn level_of(&self, group: &Group<'_>) -> u32 {
+        (group.exponent - self.unit).clamp(0, LEVELS as i32 - 1).unsigned_abs()
+    }
+}
+
+impl Columns for TernaryColumns<'_> {
+    fn count(&self, counts: &mut Counts) {
+        let mut number = 0;
+        while let Some(group) = self.row.get(number) {
+            counts.add(self.level_of(&group), nonzero(&group));
             number += 1;
-            if level_of(&group, finish) == level {
+        }
+    }
+
+    fn add(&self, level: u32, mut left: usize, chain: &mut Chain<'_>) {
+        let (mut number, mut first) = (0, 0);
+        while left > 0 {
+            let Some(group) = self.row.get(number) else { return };
+            number += 1;
+            if self.level_of(&group) == level {
                 // Mostly all that is left has room.
-                if bound + left > MOST && bound + nonzero(&group) > MOST {
-                    writer.end_chain(0);
-                    writer.begin_chain();
-                    bound = 0;
+                if !chain.has_room(left) {
+                    chain.make_room(nonzero(&group));
                 }
-                let count = writer.columns(&group, first);
-                bound += count;
+                let count = chain.writer.columns(&group, first);
+                chain.bound += count;
                 left -= count;
             }
             first += group.len;
         }
-        let Some(next) = levels.checked_ilog2() else { break };
-        let shift = level - next;
-        // A shift is at most 31, and the bound at most 2^8.
-        if (bound as u64) << shift <= MOST.saturating_sub(counts.at(next)) as u64 {
-            writer.shift_chain(shift);
-            bound <<= shift;
-        } else {
-            writer.end_chain(shift);
-            writer.begin_chain();
-            bound = 0;
-        }
     }
-    Some(writer.finish(finish))
-}
-
-/// A group's distance from the row's unit: in 0..32 by the int32 bound, but for groups of zeros.
-fn level_of(group: &Group<'_>, finish: &Finish) -> u32 {
-    (group.exponent - finish.unit).clamp(0, LEVELS as i32 - 1).unsigned_abs()
 }
 
 /// Trits of a group that are not 0.
@@ -150,25 +200,26 @@ fn nonzero(group: &Group<'_>) -> usize {
     group.bytes.iter().fold(0, |sum, byte| sum + usize::from(NONZERO[usize::from(*byte)]))
 }
 
-/// Trits that are not 0, by the level of their group.
-struct Counts {
-    nonzero: [u16; LEVELS],
+/// Columns by level.
+pub(super) struct Counts {
+    columns: [u16; LEVELS],
     /// A bit for each level that has any, and for 0.
     levels: u32,
     all: usize,
 }
 
 impl Counts {
-    fn add(&mut self, level: u32, nonzero: usize) {
-        if let Some(count) = self.nonzero.get_mut(level as usize).filter(|_| nonzero > 0) {
-            *count += nonzero as u16;
+    /// So many more of this level.
+    pub(super) fn add(&mut self, level: u32, columns: usize) {
+        if let Some(count) = self.columns.get_mut(level as usize).filter(|_| columns > 0) {
+            *count += columns as u16;
             self.levels |= 1 << level;
-            self.all += nonzero;
+            self.all += columns;
         }
     }
 
     fn at(&self, level: u32) -> usize {
-        self.nonzero.get(level as usize).copied().unwrap_or(0).into()
+        self.columns.get(level as usize).copied().unwrap_or(0).into()
     }
 }
 
@@ -220,7 +271,15 @@ static PLACES: [[u8; 8]; 243] = {
     table
 };
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// Begins a list.
+    fn new(list: &'a mut [u16], turn: Turn) -> Self {
+        let mut writer =
+            Self { list, at: HEADER, turn, minuses: 0, count: 0, chain: 0, packed: 0, raised: 0, widened: None };
+        writer.begin_chain();
+        writer
+    }
+
     fn push(&mut self, half: u16) {
         self.put(self.at, half);
         self.at += 1;
@@ -243,6 +302,16 @@ impl Writer<'_> {
         self.minuses = 0;
         // The number of columns, a word that is known later.
         self.at += 2;
+    }
+
+    /// Adds a column to the segment.
+    fn column(&mut self, place: u16, subtracted: bool) {
+        if subtracted {
+            self.minuses += 1;
+            self.put(self.list.len() - self.minuses, place);
+        } else {
+            self.push(place);
+        }
     }
 
     /// Adds a group's columns to the segment, of which the first one is column number `first`, and says how many are not 0.

@@ -1,0 +1,51 @@
+//! Writes what the firmware `networks` is judged by: samples for a model, and the outputs that the runtime gives for them on
+//! this machine.
+//!
+//! `network-vectors MODEL FOLDER` writes into the folder
+//!
+//! - `model.tsm`: the model,
+//! - `samples.bin`: int8, [samples, inputs]: random ones, one of −128 throughout, one of 127,
+//! - `outputs.bin`: int32, little-endian, [samples, outputs]; int8 outputs are widened.
+
+use anyhow::{Context, bail};
+use std::fs;
+use std::path::PathBuf;
+use trishift::{Engine, HeapArena, Model};
+use trishift_format::DataType;
+
+/// Random samples.
+const RANDOM: usize = 2;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [path, folder] = arguments.as_slice() else { bail!("usage: network-vectors MODEL FOLDER") };
+    let file = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let model = Model::parse(&file).with_context(|| format!("{} cannot be used", path.display()))?;
+    let inputs = model.input().len();
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8 as i8
+    };
+    let mut samples: Vec<i8> = (0..RANDOM * inputs).map(|_| random()).collect();
+    samples.extend([i8::MIN, i8::MAX].into_iter().flat_map(|value| std::iter::repeat_n(value, inputs)));
+    let batch = samples.len() / inputs;
+    let mut arena = HeapArena::new(&model, batch)?;
+    let mut engine = Engine::new(&model, arena.bytes(), batch)?;
+    let mut outputs = vec![0i32; batch * model.output().len()];
+    if model.output().data_type == DataType::I32 {
+        engine.run(&samples, &mut outputs)?;
+    } else {
+        let mut narrow = vec![0i8; outputs.len()];
+        engine.run(&samples, &mut narrow)?;
+        outputs = narrow.into_iter().map(i32::from).collect();
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("model.tsm", &file)?;
+    write("samples.bin", &samples.iter().map(|value| value.cast_unsigned()).collect::<Vec<u8>>())?;
+    write("outputs.bin", &outputs.iter().flat_map(|output| output.to_le_bytes()).collect::<Vec<u8>>())
+}

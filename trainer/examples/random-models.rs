@@ -150,7 +150,7 @@ fn live(tensors: &mut [Tensor], operators: &[Operator], output: u16) -> u64 {
     }
     tensors[0].class = TensorClass::Input;
     tensors[usize::from(output)].class = TensorClass::Output;
-    plan::place(tensors)
+    plan::place(tensors, operators)
 }
 
 /// Numbers that look random and follow from a seed (splitmix64).

@@ -5,6 +5,7 @@
 //! resolved graph; a [`backend`] runs it, applying a [`rule`] to the state of every layer; [`checkpoint`] keeps that
 //! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime, and [`mod@reference`] is
 //! the trainer's own arithmetic to hold it against. [`run`] ties them together into a folder that can be interrupted and resumed.
+//! [`random`] fills a network without training.
 //! [`ternary`] is the algorithm primitive by primitive: the definition that rules and backends are held against.
 //!
 //! Nothing flows back up, and what is reported is what the exported file does.
@@ -24,6 +25,7 @@ pub mod frozen;
 pub mod generate;
 pub mod network;
 pub mod plan;
+pub mod random;
 pub mod reference;
 pub mod rule;
 pub mod run;

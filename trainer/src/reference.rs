@@ -32,7 +32,7 @@ fn dense_weights(layer: &FrozenLayer) -> Array2<f64> {
     Array2::from_shape_fn((stage.rows, stage.columns), |(row, column)| {
         let exponent = layer.exponents[row * stage.groups() + column / stage.group.get()];
         let shift = i32::from(exponent) - layer.units[row];
-        f64::from(layer.trits[row * stage.columns + column]) * 2f64.powi(shift)
+        f64::from(layer.values[row * stage.columns + column]) * 2f64.powi(shift)
     })
 }
 

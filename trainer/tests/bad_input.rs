@@ -85,6 +85,33 @@ fn unknown_names_are_answered_with_the_known_ones() {
 }
 
 #[test]
+fn presets_that_cannot_be_trained_or_exported_say_why() {
+    let place = Place::new();
+    place.write("there.tsm", "something");
+    for (line, parts) in [
+        ("train --preset resnet8", ["layer 0 (conv2d) cannot be trained yet", "export --preset"]),
+        ("train --preset mnist-cnn --data absent", ["layer 0 (conv2d)", "cannot be trained yet"]),
+        ("train --preset autoencoder", ["layer 1 (shift-batch-norm)", "cannot be trained yet"]),
+        ("export --preset digits-mlp --out x.tsm", ["digits-mlp leaves", "shape and classes under [data]"]),
+        ("export --preset resnet --out x.tsm", ["\"resnet\"", "resnet8, dscnn"]),
+        ("export --preset dscnn --group 5 --out x.tsm", ["group is 5", "4, 6, 8, 16"]),
+        ("export --preset dscnn --width 0 --out x.tsm", ["width is 0", "1/256 to 256"]),
+        ("export --preset dscnn --out there.tsm", ["there.tsm exists", "--overwrite"]),
+    ] {
+        place.refuses(line, &parts);
+    }
+    for (line, part) in [
+        ("export --preset dscnn", "--out"),
+        ("export --out x.tsm", "required"),
+        ("export run --preset dscnn --out x.tsm", "cannot be used with"),
+        ("export run --seed 3 --out x.tsm", "cannot be used with"),
+        ("export --preset dscnn --data x --out x.tsm", "cannot be used with"),
+    ] {
+        place.refuses_usage(line, part);
+    }
+}
+
+#[test]
 fn a_card_that_cannot_be_used_is_no_silent_fallback() {
     let place = Place::with_run();
     for line in [

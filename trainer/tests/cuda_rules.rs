@@ -20,7 +20,7 @@ use trishift_trainer::backend::cuda::rule::{self as card_rule, CardRule, Update}
 use trishift_trainer::checkpoint::StateReader;
 use trishift_trainer::config::Config;
 use trishift_trainer::frozen::FrozenLayer;
-use trishift_trainer::network::{Stage, StageKind, StageOutput};
+use trishift_trainer::network::{Stage, StageOutput};
 use trishift_trainer::rule::gradient::{Gradient, from_bfloat16, to_bfloat16};
 use trishift_trainer::rule::{self, LayerState, RuleName, Step};
 
@@ -62,7 +62,7 @@ impl<'a> Pair<'a> {
         // Each row's own unit, or one for all.
         let narrow = (rows + group.get() / 2).is_multiple_of(2);
         let output = if narrow { StageOutput::Requantized { relu: true } } else { StageOutput::Logits };
-        let stage = Stage { kind: StageKind::Linear, rows, columns, group, bias, output };
+        let stage = Stage { bias, ..Stage::linear(rows, columns, group, output) };
         let extent = Extent::of(&stage);
         let cpu = rule::create(&config, &stage, 0);
         let mut on_card = card_rule::create(card, &config.training, &stage).unwrap();

@@ -9,7 +9,7 @@ use trishift_format::GroupSize;
 use trishift_format::write::CheckpointWriter;
 use trishift_trainer::checkpoint::StateReader;
 use trishift_trainer::config::Config;
-use trishift_trainer::network::{Stage, StageKind, StageOutput};
+use trishift_trainer::network::{Stage, StageOutput};
 use trishift_trainer::rule::gradient::Gradient;
 use trishift_trainer::rule::{self, LayerState, RuleName, Step};
 
@@ -51,7 +51,7 @@ impl Case {
         config.training.rule = rule;
         let Self { rows, columns, group, .. } = *self;
         let output = StageOutput::ShiftNorm { relu: false };
-        rule::create(&config, &Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output }, 0)
+        rule::create(&config, &Stage::linear(rows, columns, group, output), 0)
     }
 
     fn weights(&self) -> usize {

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use trishift_format::GroupSize;
 use trishift_trainer::config::Config;
-use trishift_trainer::network::{Stage, StageKind, StageOutput};
+use trishift_trainer::network::{Stage, StageOutput};
 use trishift_trainer::rule::gradient::Gradient;
 use trishift_trainer::rule::{self, LayerState, RuleName, Step};
 use trishift_trainer::ternary::{FlipThreshold, Shape, TernaryState};
@@ -33,14 +33,7 @@ fn run(
         config.training.flip_threshold = 3;
         config.training.exponent_threshold = 2;
         let group = GroupSize::new(group).unwrap();
-        let stage = Stage {
-            kind: StageKind::Linear,
-            rows,
-            columns,
-            group,
-            bias: false,
-            output: StageOutput::ShiftNorm { relu: false },
-        };
+        let stage = Stage::linear(rows, columns, group, StageOutput::ShiftNorm { relu: false });
         let mut layer = rule::create(&config, &stage, 0);
         let fresh = layer.ternary();
         let shape = Shape::new(rows, columns, group).unwrap();

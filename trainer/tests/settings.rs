@@ -60,6 +60,7 @@ fn every_setting_has_a_variable() {
             ("TRISHIFT_RULE", "correlation"),
             ("TRISHIFT_SEED", "7"),
             ("TRISHIFT_LABEL", "first"),
+            ("TRISHIFT_WIDTH", "0.5"),
             ("TRISHIFT_CONTEXT", "9"),
             ("TRISHIFT_TEST", "0.25"),
             ("TRISHIFT_VALIDATION", "0.125"),
@@ -72,7 +73,7 @@ fn every_setting_has_a_variable() {
             ("TRISHIFT_THREADS", "1"),
         ],
     );
-    let options = "--epochs 1 --batch 64 --group 16 --rule correlation --seed 7 --label first --context 9 --test 0.25 \
+    let options = "--epochs 1 --batch 64 --group 16 --rule correlation --seed 7 --label first --width 0.5 --context 9 --test 0.25 \
                    --validation 0.125 --learning-rate 0.5 --correlation-strength 2.5 --flip-threshold 12 \
                    --exponent-threshold 13 --data builtin:digits --device cpu --threads 1";
     assert_eq!(set, config(options, &[]));
@@ -88,6 +89,7 @@ fn bad_values_are_told_with_their_variable() {
         ("TRISHIFT_BATCH", "-1", ["\"-1\"", "a whole number from 0"]),
         ("TRISHIFT_BATCH", "65537", ["batch is 65537", "1 to 65536"]),
         ("TRISHIFT_GROUP", "5", ["group is 5", "4, 6, 8, 16"]),
+        ("TRISHIFT_WIDTH", "0", ["width is 0", "from 1/256"]),
         ("TRISHIFT_RULE", "adam", ["adam", "the rules are flip-correlation, "]),
         ("TRISHIFT_SEED", "1.5", ["\"1.5\"", "a whole number from 0"]),
         ("TRISHIFT_LABEL", " ", ["label column is empty", "first, last"]),

@@ -19,36 +19,13 @@ pub(crate) fn image(data_type: DataType, exponent: i16, shape: [u32; 3]) -> Tens
 /// Gives every tensor its class, its lifetime and its place; returns the arena's bytes.
 pub(crate) fn live(tensors: &mut [Tensor], operators: &[Operator], output: u16) -> u64 {
     set_lifetimes(tensors, operators, output);
-    plan::place(tensors)
+    plan::place(tensors, operators)
 }
 
-/// The same, but that outputs take the place of an input which ends there, for operators that work in place.
-pub(crate) fn live_in_place(tensors: &mut [Tensor], operators: &[Operator], output: u16) -> u64 {
+/// The same, but that no output takes the place of an input.
+pub(crate) fn live_apart(tensors: &mut [Tensor], operators: &[Operator], output: u16) -> u64 {
     set_lifetimes(tensors, operators, output);
-    // What lies in one place is planned as one tensor: the first of them, until the last one's end.
-    let mut first_of: Vec<usize> = (0..tensors.len()).collect();
-    let mut planned = tensors.to_vec();
-    for (index, operator) in operators.iter().enumerate() {
-        let target = usize::from(operator.output());
-        let ends = |input: &usize| {
-            let (input, target) = (&tensors[*input], &tensors[target]);
-            let arena = input.class == TensorClass::Arena && target.class == TensorClass::Arena;
-            arena && usize::from(input.last) == index && input.bytes() == target.bytes()
-        };
-        let input = operator.inputs().map(usize::from).into_iter().find(ends);
-        if let Some(input) = input.filter(|_| operator.works_in_place()) {
-            let first = first_of[input];
-            first_of[target] = first;
-            planned[first].last = tensors[target].last;
-            // Placed with the first one.
-            planned[target].class = TensorClass::Output;
-        }
-    }
-    let arena_bytes = plan::place(&mut planned);
-    for (tensor, first) in tensors.iter_mut().zip(first_of) {
-        tensor.offset = planned[first].offset;
-    }
-    arena_bytes
+    plan::place(tensors, &[])
 }
 
 fn set_lifetimes(tensors: &mut [Tensor], operators: &[Operator], output: u16) {

@@ -3,7 +3,7 @@
 //!
 //! Outputs take an input's place wherever they may, but in every fourth model.
 
-use crate::graph::{BASE, UNIT, image, live, live_in_place};
+use crate::graph::{BASE, UNIT, image, live, live_apart};
 use crate::random::Random;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
@@ -216,7 +216,7 @@ impl Builder<'_> {
             self.writer.push(operator)?;
         }
         self.writer.input_scales(&[InputScale::IDENTITY]);
-        let place = if in_place { live_in_place } else { live };
+        let place = if in_place { live } else { live_apart };
         let arena_bytes = place(&mut self.tensors, &self.operators, output);
         Ok(self.writer.finish(&Region { tensors: &self.tensors, input: 0, output, arena_bytes })?)
     }

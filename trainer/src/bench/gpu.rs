@@ -12,7 +12,7 @@ use crate::backend::cuda::layer::{Input, Layer, LayerInput, Shared, Surroundings
 use crate::backend::cuda::product::{Format, Lies, ProductShape, Products};
 use crate::backend::cuda::{Step, load_host_state};
 use crate::config::{Activations, Config, ConfigError, ForwardProduct};
-use crate::network::{Stage, StageKind, StageOutput};
+use crate::network::{Stage, StageOutput};
 use crate::rule::RuleName;
 use crate::rule::gradient::{from_bfloat16, to_bfloat16};
 use cudarc::driver::CudaGraph;
@@ -118,7 +118,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     }
     let [batch, rows, columns] = [batch, rows, columns].map(|size| size as usize);
     let output = StageOutput::Logits;
-    let stage = Stage { kind: StageKind::Linear, rows, columns, group: shape.group, bias: false, output };
+    let stage = Stage::linear(rows, columns, shape.group, output);
     let mut config = Config::preset("mnist-mlp")?;
     config.training.rule = shape.rule;
     config.training.forward = shape.forward;

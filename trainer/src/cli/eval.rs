@@ -117,6 +117,8 @@ fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<DataC
     let broken = "the model's properties about its data split are not numbers";
     Ok(DataConfig {
         path: Some(arguments.data.clone()),
+        shape: None,
+        classes: None,
         label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
         context: property(model, "context").map(str::parse).transpose().context(broken)?,
         scaling: Scaling::default(),

@@ -1,21 +1,38 @@
-//! `trishift export`: a model file from a run's checkpoint.
+//! `trishift export`: a model file from a run's checkpoint, or from a preset with random weights.
 
 use super::output::{self, say, thousands};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::path::PathBuf;
-use trishift_format::Layout;
+use std::path::{Path, PathBuf};
+use trishift::Model;
+use trishift_format::{InputScale, Layout};
 use trishift_trainer::checkpoint::{self, StateReader};
+use trishift_trainer::config::Config;
+use trishift_trainer::export::{self, Exported, Metadata};
 use trishift_trainer::network::Network;
 use trishift_trainer::run::{self, RunFolder};
-use trishift_trainer::{file, rule};
+use trishift_trainer::{file, random, rule};
 
 /// Options of `export`.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  trishift export runs/mnist --out mnist.tsm
+  trishift export runs/mnist --out mnist.tsm --layout groups
+  trishift export --preset resnet8 --out resnet8.tsm
+  trishift export --preset mobilenet-v1-025 --width 0.5 --seed 3 --out half.tsm
+
+With --preset nothing is trained: the weights are random, and such a file is there for measuring sizes and speeds and for \
+checking that machines agree, not for accuracy. The presets that need no data to say what a sample is are mnist-cnn, \
+resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.")]
 pub(super) struct Arguments {
     /// The run's folder.
-    run: PathBuf,
+    #[arg(required_unless_present = "preset", conflicts_with = "preset")]
+    run: Option<PathBuf>,
+    /// Instead of a run, a configuration inside trishift, with random weights.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
     /// The model file to make.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -23,11 +40,20 @@ pub(super) struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Folder or file with the samples, where they are no longer where the run found them.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "preset")]
     data: Option<PathBuf>,
     /// Order of the weights: rows for anything, groups for microcontrollers, whose kernels take it as it is.
     #[arg(long, value_enum, default_value_t = Order::Rows)]
     layout: Order,
+    /// Seed of the random weights [default: 1].
+    #[arg(long, value_name = "N", conflicts_with = "run")]
+    seed: Option<u64>,
+    /// Outputs of the preset's layers, but the last, are multiplied by it [default: 1].
+    #[arg(long, value_name = "FACTOR", conflicts_with = "run")]
+    width: Option<f64>,
+    /// Columns that share one exponent, instead of the preset's.
+    #[arg(long, value_name = "G", conflicts_with = "run")]
+    group: Option<u32>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -48,10 +74,21 @@ impl From<Order> for Layout {
     }
 }
 
+/// What a file of random weights says about them.
+const RANDOM: &str = "random: for sizes, speed and exactness, not for accuracy";
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let out = arguments.out.display();
     anyhow::ensure!(arguments.overwrite || !arguments.out.exists(), "{out} exists; replace it with --overwrite");
-    let folder = RunFolder::open(&arguments.run)?;
+    match (&arguments.run, &arguments.preset) {
+        (_, Some(preset)) => of_preset(arguments, preset),
+        (Some(run), None) => of_run(arguments, run),
+        (None, None) => anyhow::bail!("nothing to export; give a run's folder or --preset NAME"),
+    }
+}
+
+fn of_run(arguments: &Arguments, run: &Path) -> anyhow::Result<()> {
+    let folder = RunFolder::open(run)?;
     let bytes = checkpoint::read(&folder.checkpoint())?;
     let reader = StateReader::new(&bytes, &folder.checkpoint())?;
     let mut config = reader.config()?;
@@ -60,27 +97,84 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let data = run::load(&config.data)?;
     reader.progress(checkpoint::fingerprint(&data))?;
-    let network = Network::resolve(&config, data.train.features(), data.classes.len())?;
+    let network = Network::resolve(&config, data.train.shape, data.classes.len())?;
     let stages = network.stages.iter().enumerate();
     let mut layers: Vec<_> = stages.map(|(index, stage)| rule::create(&config, stage, index)).collect();
     reader.load(&mut layers)?;
     let exported = run::export_state(&config, &data, &network, &layers, arguments.layout.into())?;
-    file::write_atomically(&arguments.out, &exported.file).with_context(|| format!("cannot write {out}"))?;
+    write(arguments, &exported)?;
     let step = reader.step()?;
     if arguments.json {
-        output::json(&json!({
+        return output::json(&json!({
             "model": arguments.out,
             "model_bytes": exported.file.len(),
             "step": step,
             "narrowed_rows": exported.narrowing.rows,
             "zeroed_trits": exported.narrowing.zeroed,
-        }))?;
-    } else {
-        say!("{out}: {} bytes, step {}", thousands(exported.file.len() as u64), thousands(step));
-        if exported.narrowing.rows > 0 {
-            let narrowing = exported.narrowing;
-            say!("{} rows narrowed to fit int32, {} trits set to 0", narrowing.rows, narrowing.zeroed);
-        }
+        }));
+    }
+    say!("{}: {} bytes, step {}", arguments.out.display(), thousands(exported.file.len() as u64), thousands(step));
+    say_narrowing(&exported)
+}
+
+fn of_preset(arguments: &Arguments, preset: &str) -> anyhow::Result<()> {
+    let mut config = Config::preset(preset)?;
+    config.network.width = arguments.width.unwrap_or(config.network.width);
+    config.network.group = arguments.group.unwrap_or(config.network.group);
+    config.validate()?;
+    let network = Network::without_data(&config)?;
+    let seed = arguments.seed.unwrap_or(1);
+    let metadata = Metadata {
+        name: &config.name,
+        labels: config.data.classes.as_deref().unwrap_or_default(),
+        scales: &[InputScale::IDENTITY],
+        properties: &[
+            ("made-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
+            ("weights", RANDOM.to_string()),
+            ("preset", preset.to_string()),
+            ("width", config.network.width.to_string()),
+            ("seed", seed.to_string()),
+        ],
+        layout: arguments.layout.into(),
+    };
+    let exported = export::export(&random::network(&network, seed)?, &metadata)?;
+    write(arguments, &exported)?;
+    // The exporter has parsed these bytes already.
+    let model = Model::parse(&exported.file)?;
+    if arguments.json {
+        return output::json(&json!({
+            "model": arguments.out,
+            "model_bytes": exported.file.len(),
+            "weights": "random",
+            "seed": seed,
+            "width": config.network.width,
+            "group": config.network.group,
+            "macs": model.macs(),
+            "arena_bytes": model.arena_bytes(),
+            "narrowed_rows": exported.narrowing.rows,
+            "zeroed_trits": exported.narrowing.zeroed,
+        }));
+    }
+    say!(
+        "{}: {} bytes, {} multiply-accumulates and {} bytes of arena a sample",
+        arguments.out.display(),
+        thousands(exported.file.len() as u64),
+        thousands(model.macs()),
+        thousands(model.arena_bytes())
+    );
+    say!("the weights are {RANDOM}");
+    say_narrowing(&exported)
+}
+
+fn write(arguments: &Arguments, exported: &Exported) -> anyhow::Result<()> {
+    let out = arguments.out.display();
+    file::write_atomically(&arguments.out, &exported.file).with_context(|| format!("cannot write {out}"))
+}
+
+fn say_narrowing(exported: &Exported) -> anyhow::Result<()> {
+    let narrowing = exported.narrowing;
+    if narrowing.rows > 0 {
+        say!("{} rows narrowed to fit int32, {} trits set to 0", narrowing.rows, narrowing.zeroed);
     }
     Ok(())
 }

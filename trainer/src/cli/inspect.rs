@@ -3,10 +3,10 @@
 use super::output::{self, say, thousands};
 use anyhow::Context;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use trishift::Model;
-use trishift_format::{DataType, MatrixRecord, Operator, Tensor};
+use trishift_format::{DataType, Int8Record, MatrixRecord, Operator, Tensor, Window};
 use trishift_trainer::plan;
 
 /// Options of `inspect`.
@@ -25,48 +25,83 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = Model::parse(&file).with_context(|| format!("{path} cannot be used"))?;
     let layers: Vec<Value> = model.operators().enumerate().map(|(index, op)| layer(&model, index, &op)).collect();
     let tensors: Vec<Tensor> = model.tensors().collect();
-    let count = |record: &MatrixRecord| u64::from(record.rows) * u64::from(record.columns);
-    let weights = model.operators().filter_map(|op| op.weights().map(count)).sum::<u64>().max(1);
+    let operators: Vec<Operator> = model.operators().collect();
+    let weights = operators.iter().map(weights).sum::<u64>().max(1);
+    let lower_bound = plan::lower_bound(&tensors, &operators);
     let summary = json!({
         "file_bytes": model.file_bytes(),
         "weight_bytes": model.weight_bytes(),
         "bits_per_weight": model.weight_bytes() as f64 * 8.0 / weights as f64,
         "arena_bytes": model.arena_bytes(),
-        "arena_lower_bound": plan::lower_bound(&tensors),
+        "arena_lower_bound": lower_bound,
+        "arena_ratio": if lower_bound == 0 { 1.0 } else { model.arena_bytes() as f64 / lower_bound as f64 },
         "macs": model.macs(),
         "name": model.name(),
         "input_shape": model.input().shape,
         "output_shape": model.output().shape,
         "labels": model.labels().collect::<Vec<_>>(),
-        "properties": model.properties().map(|(key, value)| (key.into(), value.into())).collect::<serde_json::Map<_, _>>(),
+        "properties": model.properties().map(|(key, value)| (key.into(), value.into())).collect::<Map<_, _>>(),
         "layers": layers,
     });
     if arguments.json { output::json(&summary) } else { print(&model, &summary) }
 }
 
+/// Weights of an operator.
+fn weights(operator: &Operator) -> u64 {
+    let ternary = operator.weights().map(|record| [record.rows, record.columns]);
+    let int8 = operator.int8_weights().map(|record| [record.rows, record.columns]);
+    ternary.or(int8).map_or(0, |[rows, columns]| u64::from(rows) * u64::from(columns))
+}
+
 fn layer(model: &Model<'_>, index: usize, operator: &Operator) -> Value {
+    let output = model.tensor(operator.output());
+    let [left, right] = operator.inputs();
     let mut layer = json!({
         "index": index,
         "operator": operator.kind().name(),
-        "inputs": operator.inputs()[0],
+        "inputs": if left == right { vec![left] } else { vec![left, right] },
         "output": operator.output(),
-        "output_type": match model.tensor(operator.output()).data_type {
+        "output_type": match output.data_type {
             DataType::I8 => "int8",
             DataType::I32 => "int32",
         },
-        "output_len": model.tensor(operator.output()).len(),
+        "output_len": output.len(),
+        "input_shape": model.tensor(left).shape,
+        "output_shape": output.shape,
     });
-    if let (Some(record), Some(object)) = (operator.weights(), layer.as_object_mut()) {
-        object.extend(matrix(model, record));
-        object.insert("macs".into(), json!(model.macs_of(operator)));
-        if let Operator::Linear(op) = operator {
-            object.insert("bias".into(), json!(op.bias.is_some()));
-        }
+    let Some(object) = layer.as_object_mut() else { return layer };
+    if let Some(window) = window(operator) {
+        object.insert("kernel".into(), json!(window.kernel));
+        object.insert("stride".into(), json!(window.stride));
+        object.insert("padding".into(), json!(window.padding));
+    }
+    if let Operator::Pad(op) = operator {
+        object.insert("padding".into(), json!(op.padding));
+    }
+    let facts = match (operator.weights(), operator.int8_weights()) {
+        (Some(record), _) => ternary(model, record),
+        (_, Some(record)) => int8(model, record),
+        _ => return layer,
+    };
+    object.extend(facts);
+    object.insert("macs".into(), json!(model.macs_of(operator)));
+    if !matches!(operator, Operator::Embedding(_)) {
+        object.insert("bias".into(), json!(operator.bias().is_some()));
     }
     layer
 }
 
-fn matrix(model: &Model<'_>, record: &MatrixRecord) -> serde_json::Map<String, Value> {
+/// The window of an operator that has one.
+const fn window(operator: &Operator) -> Option<Window> {
+    match operator {
+        Operator::Conv2d(op) | Operator::DepthwiseConv2d(op) => Some(op.window),
+        Operator::Int8Conv2d(op) | Operator::Int8DepthwiseConv2d(op) => Some(op.window),
+        Operator::MaxPool(op) | Operator::AvgPool(op) => Some(op.window),
+        _ => None,
+    }
+}
+
+fn ternary(model: &Model<'_>, record: &MatrixRecord) -> Map<String, Value> {
     let matrix = model.matrix(record);
     let mut row = vec![0; matrix.columns()];
     let mut zeros = 0usize;
@@ -79,6 +114,7 @@ fn matrix(model: &Model<'_>, record: &MatrixRecord) -> serde_json::Map<String, V
     }
     let weights = matrix.rows() * matrix.columns();
     let facts = json!({
+        "weights": "ternary",
         "rows": matrix.rows(),
         "columns": matrix.columns(),
         "group": matrix.group().get(),
@@ -92,12 +128,31 @@ fn matrix(model: &Model<'_>, record: &MatrixRecord) -> serde_json::Map<String, V
     facts.as_object().cloned().unwrap_or_default()
 }
 
+fn int8(model: &Model<'_>, record: &Int8Record) -> Map<String, Value> {
+    let matrix = model.int8_matrix(record);
+    let exponents = || matrix.iter().map(|row| row.exponent);
+    let zeros = matrix.iter().flat_map(|row| row.values).filter(|value| **value == 0).count();
+    let facts = json!({
+        "weights": "int8",
+        "rows": matrix.rows(),
+        "columns": matrix.columns(),
+        "exponents": "int8",
+        "smallest_exponent": exponents().min(),
+        "largest_exponent": exponents().max(),
+        "zeros": zeros as f64 / (matrix.rows() * matrix.columns()).max(1) as f64,
+        "bytes": matrix.bytes(),
+    });
+    facts.as_object().cloned().unwrap_or_default()
+}
+
 fn print(model: &Model<'_>, summary: &Value) -> anyhow::Result<()> {
     say!("{}", model.name());
     say!("  file     {} bytes", thousands(model.file_bytes() as u64));
     let bits = summary["bits_per_weight"].as_f64().unwrap_or(0.0);
     say!("  weights  {} bytes, {bits:.3} bits each", thousands(model.weight_bytes() as u64));
-    say!("  arena    {} bytes a sample", thousands(model.arena_bytes()));
+    let (bound, ratio) = (summary["arena_lower_bound"].as_u64().unwrap_or(0), summary["arena_ratio"].as_f64());
+    let arena = thousands(model.arena_bytes());
+    say!("  arena    {arena} bytes a sample, {:.3} times the least, {}", ratio.unwrap_or(1.0), thousands(bound));
     say!("  work     {} multiply-accumulates a sample", thousands(model.macs()));
     for (key, value) in model.properties().filter(|(_, value)| !value.is_empty()) {
         say!("  {key:<8} {value}");
@@ -106,28 +161,58 @@ fn print(model: &Model<'_>, summary: &Value) -> anyhow::Result<()> {
     if !labels.is_empty() {
         say!("  labels   {}", labels.join(", "));
     }
-    say!("\n   # operator    output        weights       group  exponents             zeros     bytes");
+    say!(
+        "\n   # operator              output           window       weights       group  exponents             zeros     bytes"
+    );
     for layer in summary["layers"].as_array().into_iter().flatten() {
-        let number = |key: &str| layer[key].as_i64();
-        let output = format!("{} {}", layer["output_type"].as_str().unwrap_or(""), number("output_len").unwrap_or(0));
-        let operator = layer["operator"].as_str().unwrap_or("");
-        let mut line = format!("{:>4} {operator:<11} {output:<13}", number("index").unwrap_or(0));
-        if let (Some(rows), Some(columns)) = (number("rows"), number("columns")) {
-            let exponents = format!(
-                "{}, {}…{}",
-                layer["exponents"].as_str().unwrap_or(""),
-                number("smallest_exponent").unwrap_or(0),
-                number("largest_exponent").unwrap_or(0)
-            );
-            line += &format!(
-                " {:<13} {:>5}  {exponents:<20} {:>5.1} % {:>9}",
-                format!("{rows} × {columns}"),
-                number("group").unwrap_or(0),
-                layer["zeros"].as_f64().unwrap_or(0.0) * 100.0,
-                thousands(number("bytes").unwrap_or(0).unsigned_abs())
-            );
-        }
-        say!("{}", line.trim_end());
+        say!("{}", line(layer).trim_end());
     }
     Ok(())
+}
+
+/// A line of the table.
+fn line(layer: &Value) -> String {
+    let number = |key: &str| layer[key].as_i64();
+    let text = |key: &str| layer[key].as_str().unwrap_or("");
+    let output = format!("{} {}", text("output_type"), shape(&layer["output_shape"]));
+    let by = |key: &str| joined(&sides(&layer[key]));
+    let window = match (by("kernel"), by("stride")) {
+        (kernel, stride) if stride == "1×1" => kernel,
+        (kernel, stride) if !kernel.is_empty() => format!("{kernel} by {stride}"),
+        _ => String::new(),
+    };
+    let mut line = format!("{:>4} {:<21} {output:<16} {window:<12}", number("index").unwrap_or(0), text("operator"));
+    if let (Some(rows), Some(columns)) = (number("rows"), number("columns")) {
+        let exponents = format!(
+            "{}, {}…{}",
+            text("exponents"),
+            number("smallest_exponent").unwrap_or(0),
+            number("largest_exponent").unwrap_or(0)
+        );
+        line += &format!(
+            " {:<13} {:>5}  {exponents:<20} {:>5.1} % {:>9}",
+            format!("{rows} × {columns}"),
+            number("group").map_or("int8".into(), |group| group.to_string()),
+            layer["zeros"].as_f64().unwrap_or(0.0) * 100.0,
+            thousands(number("bytes").unwrap_or(0).unsigned_abs())
+        );
+    }
+    line
+}
+
+/// Height, width and channels, or only the latter of a vector.
+fn shape(value: &Value) -> String {
+    match sides(value)[..] {
+        [1, 1, elements] => elements.to_string(),
+        ref sides => joined(sides),
+    }
+}
+
+fn joined(sides: &[u64]) -> String {
+    sides.iter().map(u64::to_string).collect::<Vec<_>>().join("×")
+}
+
+/// The numbers of a list.
+fn sides(value: &Value) -> Vec<u64> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
 }

@@ -41,8 +41,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Generate text with a byte-level model.
     Generate(generate::Arguments),
-    /// Make a model file from a run's checkpoint.
-    Export(export::Arguments),
+    /// Make a model file from a run's checkpoint, or from a preset with random weights.
+    Export(Box<export::Arguments>),
     /// Show what a model file holds.
     Inspect(inspect::Arguments),
     /// Measure this machine.

@@ -31,6 +31,9 @@ pub(super) struct Settings {
     /// Columns that share one exponent: 4, 6, 8, 16, 20, 32, 40, 64, 80, 96.
     #[arg(long, value_name = "G", conflicts_with = "resume")]
     group: Option<u32>,
+    /// Outputs of all layers but the last are multiplied by it.
+    #[arg(long, value_name = "FACTOR", conflicts_with = "resume")]
+    width: Option<f64>,
     /// Update rule: flip-correlation, latent, integrating-correlation, correlation, flip, exponent, straight-through.
     #[arg(long, value_name = "RULE", conflicts_with = "resume")]
     rule: Option<String>,
@@ -97,6 +100,7 @@ impl Settings {
         }
         take("batch", &mut self.batch, &mut taken)?;
         take("group", &mut self.group, &mut taken)?;
+        take("width", &mut self.width, &mut taken)?;
         take("rule", &mut self.rule, &mut taken)?;
         take("seed", &mut self.seed, &mut taken)?;
         take("label", &mut self.label, &mut taken)?;
@@ -124,6 +128,7 @@ impl Settings {
         training.exponent_threshold = self.exponent_threshold.unwrap_or(training.exponent_threshold);
         training.correlation_strength = self.correlation_strength.unwrap_or(training.correlation_strength);
         config.network.group = self.group.unwrap_or(config.network.group);
+        config.network.width = self.width.unwrap_or(config.network.width);
         config.data.context = self.context.or(config.data.context);
         config.data.test = self.test.or(config.data.test);
         config.data.validation = self.validation.unwrap_or(config.data.validation);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use trishift_trainer::backend::Resolved;
 use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::config::Config;
+use trishift_trainer::network::Network;
 use trishift_trainer::run::{self, Outcome, Run, RunFolder};
 
 /// Options of `train`.
@@ -39,7 +40,8 @@ the first run and kept in ~/.cache/trishift, or where TRISHIFT_CACHE says.
 
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
-    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp.
+    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp. Those with convolutions can be
+    /// exported with random weights, but not yet trained.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     preset: Option<String>,
     /// A configuration of your own (TOML).
@@ -87,11 +89,15 @@ fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     };
     arguments.settings.apply(&mut config)?;
     config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
+    // What cannot be trained needs no data to say so.
+    if let Ok(network) = Network::without_data(&config) {
+        network.check_trainable()?;
+    }
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     // The folder is made only once the data has been read; but a run that cannot begin for its folder says so at once.
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
     let data = run::load(&config.data)?;
-    trishift_trainer::network::Network::resolve(&config, data.train.features(), data.classes.len())?;
+    Network::resolve(&config, data.train.shape, data.classes.len())?.check_trainable()?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
     let run = Run::new(&config, &data, &folder, device)?;

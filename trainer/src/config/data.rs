@@ -12,6 +12,13 @@ pub struct DataConfig {
     /// A folder or file of images, arrays, rows or text, or `builtin:digits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// Height, width, channels of a sample. Left out: as the data has it. Data of another shape is read as this one, element
+    /// after element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<[u32; 3]>,
+    /// Names of the classes, for networks that are exported without data; data brings its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
     /// Label column of a CSV: `first`, `last` or a name of the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -49,6 +56,14 @@ pub enum Scaling {
     Index,
 }
 
+/// Most elements of a sample's shape.
+const MAX_ELEMENTS: u64 = 1 << 24;
+
+/// Elements of a sample, as many as fit.
+fn elements(shape: [u32; 3]) -> u64 {
+    shape.iter().fold(1, |product, side| product.saturating_mul(u64::from(*side)))
+}
+
 impl From<Scaling> for ScalingMode {
     fn from(scaling: Scaling) -> Self {
         match scaling {
@@ -61,7 +76,7 @@ impl From<Scaling> for ScalingMode {
 }
 
 impl DataConfig {
-    /// Checks the shares and the context.
+    /// Checks the shares, the shape and the context.
     ///
     /// # Errors
     /// [`ConfigError::Value`] says what is accepted.
@@ -71,6 +86,11 @@ impl DataConfig {
                 let expected = "a share from 0 to below 1 is needed, such as 0.1";
                 return Err(ConfigError::Value { setting, value: share.to_string(), expected });
             }
+        }
+        if let Some(shape) = self.shape.filter(|shape| !(1..=MAX_ELEMENTS).contains(&elements(*shape))) {
+            let value = format!("{shape:?}");
+            let expected = "height, width and channels of at least 1 are needed, and at most 2^24 elements";
+            return Err(ConfigError::Value { setting: "shape", value, expected });
         }
         match self.context {
             Some(context) if !(1..=65_536).contains(&context) => {

@@ -1,6 +1,7 @@
 //! What to train, as a TOML file: data, network, training. Presets are such files inside the binary.
 
 mod data;
+mod extent;
 mod network;
 mod training;
 
@@ -10,19 +11,28 @@ use thiserror::Error;
 use trishift_format::GroupSize;
 
 pub use data::{DataConfig, Scaling};
-pub use network::{Activations, LayerConfig, NetworkConfig};
+pub use extent::{Extent, Padding};
+pub use network::{Activations, LayerConfig, NetworkConfig, NetworkOutput, Precision};
 pub use training::{ForwardProduct, Loss, TrainingConfig};
 
 /// The presets: name and TOML.
-pub const PRESETS: [(&str, &str); 4] = [
+pub const PRESETS: [(&str, &str); 9] = [
     ("digits-mlp", include_str!("../../presets/digits-mlp.toml")),
     ("mnist-mlp", include_str!("../../presets/mnist-mlp.toml")),
     ("mnist-mlp-float", include_str!("../../presets/mnist-mlp-float.toml")),
     ("text-mlp", include_str!("../../presets/text-mlp.toml")),
+    ("mnist-cnn", include_str!("../../presets/mnist-cnn.toml")),
+    ("resnet8", include_str!("../../presets/resnet8.toml")),
+    ("dscnn", include_str!("../../presets/dscnn.toml")),
+    ("mobilenet-v1-025", include_str!("../../presets/mobilenet-v1-025.toml")),
+    ("autoencoder", include_str!("../../presets/autoencoder.toml")),
 ];
 
 /// The data path that means the 8×8 digits inside the binary.
 pub const BUILT_IN_DIGITS: &str = "builtin:digits";
+
+/// What a group may be, as the end of a sentence about one that it may not.
+pub(crate) const GROUP_SIZES: &str = "the group sizes are 4, 6, 8, 16, 20, 32, 40, 64, 80, 96";
 
 /// A run's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +156,13 @@ impl Config {
         check(steps != Some(0), "steps", "0".into(), "at least 1 is needed")?;
         check((1..=65_536).contains(&batch), "batch", batch.to_string(), "1 to 65536 are accepted")?;
         self.group()?;
+        let width = self.network.width;
+        check(
+            (1.0 / 256.0..=256.0).contains(&width),
+            "width",
+            width.to_string(),
+            "a number from 1/256 to 256 is needed, such as 0.5",
+        )?;
         // Rules compute in single precision.
         let is_positive = |value: f64| (value as f32).is_finite() && value as f32 > 0.0;
         check(
@@ -175,11 +192,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] lists the sizes there are.
     pub fn group(&self) -> Result<GroupSize, ConfigError> {
-        GroupSize::new(self.network.group).map_err(|_| ConfigError::Value {
-            setting: "group",
-            value: self.network.group.to_string(),
-            expected: "the group sizes are 4, 6, 8, 16, 20, 32, 40, 64, 80, 96",
-        })
+        let value = self.network.group.to_string();
+        let refuse = |_| ConfigError::Value { setting: "group", value, expected: GROUP_SIZES };
+        GroupSize::new(self.network.group).map_err(refuse)
     }
 }
 

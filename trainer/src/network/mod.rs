@@ -1,15 +1,20 @@
-//! The resolved network: stages of a ternary layer and what follows it.
+//! The resolved network: nodes in the order in which they run, and the stages that hold their weights.
 //!
-//! A stage is one linear layer (the first may be an embedding), then perhaps a norm, then perhaps a ReLU; norm and ReLU
-//! are fused into the step that makes the stage's int8 output. The last stage gives int32 logits.
+//! A stage is one matrix of weights with what makes an int8 output of its sums. In a perceptron the stages follow each other
+//! as the nodes do: one linear layer each (the first may be an embedding), then perhaps a norm, then perhaps a ReLU. A
+//! convolution's stage is the linear layer that it is on what lies under one window.
 
+mod build;
 mod error;
+mod node;
 mod resolve;
+mod window;
 
-use crate::config::Activations;
+use crate::config::{Activations, NetworkOutput, Precision};
 use trishift_format::GroupSize;
 
-pub use error::NetworkError;
+pub use error::{NetworkError, Shape};
+pub use node::{Element, Node, Operation, Place};
 
 /// Every int8 tensor of a network has this exponent: a least significant bit of 2^−5.
 pub const ACTIVATION_EXPONENT: i32 = -5;
@@ -35,7 +40,9 @@ pub struct Stage {
     pub rows: usize,
     /// Columns K of the weights: inputs of a linear layer, dimension of an embedding.
     pub columns: usize,
-    /// Group size G.
+    /// How the weights are stored.
+    pub precision: Precision,
+    /// Group size G; int8 weights have no groups.
     pub group: GroupSize,
     /// An int32 bias per output.
     pub bias: bool,
@@ -78,9 +85,24 @@ impl StageOutput {
             Self::Logits => false,
         }
     }
+
+    /// The same with a lower clamp at 0, where it makes int8.
+    pub(crate) const fn with_relu(self) -> Self {
+        match self {
+            Self::Requantized { .. } => Self::Requantized { relu: true },
+            Self::ShiftNorm { .. } => Self::ShiftNorm { relu: true },
+            Self::RmsNorm { .. } => Self::RmsNorm { relu: true },
+            Self::Logits => Self::Logits,
+        }
+    }
 }
 
 impl Stage {
+    /// A ternary linear layer without bias.
+    pub const fn linear(rows: usize, columns: usize, group: GroupSize, output: StageOutput) -> Self {
+        Self { kind: StageKind::Linear, rows, columns, precision: Precision::Ternary, group, bias: false, output }
+    }
+
     /// Values of one sample that it takes.
     pub const fn inputs(&self) -> usize {
         match self.kind {
@@ -102,19 +124,35 @@ impl Stage {
         self.rows * self.columns
     }
 
-    /// Groups of a row.
+    /// Groups of a row: as many as a row has exponents.
     pub const fn groups(&self) -> usize {
-        self.group.count(self.columns)
+        match self.precision {
+            Precision::Ternary => self.group.count(self.columns),
+            Precision::Int8 => 1,
+        }
+    }
+
+    /// Columns that share an exponent; the last ones of a row may be fewer.
+    pub const fn group_columns(&self) -> usize {
+        match self.precision {
+            Precision::Ternary => self.group.get(),
+            Precision::Int8 => self.columns,
+        }
     }
 }
 
-/// The stages of a network, at least one.
+/// A network: nodes in the order in which they run, the first one the input and the last one the output, and the stages that
+/// they use, each one once and in the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// The stages, first to last.
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The stages, at least one.
     pub stages: Vec<Stage>,
     /// What flows between them in training.
     pub activations: Activations,
+    /// What it gives.
+    pub output: NetworkOutput,
 }
 
 impl Network {
@@ -131,14 +169,50 @@ impl Network {
         }
     }
 
-    /// Values of one sample.
-    pub fn inputs(&self) -> usize {
-        self.stages.first().map_or(0, Stage::inputs)
+    /// Whether backends can train it: a perceptron with ternary weights whose outputs are classes.
+    ///
+    /// # Errors
+    /// [`NetworkError::Untrainable`] or [`NetworkError::UntrainableOutput`].
+    pub fn check_trainable(&self) -> Result<(), NetworkError> {
+        for node in &self.nodes {
+            let layer = match node.operation {
+                Operation::Input | Operation::ShiftNorm | Operation::RmsNorm => continue,
+                Operation::Linear(stage) | Operation::Embedding(stage) => match self.stages.get(stage) {
+                    Some(Stage { precision: Precision::Int8, .. }) => "int8 weights",
+                    _ => continue,
+                },
+                Operation::Conv2d(..) => "conv2d",
+                Operation::DepthwiseConv2d(..) => "depthwise-conv2d",
+                Operation::ShiftBatchNorm => "shift-batch-norm",
+                Operation::Relu => "relu",
+                Operation::MaxPool(_) => "max-pool",
+                Operation::AvgPool(_) => "avg-pool",
+                Operation::Add => "residual",
+                Operation::Concat => "concat",
+                Operation::Reshape => "flatten",
+                Operation::Pad(_) => "pad",
+            };
+            return Err(NetworkError::Untrainable { place: node.place.clone(), layer });
+        }
+        match self.output {
+            NetworkOutput::Logits => Ok(()),
+            NetworkOutput::Values => Err(NetworkError::UntrainableOutput),
+        }
     }
 
-    /// Logits of one sample.
+    /// Height, width, channels of one sample.
+    pub fn input_shape(&self) -> [usize; 3] {
+        self.nodes.first().map_or([0; 3], |node| node.shape)
+    }
+
+    /// Values of one sample.
+    pub fn inputs(&self) -> usize {
+        self.input_shape().iter().product()
+    }
+
+    /// Outputs of one sample.
     pub fn outputs(&self) -> usize {
-        self.stages.last().map_or(0, Stage::outputs)
+        self.nodes.last().map_or(0, |node| node.shape.iter().product())
     }
 
     /// Weights of all stages.

@@ -1,98 +1,71 @@
-//! From the layers of a configuration to stages.
+//! From a configuration to a network: its ends, its samples' shape, its depth.
 
-use super::{Network, NetworkError, Stage, StageKind, StageOutput};
-use crate::config::{Config, LayerConfig, Scaling};
-use trishift_format::{GroupSize, Tensor};
-
-/// Most weights of one layer: indices fit u32 with room to spare.
-const MAX_WEIGHTS: u64 = 1 << 31;
+use super::build::Builder;
+use super::{Element, Network, NetworkError, Place, Shape};
+use crate::config::{Config, LayerConfig, NetworkOutput, Scaling};
+use trishift_format::Tensor;
 
 impl Network {
-    /// The network of a configuration for samples of `features` values in `classes` classes.
+    /// The network of a configuration for samples of this shape in `classes` classes.
     ///
     /// # Errors
     /// [`NetworkError`] says which layer cannot stand where it does.
-    pub fn resolve(config: &Config, features: usize, classes: usize) -> Result<Self, NetworkError> {
+    pub fn resolve(config: &Config, shape: [usize; 3], classes: usize) -> Result<Self, NetworkError> {
         let group = config.group()?;
         let layers = &config.network.layers;
-        // From here on there is a stage before every norm and ReLU.
         check_ends(layers)?;
         let begins_with_table = matches!(layers.first(), Some(LayerConfig::Embedding { .. }));
         if begins_with_table != (config.data.scaling == Scaling::Index) {
             return Err(NetworkError::Index);
         }
-        let mut stages: Vec<Stage> = Vec::new();
-        // Position of each stage's layer in the list, for errors.
-        let mut stage_index = 0;
+        let (mut builder, mut at) = Builder::new(config, group, classes, input_shape(config, shape)?)?;
         for (index, layer) in layers.iter().enumerate() {
-            let inputs = stages.last().map_or(features, Stage::outputs);
-            match layer {
-                LayerConfig::Linear { outputs, bias } => {
-                    let is_last = !layers[index + 1..].iter().any(|l| matches!(l, LayerConfig::Linear { .. }));
-                    let rows = stage_outputs(index, *outputs, is_last.then_some(classes))?;
-                    stages.push(stage(index, StageKind::Linear, [rows, inputs], group, *bias)?);
-                    stage_index = index;
-                }
-                LayerConfig::Embedding { .. } if index > 0 => {
-                    return Err(NetworkError::Order { index, layer: layer.name() });
-                }
-                LayerConfig::Embedding { vocabulary, dimension } => {
-                    let refuse = |expected, found| Err(NetworkError::Table { index, expected, found });
-                    match (*vocabulary, *dimension) {
-                        (found @ (0 | 257..), _) => return refuse("1 to 256 rows (vocabulary)", found),
-                        (_, 0) => return refuse("at least 1 column (dimension)", 0),
-                        (rows, columns) => {
-                            let kind = StageKind::Embedding { positions: features };
-                            stages.push(stage(index, kind, [rows as usize, columns as usize], group, false)?);
-                        }
-                    }
-                }
-                LayerConfig::ShiftNorm | LayerConfig::RmsNorm => {
-                    let Some(stage) = stages.last_mut() else { continue };
-                    if stage.output != (StageOutput::Requantized { relu: false }) {
-                        return Err(NetworkError::Order { index, layer: layer.name() });
-                    }
-                    if stage.bias {
-                        return Err(NetworkError::BiasBeforeNorm { index: stage_index });
-                    }
-                    stage.output = match layer {
-                        LayerConfig::RmsNorm => StageOutput::RmsNorm { relu: false },
-                        _ => StageOutput::ShiftNorm { relu: false },
-                    };
-                }
-                LayerConfig::Relu => {
-                    let Some(Stage { kind, output, .. }) = stages.last_mut() else { continue };
-                    match (output, kind) {
-                        // An embedding without norm has no ReLU in the runtime.
-                        (StageOutput::Requantized { relu }, StageKind::Linear)
-                        | (StageOutput::ShiftNorm { relu } | StageOutput::RmsNorm { relu }, _)
-                            if !*relu =>
-                        {
-                            *relu = true;
-                        }
-                        _ => return Err(NetworkError::Order { index, layer: layer.name() }),
-                    }
-                }
-            }
+            at = builder.layer(layer, at, &Place::new(index), index + 1 == layers.len())?;
         }
-        if let Some(last) = stages.last_mut() {
-            last.output = StageOutput::Logits;
-        }
-        let has_norm = |output| matches!(output, StageOutput::ShiftNorm { .. } | StageOutput::RmsNorm { .. });
-        let outputs = stages.iter().map(|stage| if has_norm(stage.output) { 2 } else { 1 });
-        let tensors = 1 + outputs.sum::<usize>();
+        let (nodes, stages) = builder.finish();
+        let tensors = nodes.iter().filter(|node| node.element != Element::Folded).count();
         if tensors > Tensor::MAX_COUNT {
             return Err(NetworkError::TooDeep { tensors });
         }
-        Ok(Self { stages, activations: config.network.activations })
+        Ok(Self { nodes, stages, activations: config.network.activations, output: config.network.output })
     }
 }
 
-/// A network begins with a layer that has weights and ends with a linear one.
+impl Network {
+    /// The network of a configuration that says itself what its samples are.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoShape`] where it does not, and as [`Network::resolve`].
+    pub fn without_data(config: &Config) -> Result<Self, NetworkError> {
+        let classes = config.data.classes.as_ref().map(Vec::len);
+        let (shape, classes) = match (config.data.shape, classes, config.network.output) {
+            (Some(shape), Some(classes), _) if classes > 0 => (shape, classes),
+            (Some(shape), _, NetworkOutput::Values) => (shape, 0),
+            _ => return Err(NetworkError::NoShape { name: config.name.clone() }),
+        };
+        Self::resolve(config, shape.map(|side| side as usize), classes)
+    }
+}
+
+/// The shape that the configuration gives to samples of this one.
+fn input_shape(config: &Config, shape: [usize; 3]) -> Result<[usize; 3], NetworkError> {
+    let Some(expected) = config.data.shape.map(|sides| sides.map(|side| side as usize)) else { return Ok(shape) };
+    let elements = |shape: [usize; 3]| shape.iter().fold(1, |product: usize, side| product.saturating_mul(*side));
+    if elements(expected) != elements(shape) {
+        return Err(NetworkError::Shape { expected: Shape(expected), found: Shape(shape) });
+    }
+    Ok(expected)
+}
+
+/// What a network begins with needs no sums of a layer before it, and it ends with a linear layer.
 fn check_ends(layers: &[LayerConfig]) -> Result<(), NetworkError> {
     let name = |layer: Option<&LayerConfig>| layer.map_or("nothing", LayerConfig::name);
-    if !matches!(layers.first(), Some(LayerConfig::Linear { .. } | LayerConfig::Embedding { .. })) {
-        return Err(NetworkError::Beginning { found: name(layers.first()) });
+    match layers.first() {
+        None
+        | Some(LayerConfig::Relu | LayerConfig::ShiftNorm | LayerConfig::RmsNorm | LayerConfig::ShiftBatchNorm) => {
+            return Err(NetworkError::Beginning { found: name(layers.first()) });
+        }
+        Some(_) => {}
     }
     match layers.last() {
         Some(LayerConfig::Linear { .. }) => Ok(()),
@@ -100,38 +73,10 @@ fn check_ends(layers: &[LayerConfig]) -> Result<(), NetworkError> {
     }
 }
 
-/// A stage whose output is not yet known to be anything but requantised.
-fn stage(
-    index: usize,
-    kind: StageKind,
-    shape: [usize; 2],
-    group: GroupSize,
-    bias: bool,
-) -> Result<Stage, NetworkError> {
-    let [rows, columns] = shape;
-    if rows as u64 * columns as u64 > MAX_WEIGHTS {
-        return Err(NetworkError::TooLarge { index, rows: rows as u64, columns: columns as u64 });
-    }
-    Ok(Stage { kind, rows, columns, group, bias, output: StageOutput::Requantized { relu: false } })
-}
-
-/// Outputs of a linear layer; `classes` is given for the last one.
-fn stage_outputs(index: usize, outputs: Option<u32>, classes: Option<usize>) -> Result<usize, NetworkError> {
-    match (outputs.map(|outputs| outputs as usize), classes) {
-        (Some(0), _) => Err(NetworkError::Outputs { index, problem: "outputs must be at least 1" }),
-        (None, None) => Err(NetworkError::Outputs { index, problem: "outputs is missing" }),
-        (Some(outputs), Some(classes)) if outputs != classes => Err(NetworkError::Outputs {
-            index,
-            problem: "the last layer has one output for each class of the data; leave outputs out",
-        }),
-        (Some(outputs), _) => Ok(outputs),
-        (None, Some(classes)) => Ok(classes),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Operation, StageKind, StageOutput};
 
     fn resolve(layers: &str) -> Result<Network, NetworkError> {
         resolve_scaled("feature", layers)
@@ -141,7 +86,7 @@ mod tests {
         let text = format!(
             "name = 'n'\n[data]\nscaling = '{scaling}'\n[network]\ngroup = 8\nlayers = [{layers}]\n[training]\nepochs = 1\nbatch = 1\n"
         );
-        Network::resolve(&Config::from_toml(&text, "test").unwrap(), 20, 3)
+        Network::resolve(&Config::from_toml(&text, "test").unwrap(), [1, 1, 20], 3)
     }
 
     #[test]
@@ -165,7 +110,10 @@ mod tests {
     #[test]
     fn layers_in_the_wrong_place_are_refused() {
         for (layers, part) in [
-            ("", "must begin with a linear layer or an embedding; found nothing"),
+            (
+                "",
+                "must begin with a linear layer, a convolution, an embedding, or pooling or moving elements; found nothing",
+            ),
             ("{type='relu'}", "must begin"),
             ("{type='linear'}, {type='relu'}", "must end"),
             ("{type='linear', outputs=4}, {type='shift-norm'}", "must end with a linear layer"),
@@ -211,6 +159,113 @@ mod tests {
         assert!(small.check_indices(&[-128, -119]).unwrap_err().to_string().contains("value 9"));
         let unscaled = resolve_scaled("tensor", "{type='embedding', dimension=4}, {type='linear'}");
         assert!(unscaled.unwrap_err().to_string().contains("go together"));
+    }
+
+    fn of_image(layers: &str) -> Result<Network, NetworkError> {
+        let text = format!(
+            "name = 'n'\n[data]\nscaling = 'tensor'\nshape = [8, 6, 4]\n[network]\ngroup = 8\nlayers = [{layers}]\n\
+             [training]\nepochs = 1\nbatch = 1\n"
+        );
+        // As a table has them: the configuration says that they are images.
+        Network::resolve(&Config::from_toml(&text, "test").unwrap(), [1, 1, 192], 3)
+    }
+
+    #[test]
+    fn convolutions_are_linear_layers_on_windows() {
+        let network = of_image(
+            "{type='conv2d', outputs=7, kernel=[3, 2], stride=[2, 1], bias=true, group=16}, {type='relu'}, \
+             {type='depthwise-conv2d', kernel=3, padding='valid', weights='int8'}, {type='shift-batch-norm'}, \
+             {type='relu'}, {type='max-pool', kernel=2, stride=1}, {type='linear'}",
+        )
+        .unwrap();
+        let nodes: Vec<_> = network.nodes.iter().map(|node| (node.shape, node.relu, node.element)).collect();
+        assert_eq!(
+            nodes,
+            [
+                ([8, 6, 4], false, Element::Int8),
+                ([4, 6, 7], true, Element::Int8),
+                ([2, 4, 7], false, Element::Folded),
+                ([2, 4, 7], true, Element::Int8),
+                ([1, 3, 7], false, Element::Int8),
+                ([1, 1, 3], false, Element::Int32),
+            ]
+        );
+        let requantized = StageOutput::Requantized { relu: true };
+        let stages = network.stages.iter().map(|s| (s.rows, s.columns, s.groups(), s.bias, s.output));
+        assert_eq!(
+            stages.collect::<Vec<_>>(),
+            [(7, 24, 2, true, requantized), (7, 9, 1, false, requantized), (3, 21, 3, false, StageOutput::Logits)]
+        );
+        let error = network.check_trainable().unwrap_err().to_string();
+        assert!(error.starts_with("layer 0 (conv2d) cannot be trained yet"), "{error}");
+    }
+
+    #[test]
+    fn ways_part_and_come_together() {
+        let network = of_image(
+            "{type='residual', layers=[{type='relu'}, {type='conv2d', outputs=4, kernel=3}]}, {type='relu'}, \
+             {type='concat', layers=[{type='max-pool', kernel=2}], shortcut=[{type='conv2d', outputs=5, kernel=1, stride=2}]}, \
+             {type='relu'}, {type='linear'}",
+        )
+        .unwrap();
+        let inputs: Vec<&[usize]> = network.nodes.iter().map(|node| &node.inputs[..]).collect();
+        assert_eq!(inputs, [&[][..], &[0], &[1], &[2, 0], &[3], &[3], &[4, 5], &[6], &[7]]);
+        let operations: Vec<_> = network.nodes.iter().map(|node| node.operation).collect();
+        // A ReLU at the beginning of a way is its own: the shortcut takes what is before it. So is one on joined channels.
+        assert_eq!((operations[1], operations[3], operations[7]), (Operation::Relu, Operation::Add, Operation::Relu));
+        assert!(network.nodes[3].relu && !network.nodes[6].relu);
+        assert_eq!((network.nodes[3].shape, network.nodes[6].shape), ([8, 6, 4], [4, 3, 9]));
+        assert_eq!(network.nodes[5].place.to_string(), "2.shortcut.0");
+    }
+
+    #[test]
+    fn images_that_do_not_fit_are_refused() {
+        let conv = "{type='conv2d', outputs=4, kernel=3}";
+        for (layers, part) in [
+            (
+                &format!("{conv}, {{type='max-pool', kernel=9}}"),
+                "layer 1 (max-pool): a window of 9 × 9 does not fit into 8 × 6 × 4",
+            ),
+            (&"{type='conv2d', outputs=4, kernel=3, padding=[3, 0, 0, 0]}".into(), "fewer on each side"),
+            (&"{type='conv2d', outputs=0, kernel=3}".into(), "at least 1"),
+            (&format!("{conv}, {{type='conv2d', outputs=4, kernel=1, group=5}}"), "layer 1: group is 5"),
+            (
+                &format!("{{type='residual', layers=[{conv}, {{type='max-pool', kernel=2}}]}}"),
+                "layers give 4 × 3 × 4 and the shortcut 8 × 6 × 4; one shape",
+            ),
+            (
+                &"{type='concat', layers=[{type='flatten'}]}".into(),
+                "1 × 1 × 192 and the shortcut 8 × 6 × 4; one height and width",
+            ),
+            (&"{type='residual', layers=[]}".into(), "layer 0 (residual): its layers are missing"),
+            (&"{type='residual', layers=[{type='linear'}]}".into(), "layer 0.layers.0: outputs is missing"),
+            (
+                &"{type='residual', layers=[{type='shift-norm'}]}".into(),
+                "layer 0.layers.0 (shift-norm) cannot stand here",
+            ),
+            (&"{type='residual', layers=[{type='embedding', dimension=4}]}".into(), "(embedding) cannot stand here"),
+            (&format!("{conv}, {{type='relu'}}, {{type='shift-batch-norm'}}"), "comes directly before it"),
+            (
+                &"{type='conv2d', outputs=4, kernel=3, bias=true}, {type='shift-batch-norm'}".into(),
+                "layer 0: a layer before a norm",
+            ),
+            (&"{type='shift-batch-norm'}".into(), "must begin with"),
+            (
+                &format!("{conv}, {{type='pad', padding=[0, 0, 255, 0]}}, {{type='global-avg-pool'}}"),
+                "no window covers 263 × 6 × 4",
+            ),
+        ] {
+            let error = of_image(&format!("{layers}, {{type='linear'}}")).unwrap_err().to_string();
+            assert!(error.contains(part), "{layers}: {error}");
+        }
+        let error = of_image("{type='conv2d', outputs=4, kernel=3}").unwrap_err().to_string();
+        assert!(error.contains("must end with a linear layer"), "{error}");
+        let text = "name = 'n'\n[data]\nscaling = 'tensor'\nshape = [8, 6, 4]\n[network]\ngroup = 8\n\
+                    layers = [{type='linear'}]\n[training]\nepochs = 1\nbatch = 1\n";
+        let config = Config::from_toml(text, "test").unwrap();
+        let error = Network::resolve(&config, [8, 8, 1], 3).unwrap_err().to_string();
+        assert!(error.contains("8 × 6 × 4, but those of the data are 8 × 8 × 1"), "{error}");
+        assert!(matches!(Network::without_data(&config), Err(NetworkError::NoShape { .. })));
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl LayerState for Correlation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{StageKind, StageOutput};
+    use crate::network::StageOutput;
     use crate::ternary::Convention;
     use ndarray::Array2;
     use trishift_format::GroupSize;
@@ -121,8 +121,7 @@ mod tests {
     #[test]
     fn correlations_count_sign_votes_against_trits() {
         let group = GroupSize::new(4).unwrap();
-        let stage =
-            Stage { kind: StageKind::Linear, rows: 2, columns: 6, group, bias: false, output: StageOutput::Logits };
+        let stage = Stage::linear(2, 6, group, StageOutput::Logits);
         let mut layer = Correlation::new(&stage, Draw { seed: 1, layer: 0, convention: Convention::Standard }, 4.0);
         layer.trits = vec![1, -1, 0, 1, 1, 1, -1, -1, -1, -1, 0, 0];
         layer.exponents = vec![-3, -2, -1, 0];

@@ -183,7 +183,7 @@ impl LayerState for FlipCorrelation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{StageKind, StageOutput};
+    use crate::network::StageOutput;
     use crate::ternary::Convention;
     use ndarray::Array2;
     use proptest::prelude::*;
@@ -191,7 +191,7 @@ mod tests {
 
     fn layer(rows: usize, columns: usize, group: u32) -> FlipCorrelation {
         let group = GroupSize::new(group).unwrap();
-        let stage = Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output: StageOutput::Logits };
+        let stage = Stage::linear(rows, columns, group, StageOutput::Logits);
         FlipCorrelation::new(&stage, Draw { seed: 7, layer: 0, convention: Convention::Standard }, true)
     }
 

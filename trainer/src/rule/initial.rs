@@ -49,12 +49,12 @@ fn from_weights(stage: &Stage, weights: &[f32], convention: Convention) -> Terna
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{StageKind, StageOutput};
+    use crate::network::StageOutput;
     use trishift_format::GroupSize;
 
     fn stage(rows: usize, columns: usize, group: u32) -> Stage {
         let group = GroupSize::new(group).unwrap();
-        Stage { kind: StageKind::Linear, rows, columns, group, bias: false, output: StageOutput::Logits }
+        Stage::linear(rows, columns, group, StageOutput::Logits)
     }
 
     #[test]

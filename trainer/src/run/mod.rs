@@ -124,7 +124,8 @@ impl<'a> Run<'a> {
         device: &Resolved,
     ) -> Result<Self, RunError> {
         config.validate()?;
-        let network = Network::resolve(config, data.train.features(), data.classes.len())?;
+        let network = Network::resolve(config, data.train.shape, data.classes.len())?;
+        network.check_trainable()?;
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }

@@ -87,14 +87,8 @@ pub fn export_state(
         ("validation", config.data.validation.to_string()),
         ("split-seed", config.data.split_seed.to_string()),
     ];
-    let metadata = Metadata {
-        name: &config.name,
-        input_shape: data.train.shape,
-        labels: &data.classes,
-        scales: &data.scales,
-        properties: &properties,
-        layout,
-    };
+    let metadata =
+        Metadata { name: &config.name, labels: &data.classes, scales: &data.scales, properties: &properties, layout };
     export::export(&FrozenNetwork::new(network, layers), &metadata)
 }
 

@@ -141,7 +141,7 @@ pub fn depthwise_conv2d_in_place(layer: &Conv2d<'_>, scratch: &mut [i32], data: 
     let place = own_channel(&geometry);
     let plane = bytes_of(scratch);
     let Some(plane) = plane.get_mut(..geometry.input_len()) else { return };
-    for row in 0..layer.matrix.rows() {
+    for row in 0..layer.matrix.rows().min(channels) {
         for sample in data.chunks_exact_mut(layer.geometry.input_len().max(1)) {
             let elements = sample.iter().skip(row).step_by(channels.max(1));
             plane.iter_mut().zip(elements).for_each(|(to, from)| *to = *from);
@@ -152,7 +152,8 @@ pub fn depthwise_conv2d_in_place(layer: &Conv2d<'_>, scratch: &mut [i32], data: 
                 plane,
                 |column| place(0, column),
                 |pixel, sum, shift| {
-                    if let Some(output) = sample.get_mut(pixel * channels + row) {
+                    // It wraps only where the output of a model that nobody parsed has more pixels than the input.
+                    if let Some(output) = sample.get_mut(pixel.wrapping_mul(channels).wrapping_add(row)) {
                         *output = requantize_one(sum, shift, layer.relu);
                     }
                 },
@@ -176,8 +177,10 @@ fn convolve<M: Matrix>(
     mut output: Outputs<'_>,
     place: impl Fn(usize, usize) -> ([usize; 2], usize),
 ) {
-    let (rows, geometry) = (layer.matrix.rows(), &layer.geometry);
-    for row in 0..rows {
+    let geometry = &layer.geometry;
+    // As many as the matrix has rows, but in a model that nobody parsed.
+    let channels = geometry.output[2];
+    for row in 0..layer.matrix.rows().min(channels) {
         for (index, sample) in input.chunks_exact(geometry.input_len().max(1)).enumerate() {
             convolve_row(
                 layer,
@@ -186,7 +189,7 @@ fn convolve<M: Matrix>(
                 sample,
                 |column| place(row, column),
                 |pixel, sum, shift| {
-                    let place = (index * geometry.pixels() + pixel) * rows + row;
+                    let place = (index * geometry.pixels() + pixel) * channels + row;
                     match &mut output {
                         Outputs::I8(output) => {
                             if let Some(output) = output.get_mut(place) {

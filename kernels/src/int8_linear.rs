@@ -30,7 +30,8 @@ pub fn int8_linear(layer: &Int8Linear<'_>, input: &[i8], mut output: Outputs<'_>
             // A parsed model never wraps; of one that was not, nothing is expected but that it ends.
             let sum = products
                 .fold(0i32, |sum, (weight, input)| sum.wrapping_add(i32::from(*weight as i8) * i32::from(*input)));
-            let place = number * matrix.rows() + index;
+            // It wraps only where a model that nobody parsed has more rows than its output elements.
+            let place = number.wrapping_mul(matrix.rows()).wrapping_add(index);
             match (&mut output, *accumulators) {
                 (Outputs::I8(output), Accumulators::PerRow { scale }) => {
                     let Some(output) = output.get_mut(place) else { continue };

@@ -79,9 +79,10 @@ fn for_each_window<'a>(
 
 /// The input's rows, or columns, under a window.
 fn span(window: usize, axis: usize, geometry: &Geometry) -> core::ops::Range<usize> {
-    let start = window * geometry.stride[axis];
+    // They saturate only in a model that nobody parsed, on a machine of 32 bits.
+    let start = window.saturating_mul(geometry.stride[axis]);
     let inside = |place: usize| place.saturating_sub(geometry.before[axis]).min(geometry.input[axis]);
-    inside(start)..inside(start + geometry.kernel[axis])
+    inside(start)..inside(start.saturating_add(geometry.kernel[axis]))
 }
 
 /// The rows of a window inside the input, each an iterator over pixels.

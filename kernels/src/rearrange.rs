@@ -7,7 +7,9 @@ use crate::geometry::Geometry;
 #[cfg(feature = "concat")]
 pub fn concat(left: &[i8], right: &[i8], channels: [usize; 2], output: &mut [i8]) {
     let pixels = left.chunks_exact(channels[0].max(1)).zip(right.chunks_exact(channels[1].max(1)));
-    for (output, (left, right)) in output.chunks_exact_mut((channels[0] + channels[1]).max(1)).zip(pixels) {
+    // They saturate only in a model that nobody parsed.
+    let together = channels[0].saturating_add(channels[1]).max(1);
+    for (output, (left, right)) in output.chunks_exact_mut(together).zip(pixels) {
         let Some((first, second)) = output.split_at_mut_checked(left.len()) else { return };
         first.copy_from_slice(left);
         second.copy_from_slice(right);
@@ -22,9 +24,12 @@ pub fn pad(geometry: &Geometry, input: &[i8], output: &mut [i8]) {
     let samples = input.chunks_exact(geometry.input_len().max(1));
     for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
         output.fill(0);
-        let rows = output.chunks_exact_mut((output_width * channels).max(1)).skip(above);
+        // Here too: channels are the input's.
+        let rows = output.chunks_exact_mut(output_width.saturating_mul(channels).max(1)).skip(above);
         for (output, input) in rows.zip(sample.chunks_exact((width * channels).max(1))) {
-            let Some(output) = output.get_mut(left * channels..).and_then(|row| row.get_mut(..input.len())) else {
+            let Some(output) =
+                output.get_mut(left.saturating_mul(channels)..).and_then(|row| row.get_mut(..input.len()))
+            else {
                 return;
             };
             output.copy_from_slice(input);

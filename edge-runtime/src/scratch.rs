@@ -160,18 +160,20 @@ mod tests {
     #[test]
     fn the_constant_is_what_the_parsed_model_needs() {
         let scratch = Scratch { few: 100, many: 1000, from: 5, row: 4 };
-        let golden = include_bytes!("../../shared-format/tests/golden/model-0.2.tsm");
+        let golden = include_bytes!("../../shared-format/tests/golden/model-0.3.tsm");
         let model = Model::parse(golden).unwrap();
         // Ten rows of int8 outputs.
         assert_eq!(of_model(&model, &scratch), 1040);
         assert_eq!(of_file(golden, &scratch), Some(1040));
         assert_eq!(of_file(golden, &Scratch { few: 7000, ..scratch }), Some(7000));
-        assert_eq!(of_file(golden, &Scratch::NONE), Some(0));
+        // A plane of 2 × 2 bytes for a depthwise convolution that takes its input's place.
+        assert_eq!(of_file(golden, &Scratch::NONE), Some(4));
+        assert_eq!(of_model(&model, &Scratch::NONE), 4);
     }
 
     #[test]
     fn files_that_end_early_or_hold_anything_have_an_answer_or_none() {
-        let golden = include_bytes!("../../shared-format/tests/golden/model-0.2.tsm");
+        let golden = include_bytes!("../../shared-format/tests/golden/model-0.3.tsm");
         let scratch = trishift_kernels::PORTABLE.scratch;
         for length in 0..golden.len() {
             of_file(&golden[..length], &scratch);

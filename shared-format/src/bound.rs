@@ -201,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn sums_of_the_longest_rows() {
+        // 2^32 weights of magnitude 128, which 32 bits cannot count.
+        assert_eq!([0, 17, 18].map(|shift| term(1 << 39, shift)), [1 << 46, 1 << 63, u64::MAX]);
+        assert_eq!(term(0, 255), 0);
+    }
+
+    #[test]
     fn rounding_constants() {
         assert_eq!([0, 1, 2, 31, 32, -4].map(rounding), [0, 1, 2, 1 << 30, 0, 0]);
     }

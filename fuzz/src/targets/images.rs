@@ -210,8 +210,8 @@ pub(super) fn pools(u: &mut Unstructured<'_>) -> Result<Option<String>> {
     compare("concat", |kernels| {
         filled(pixels * (both[0] + both[1]), &mut |output| (kernels.concat)(&input, &right, both, output))
     });
-    let [above, left, below, behind] = [0; 4].map(|_: u32| u.int_in_range(0..=3u32));
-    let (above, left, below, behind) = (above?, left?, below?, behind?);
+    let mut around = || u.int_in_range(0..=3u32);
+    let [above, left, below, behind] = [around()?, around()?, around()?, around()?];
     let padded = [above + height + below, left + width + behind, channels];
     let padded = image(TensorClass::Output, DataType::I8, 0, padded);
     let before = [above as usize, left as usize];

@@ -6,13 +6,13 @@ use crate::geometry::Geometry;
 /// Scalar definition of concatenation: for each pixel the channels of `left`, then those of `right`.
 #[cfg(feature = "concat")]
 pub fn concat(left: &[i8], right: &[i8], channels: [usize; 2], output: &mut [i8]) {
-    let pixels = left.chunks_exact(channels[0].max(1)).zip(right.chunks_exact(channels[1].max(1)));
-    // They saturate only in a model that nobody parsed.
-    let together = channels[0].saturating_add(channels[1]).max(1);
-    for (output, (left, right)) in output.chunks_exact_mut(together).zip(pixels) {
-        let Some((first, second)) = output.split_at_mut_checked(left.len()) else { return };
-        first.copy_from_slice(left);
-        second.copy_from_slice(right);
+    // None, and more than there are numbers, only in a model that nobody parsed.
+    let [first, second] = channels.map(|channels| channels.max(1));
+    let pixels = left.chunks_exact(first).zip(right.chunks_exact(second));
+    for (output, (left, right)) in output.chunks_exact_mut(first.saturating_add(second)).zip(pixels) {
+        let Some((to_left, to_right)) = output.split_at_mut_checked(first) else { return };
+        to_left.copy_from_slice(left);
+        to_right.copy_from_slice(right);
     }
 }
 
@@ -34,5 +34,21 @@ pub fn pad(geometry: &Geometry, input: &[i8], output: &mut [i8]) {
             };
             output.copy_from_slice(input);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(feature = "concat")]
+    #[test]
+    fn channels_behind_channels() {
+        let mut output = [0; 6];
+        super::concat(&[1, 2, 3, 4], &[-1, -2], [2, 1], &mut output);
+        assert_eq!(output, [1, 2, -1, 3, 4, -2]);
+        // Of a model that nobody parsed: as many as there are, or nothing.
+        for channels in [[0, 2], [2, 0], [0, 0], [usize::MAX, 1], [usize::MAX; 2], [4, 2]] {
+            super::concat(&[1, 2, 3, 4], &[-1, -2], channels, &mut output);
+        }
+        assert_eq!(output, [1, 2, 3, 4, -1, -2]);
     }
 }

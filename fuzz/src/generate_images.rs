@@ -16,12 +16,12 @@ pub(crate) fn image(u: &mut Unstructured<'_>, most: u32) -> Result<[u32; 3]> {
 /// A window that has a place over an image of this height and width, and the height and width of what it gives.
 pub(crate) fn window(u: &mut Unstructured<'_>, input: [u32; 2], channels: u64) -> Result<(Window, [u32; 2])> {
     let mut window = Window::new([1, 1]);
-    for axis in 0..2 {
+    for (axis, length) in input.into_iter().enumerate() {
         // Now and then larger than any image here.
         let largest = if u.ratio(1, 16)? { 255 } else { 4 };
         let kernel = u.int_in_range(1..=largest)?;
         let [before, behind] = [u.int_in_range(0..=kernel - 1)?, u.int_in_range(0..=kernel - 1)?];
-        let reaches = input[axis] + u32::from(before) + u32::from(behind) >= kernel.into();
+        let reaches = length + u32::from(before) + u32::from(behind) >= kernel.into();
         window.kernel[axis] = kernel;
         window.padding[axis] = if reaches { before } else { kernel - 1 };
         window.padding[axis + 2] = if reaches { behind } else { kernel - 1 };

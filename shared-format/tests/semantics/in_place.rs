@@ -10,6 +10,9 @@ const OVERLAP: ParseError = ParseError::Plan { tensor: 2, fault: PlanFault::Over
 const SAME: RawWindow = [3, 3, 1, 1, 1, 1, 1, 1];
 const HALVES: RawWindow = [2, 2, 2, 2, 0, 0, 0, 0];
 
+/// A window of one element.
+const ONE: RawWindow = [1, 1, 1, 1, 0, 0, 0, 0];
+
 /// A depthwise convolution of tensor 1 into tensor 2 for the four channels of an image; weights of 0.
 fn depthwise(window: RawWindow) -> Vec<u8> {
     let columns = u32::from(window[0]) * u32::from(window[1]);
@@ -70,15 +73,14 @@ fn operators_that_may_not() {
     let linear = RawLinear { group: 40, encoding: 0, relu: false, bias: None, ..linear };
     let channels = RawLinear { rows: 4, columns: 4, ..linear };
     let taps = RawLinear { rows: 4, columns: 1, ..linear };
-    let one: RawWindow = [1, 1, 1, 1, 0, 0, 0, 0];
     let records = [
         linear.record(),
         linear.int8(12, None),
-        channels.convolution(10, one),
-        channels.int8(13, Some(one)),
-        taps.int8(14, Some(one)),
-        [operator(15, &[1, 2]), one.to_vec()].concat(),
-        [operator(16, &[1, 2]), one.to_vec()].concat(),
+        channels.convolution(10, ONE),
+        channels.int8(13, Some(ONE)),
+        taps.int8(14, Some(ONE)),
+        [operator(15, &[1, 2]), ONE.to_vec()].concat(),
+        [operator(16, &[1, 2]), ONE.to_vec()].concat(),
         [operator(19, &[1, 2]), vec![0; 4]].concat(),
     ];
     for record in records {
@@ -249,4 +251,57 @@ fn tensors_that_live_for_one_operator_alone() {
     accepted(&model(1, 0).file());
     assert_eq!(refusal(&model(0, 0)), OVERLAP);
     accepted(&model(0, 4).file());
+}
+
+#[test]
+fn operands_that_would_fit_are_not_written_where_they_are_read() {
+    // Of these operators one tensor can have the right type and length for both ends.
+    let matrix = RawLinear { encoding: 0, relu: false, bias: None, ..RawModel::SMALL };
+    let square = RawLinear { rows: 4, columns: 4, group: 4, exponents: 4, ..matrix };
+    let column = RawLinear { rows: 2, columns: 1, exponents: 4, ..matrix };
+    let tap = RawLinear { rows: 4, columns: 1, group: 4, exponents: 4, ..matrix };
+    let records = [
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..square }.record()),
+        (RawTensor::I8, 0, operator(4, &[1, 1])),
+        (RawTensor::I8, 0, [operator(5, &[0, 1, 1]), vec![0]].concat()),
+        (RawTensor::I8, 0, [operator(5, &[1, 0, 1]), vec![1]].concat()),
+        (RawTensor::I8, -7, operator(9, &[1, 1])),
+        (RawTensor::I32, -30, operator(9, &[1, 1])),
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..column }.embedding()),
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..square }.int8(12, None)),
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..square }.convolution(10, ONE)),
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..tap }.convolution(11, ONE)),
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..square }.int8(13, Some(ONE))),
+        (RawTensor::I8, 0, RawLinear { input: 1, output: 1, ..tap }.int8(14, Some(ONE))),
+        (RawTensor::I8, 0, [operator(15, &[1, 1]), ONE.to_vec()].concat()),
+        (RawTensor::I8, 0, [operator(16, &[1, 1]), ONE.to_vec()].concat()),
+        (RawTensor::I8, 0, operator(18, &[1, 1])),
+        (RawTensor::I32, -30, operator(18, &[1, 1])),
+        (RawTensor::I8, 0, [operator(19, &[1, 1]), vec![0; 4]].concat()),
+    ];
+    for (data_type, exponent, record) in records {
+        let tensor = |class| RawTensor { data_type, exponent, ..RawTensor::i8(class, 4, 0, 1) };
+        let copy = |to: u16| match data_type {
+            RawTensor::I8 if exponent == 0 => operator(4, &[0, to]),
+            _ => operator(9, &[0, to]),
+        };
+        let classes = [(RawTensor::PERSISTENT, true), (RawTensor::ARENA, false)];
+        for (class, persistent) in classes {
+            let mut tensors = vec![tensor(RawTensor::INPUT), tensor(class), tensor(RawTensor::OUTPUT)];
+            tensors[2].first = 1;
+            let operators = vec![record.clone(), copy(2)];
+            let mut model = RawModel::graph_of(tensors, operators, 16);
+            // Trits of 0, exponents of 0; behind them as many bytes as 16 of int8 are.
+            model.weights = [vec![121; 4], vec![0; 12]].concat();
+            let fault = if persistent { PlanFault::Overlap { other: 1 } } else { PlanFault::Lifetime };
+            assert_eq!(refusal(&model), ParseError::Plan { tensor: 1, fault }, "{record:?}");
+        }
+    }
+    // An argmax of one element, the only one whose input and output are alike.
+    let one = |class| RawTensor { data_type: RawTensor::I32, ..RawTensor::i8(class, 1, 0, 1) };
+    let mut tensors = vec![one(RawTensor::INPUT), one(RawTensor::PERSISTENT), one(RawTensor::OUTPUT)];
+    tensors[2].first = 1;
+    let model = RawModel::graph_of(tensors, vec![operator(6, &[1, 1]), operator(6, &[0, 2])], 4);
+    let fault = PlanFault::Overlap { other: 1 };
+    assert_eq!(refusal(&model), ParseError::Plan { tensor: 1, fault });
 }

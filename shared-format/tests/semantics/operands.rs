@@ -350,59 +350,6 @@ fn one_tensor_as_every_operand() {
 }
 
 #[test]
-fn operands_that_would_fit_are_not_written_where_they_are_read() {
-    // Of these operators one tensor can have the right type and length for both ends.
-    let square = RawLinear { rows: 4, columns: 4, group: 4, exponents: 4, ..MATRIX };
-    let column = RawLinear { rows: 2, columns: 1, exponents: 4, ..MATRIX };
-    let tap = RawLinear { rows: 4, columns: 1, group: 4, exponents: 4, ..MATRIX };
-    const ONE: RawWindow = [1, 1, 1, 1, 0, 0, 0, 0];
-    let records = [
-        (I8, 0, RawLinear { input: 1, output: 1, ..square }.record()),
-        (I8, 0, operator(4, &[1, 1])),
-        (I8, 0, [operator(5, &[0, 1, 1]), vec![0]].concat()),
-        (I8, 0, [operator(5, &[1, 0, 1]), vec![1]].concat()),
-        (I8, -7, operator(9, &[1, 1])),
-        (I32, -30, operator(9, &[1, 1])),
-        (I8, 0, RawLinear { input: 1, output: 1, ..column }.embedding()),
-        (I8, 0, RawLinear { input: 1, output: 1, ..square }.int8(12, None)),
-        (I8, 0, RawLinear { input: 1, output: 1, ..square }.convolution(10, ONE)),
-        (I8, 0, RawLinear { input: 1, output: 1, ..tap }.convolution(11, ONE)),
-        (I8, 0, RawLinear { input: 1, output: 1, ..square }.int8(13, Some(ONE))),
-        (I8, 0, RawLinear { input: 1, output: 1, ..tap }.int8(14, Some(ONE))),
-        (I8, 0, [operator(15, &[1, 1]), ONE.to_vec()].concat()),
-        (I8, 0, [operator(16, &[1, 1]), ONE.to_vec()].concat()),
-        (I8, 0, operator(18, &[1, 1])),
-        (I32, -30, operator(18, &[1, 1])),
-        (I8, 0, [operator(19, &[1, 1]), vec![0; 4]].concat()),
-    ];
-    for (data_type, exponent, record) in records {
-        let tensor = |class| RawTensor { data_type, exponent, ..RawTensor::i8(class, 4, 0, 1) };
-        let copy = |to: u16| match data_type {
-            I8 if exponent == 0 => operator(4, &[0, to]),
-            _ => operator(9, &[0, to]),
-        };
-        let classes = [(RawTensor::PERSISTENT, true), (RawTensor::ARENA, false)];
-        for (class, persistent) in classes {
-            let mut tensors = vec![tensor(RawTensor::INPUT), tensor(class), tensor(RawTensor::OUTPUT)];
-            tensors[2].first = 1;
-            let operators = vec![record.clone(), copy(2)];
-            let mut model = RawModel::graph_of(tensors, operators, 16);
-            // Trits of 0, exponents of 0; behind them as many bytes as 16 of int8 are.
-            model.weights = [vec![121; 4], vec![0; 12]].concat();
-            let fault = if persistent { PlanFault::Overlap { other: 1 } } else { PlanFault::Lifetime };
-            assert_eq!(refusal(&model), ParseError::Plan { tensor: 1, fault }, "{record:?}");
-        }
-    }
-    // An argmax of one element, the only one whose input and output are alike.
-    let one = |class| RawTensor { data_type: I32, ..RawTensor::i8(class, 1, 0, 1) };
-    let mut tensors = vec![one(RawTensor::INPUT), one(RawTensor::PERSISTENT), one(RawTensor::OUTPUT)];
-    tensors[2].first = 1;
-    let model = RawModel::graph_of(tensors, vec![operator(6, &[1, 1]), operator(6, &[0, 2])], 4);
-    let fault = PlanFault::Overlap { other: 1 };
-    assert_eq!(refusal(&model), ParseError::Plan { tensor: 1, fault });
-}
-
-#[test]
 fn records_cut_off_extended_or_with_numbers_too_large() {
     let malformed = ParseError::MalformedOperator { index: 0, offset: 0 };
     for subject in subjects() {

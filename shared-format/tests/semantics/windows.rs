@@ -12,7 +12,7 @@ const SLIDING: [u16; 6] = [10, 11, 13, 14, 15, 16];
 /// Channels of an input; a convolution over all of them has two of its output.
 const CHANNELS: u32 = 3;
 
-/// The operator with this window between images of these shapes; the matrix of a convolution has this shape, and weights of 0.
+/// The operator with this window between images of these shapes; a convolution's matrix has this shape, and weights of 0.
 fn sliding(code: u16, window: RawWindow, [from, to]: [[u32; 3]; 2], [rows, columns]: [u32; 2]) -> RawModel {
     let tensors = vec![RawTensor::image(RawTensor::INPUT, from, 0, 0), RawTensor::image(RawTensor::OUTPUT, to, 0, 0)];
     let matrix = RawLinear { rows, columns, group: 20, encoding: 0, relu: false, bias: None, ..RawModel::SMALL };

@@ -12,6 +12,12 @@ const ALIGNMENT: usize = 64;
 mod seal;
 pub(crate) use seal::{seal, seal_with_length};
 
+/// The file with right checksums.
+pub fn sealed(mut file: Vec<u8>) -> Vec<u8> {
+    seal(&mut file);
+    file
+}
+
 /// Kind, flags and contents of the sections of a file whose table can be followed.
 fn sections(file: &[u8]) -> Option<Vec<([u8; 8], Vec<u8>)>> {
     let count = u32::from_le_bytes(file.get(12..16)?.try_into().ok()?) as usize;

@@ -5,7 +5,7 @@ use crate::network::Network;
 use crate::random::Random;
 use trishift::kernels::{Kernels, SCALAR};
 use trishift::{Engine, EngineError, HeapArena, OutputSlice, RunError};
-use trishift_format::{DataType, Model};
+use trishift_format::{DataType, Model, Operator};
 
 /// Most elements and multiplications of a run: a file of some hundred bytes may well declare 2^32.
 const MOST_WORK: u64 = 1 << 16;
@@ -13,10 +13,18 @@ const MOST_WORK: u64 = 1 << 16;
 /// Samples of a batch.
 const BATCH: usize = 3;
 
-/// True where a run does not take long: an element of a tensor costs as much as a multiplication.
+/// True where a run does not take long: an element of a tensor costs as much as a multiplication, and so does one under a
+/// pool's window.
 pub fn is_small(model: &Model<'_>) -> bool {
     let elements = model.tensors().fold(0u64, |sum, tensor| sum.saturating_add(tensor.len() as u64));
-    elements.saturating_add(model.macs()).saturating_add(model.arena_bytes()) <= MOST_WORK
+    let pooled = model.operators().fold(0u64, |sum, operator| match operator {
+        Operator::MaxPool(op) | Operator::AvgPool(op) => {
+            sum.saturating_add(op.window.area() as u64 * model.tensor(op.output).len() as u64)
+        }
+        _ => sum,
+    });
+    let work = elements.saturating_add(model.macs()).saturating_add(pooled);
+    work.saturating_add(model.arena_bytes()) <= MOST_WORK
 }
 
 /// An output of the model's type.

@@ -1,8 +1,10 @@
-//! Networks out of a fuzzer's bytes: every operator, every group size, both layouts, persistent tensors, any exponents.
+//! Networks out of a fuzzer's bytes: every operator, every group size, both layouts, int8 weights, images, persistent tensors,
+//! any exponents, outputs in their input's place.
 //!
 //! What comes out keeps every rule of the format but one: a row may exceed the int32 bound, which the writer must find.
 
-use crate::network::{Network, Node, Weights};
+use crate::generate_images::image;
+use crate::network::{Int8Weights, Network, Node, Weights};
 use crate::random::Random;
 use arbitrary::{Result, Unstructured};
 use trishift_format::{DataType, GroupSize, InputScale, Layout, OperatorKind, Tensor, TensorClass};
@@ -20,7 +22,8 @@ impl Network {
     /// None but where the bytes run out, which they do not: missing ones are taken as zeros.
     pub fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
         let most = MOST[usize::from(u.ratio(1, 8)?)];
-        let mut maker = Maker::new(most, u.int_in_range(1..=most)?, u.int_in_range(-8..=4)?);
+        let shape = if u.arbitrary()? { shape_of(u.int_in_range(1..=most)?) } else { image(u, 5)? };
+        let mut maker = Maker::new(most, shape, u.int_in_range(-8..=4)?);
         if u.ratio(1, 4)? {
             maker.accumulate();
         }
@@ -83,6 +86,30 @@ impl Weights {
     }
 }
 
+impl Int8Weights {
+    /// A matrix of this shape.
+    ///
+    /// # Errors
+    /// As [`Network::generate`].
+    pub fn generate(u: &mut Unstructured<'_>, rows: usize, columns: usize) -> Result<Self> {
+        let mut random = Random(u.arbitrary()?);
+        // Of how many weights one is not 0; whole rows of zeros come of it.
+        let rarity = *u.choose(&[1, 1, 2, 20])?;
+        let limit = *u.choose(&[1, 10, 127, 128])?;
+        let value = |_| if random.between(1, rarity) == 1 { random.between(-limit, limit.min(127)) as i8 } else { 0 };
+        let values = (0..rows * columns).map(value).collect();
+        let base: i8 = if u.ratio(1, 8)? { u.arbitrary()? } else { u.int_in_range(-20..=0)? };
+        let window = *u.choose(&[0, 3, 6, 60])?;
+        let exponents = (0..rows).map(|_| (i64::from(base) + random.between(0, window)).min(127) as i8).collect();
+        Ok(Self { columns, values, exponents })
+    }
+
+    /// The smallest exponent of all rows.
+    pub fn unit(&self) -> i32 {
+        self.exponents.iter().copied().min().unwrap_or(0).into()
+    }
+}
+
 /// A bias for every row, or none.
 ///
 /// # Errors
@@ -97,18 +124,18 @@ pub fn bias(u: &mut Unstructured<'_>, rows: usize) -> Result<Option<Vec<i32>>> {
 }
 
 /// A network in the making.
-struct Maker {
-    /// Most elements of a tensor, but for those that an embedding writes.
-    most: usize,
-    tensors: Vec<Tensor>,
-    nodes: Vec<Node>,
+pub(crate) struct Maker {
+    /// Most elements of a vector, but for those that an embedding writes.
+    pub(crate) most: usize,
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) nodes: Vec<Node>,
     /// A persistent class number that nobody has written yet.
     class: Option<u16>,
 }
 
 impl Maker {
-    fn new(most: usize, inputs: usize, exponent: i16) -> Self {
-        let input = tensor(DataType::I8, TensorClass::Input, exponent.into(), inputs);
+    fn new(most: usize, shape: [u32; 3], exponent: i16) -> Self {
+        let input = tensor(DataType::I8, TensorClass::Input, exponent.into(), shape);
         Self { most, tensors: vec![input], nodes: Vec::new(), class: None }
     }
 
@@ -116,14 +143,14 @@ impl Maker {
     fn accumulate(&mut self) {
         let input = self.tensors[0];
         self.tensors.push(Tensor { class: TensorClass::Persistent, ..input });
-        let sum = self.push(OperatorKind::Add, [0, 1], DataType::I8, input.exponent.into(), input.len());
-        self.nodes.push(Node { inputs: [sum; 2], output: 1, ..bare(OperatorKind::Relu) });
+        let sum = self.push(OperatorKind::Add, [0, 1], DataType::I8, input.exponent.into(), input.shape);
+        self.nodes.push(Node::new(OperatorKind::Relu, [sum; 2], 1));
     }
 
     /// Looks up a row that an operator names for the next run.
     fn remember(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let class = self.tensors.len() as u16;
-        self.tensors.push(tensor(DataType::I32, TensorClass::Persistent, 0, 1));
+        self.tensors.push(tensor(DataType::I32, TensorClass::Persistent, 0, [1; 3]));
         self.class = Some(class);
         self.embed(u, class)
     }
@@ -132,21 +159,30 @@ impl Maker {
         let kind = *u.choose(&OperatorKind::ALL)?;
         match kind {
             OperatorKind::Linear => self.linear(u, None).map(|_| ()),
+            OperatorKind::Int8Linear => self.int8_linear(u),
+            OperatorKind::Conv2d
+            | OperatorKind::DepthwiseConv2d
+            | OperatorKind::Int8Conv2d
+            | OperatorKind::Int8DepthwiseConv2d => self.convolution(u, kind),
+            OperatorKind::MaxPool | OperatorKind::AvgPool => self.pool(u, kind),
+            OperatorKind::Concat => self.concat(u),
+            OperatorKind::Reshape => self.reshape(u),
+            OperatorKind::Pad => self.pad(u),
             OperatorKind::ShiftNorm | OperatorKind::RmsNorm => {
                 let source = self.int32(u)?;
                 let exponent = if u.ratio(1, 8)? { u.int_in_range(-3000..=3000)? } else { u.int_in_range(-8..=0)? };
-                let output = self.push(kind, [source; 2], DataType::I8, exponent, self.len(source));
+                let output = self.push(kind, [source; 2], DataType::I8, exponent, self.shape(source));
                 self.clamp(u, output)
             }
             OperatorKind::Requantize => {
                 let source = self.int32(u)?;
                 let exponent = self.exponent(source) + shift(u)?;
-                let output = self.push(kind, [source; 2], DataType::I8, exponent, self.len(source));
+                let output = self.push(kind, [source; 2], DataType::I8, exponent, self.shape(source));
                 self.clamp(u, output)
             }
             OperatorKind::Relu => {
                 let source = self.choose(u, |tensor| tensor.data_type == DataType::I8)?;
-                self.push(kind, [source; 2], DataType::I8, self.exponent(source), self.len(source));
+                self.push(kind, [source; 2], DataType::I8, self.exponent(source), self.shape(source));
                 Ok(())
             }
             OperatorKind::Add => {
@@ -154,7 +190,7 @@ impl Maker {
                 let len = self.len(left);
                 let right = self.choose(u, |tensor| tensor.data_type == DataType::I8 && tensor.len() == len)?;
                 let exponent = self.exponent(left).max(self.exponent(right));
-                let output = self.push(kind, [left, right], DataType::I8, exponent, len);
+                let output = self.push(kind, [left, right], DataType::I8, exponent, self.shape(left));
                 self.clamp(u, output)
             }
             OperatorKind::ArgMax => {
@@ -162,10 +198,10 @@ impl Maker {
                 match self.class.filter(|class| *class != source) {
                     Some(class) => {
                         self.class = None;
-                        self.nodes.push(Node { inputs: [source; 2], output: class, ..bare(kind) });
+                        self.nodes.push(Node::new(kind, [source; 2], class));
                     }
                     None => {
-                        self.push(kind, [source; 2], DataType::I32, 0, 1);
+                        self.push(kind, [source; 2], DataType::I32, 0, [1; 3]);
                     }
                 }
                 Ok(())
@@ -178,7 +214,7 @@ impl Maker {
                 let source = self.choose(u, |_| true)?;
                 let (data_type, exponent) =
                     if u.arbitrary()? { (DataType::I8, -7) } else { (DataType::I32, u.int_in_range(-30..=0)?) };
-                self.push(kind, [source; 2], data_type, exponent, self.len(source));
+                self.push(kind, [source; 2], data_type, exponent, self.shape(source));
                 Ok(())
             }
         }
@@ -196,7 +232,7 @@ impl Maker {
             (DataType::I8, self.exponent(source) + weights.unit() + shift(u)?)
         };
         let bias = bias(u, rows)?;
-        let output = self.push(OperatorKind::Linear, [source; 2], data_type, exponent, rows);
+        let output = self.push(OperatorKind::Linear, [source; 2], data_type, exponent, shape_of(rows));
         if !wide {
             self.clamp(u, output)?;
         }
@@ -221,7 +257,7 @@ impl Maker {
         } else {
             (DataType::I8, weights.unit() + u.int_in_range(-10..=3)?)
         };
-        self.push(OperatorKind::Embedding, [source; 2], data_type, exponent, elements * columns);
+        self.push(OperatorKind::Embedding, [source; 2], data_type, exponent, shape_of(elements * columns));
         self.nodes.last_mut().expect("a node has just been pushed").weights = Some(weights);
         Ok(())
     }
@@ -235,32 +271,43 @@ impl Maker {
     }
 
     /// One of the tensors that fit; there must be one.
-    fn choose(&self, u: &mut Unstructured<'_>, fits: impl Fn(&Tensor) -> bool) -> Result<u16> {
+    pub(crate) fn choose(&self, u: &mut Unstructured<'_>, fits: impl Fn(&Tensor) -> bool) -> Result<u16> {
         let fitting: Vec<u16> =
             (0..).zip(&self.tensors).filter_map(|(number, tensor)| fits(tensor).then_some(number)).collect();
         u.choose(&fitting).copied()
     }
 
     /// The operator that wrote this last gets a ReLU, perhaps.
-    fn clamp(&mut self, u: &mut Unstructured<'_>, output: u16) -> Result<()> {
+    pub(crate) fn clamp(&mut self, u: &mut Unstructured<'_>, output: u16) -> Result<()> {
         if let Some(node) = self.nodes.last_mut().filter(|node| node.output == output) {
             node.relu = u.arbitrary()?;
         }
         Ok(())
     }
 
-    fn push(&mut self, kind: OperatorKind, inputs: [u16; 2], data_type: DataType, exponent: i32, len: usize) -> u16 {
+    pub(crate) fn push(
+        &mut self,
+        kind: OperatorKind,
+        inputs: [u16; 2],
+        data_type: DataType,
+        exponent: i32,
+        shape: [u32; 3],
+    ) -> u16 {
         let output = self.tensors.len() as u16;
-        self.tensors.push(tensor(data_type, TensorClass::Arena, exponent, len));
-        self.nodes.push(Node { inputs, output, ..bare(kind) });
+        self.tensors.push(tensor(data_type, TensorClass::Arena, exponent, shape));
+        self.nodes.push(Node::new(kind, inputs, output));
         output
     }
 
-    fn len(&self, tensor: u16) -> usize {
+    pub(crate) fn shape(&self, tensor: u16) -> [u32; 3] {
+        self.tensors[usize::from(tensor)].shape
+    }
+
+    pub(crate) fn len(&self, tensor: u16) -> usize {
         self.tensors[usize::from(tensor)].len()
     }
 
-    fn exponent(&self, tensor: u16) -> i32 {
+    pub(crate) fn exponent(&self, tensor: u16) -> i32 {
         self.tensors[usize::from(tensor)].exponent.into()
     }
 
@@ -292,10 +339,12 @@ impl Maker {
         Ok(Network { name, input: 0, output, arena_bytes, tensors, nodes, scales, labels, properties })
     }
 
-    /// First fit, so that memory is used again as soon as it is free; gaps where the bytes say so.
+    /// First fit, so that memory is used again as soon as it is free; gaps, and outputs in their input's place, where the bytes
+    /// say so.
     fn place(&mut self, u: &mut Unstructured<'_>) -> Result<u64> {
         let mut arena_bytes = 0;
         for number in 0..self.tensors.len() {
+            let replaced = self.replaced(number).filter(|_| u.arbitrary().unwrap_or(false));
             let (placed, rest) = self.tensors.split_at_mut(number);
             let tensor = &mut rest[0];
             if !matches!(tensor.class, TensorClass::Arena | TensorClass::Persistent) {
@@ -312,8 +361,14 @@ impl Maker {
                 let mut others = placed.iter().filter(in_arena);
                 others.find(|other| together(tensor, other) && tensor.offset < end(other) && other.offset < end(tensor))
             };
-            while let Some(other) = clash(tensor) {
-                tensor.offset = end(other);
+            match replaced {
+                // Whatever lives when the output does lived with the input, and lies apart from it.
+                Some(input) => tensor.offset = placed[input].offset,
+                None => {
+                    while let Some(other) = clash(tensor) {
+                        tensor.offset = end(other);
+                    }
+                }
             }
             arena_bytes = arena_bytes.max(u64::from(tensor.offset) + tensor.bytes() as u64);
         }
@@ -321,16 +376,16 @@ impl Maker {
     }
 }
 
-fn tensor(data_type: DataType, class: TensorClass, exponent: i32, len: usize) -> Tensor {
-    let shape = if len.is_multiple_of(2) { [2, 1, len as u32 / 2] } else { [1, 1, len as u32] };
+fn tensor(data_type: DataType, class: TensorClass, exponent: i32, shape: [u32; 3]) -> Tensor {
     Tensor { data_type, class, exponent: exponent as i16, shape, offset: 0, first: 0, last: 0 }
 }
 
-fn bare(kind: OperatorKind) -> Node {
-    Node { kind, inputs: [0; 2], output: 0, relu: false, weights: None, bias: None }
+/// A shape of so many elements.
+fn shape_of(len: usize) -> [u32; 3] {
+    if len.is_multiple_of(2) { [2, 1, len as u32 / 2] } else { [1, 1, len as u32] }
 }
 
 /// How far an int8 output's exponent lies above its accumulators'; mostly such that something is left of them.
-fn shift(u: &mut Unstructured<'_>) -> Result<i32> {
+pub(crate) fn shift(u: &mut Unstructured<'_>) -> Result<i32> {
     if u.ratio(1, 6)? { u.int_in_range(-10..=40) } else { u.int_in_range(2..=14) }
 }

@@ -4,6 +4,7 @@
 //! make shifts small. A run costs what it costs.
 
 use crate::definitions::{requantize, rms_norm, rounding_shift, saturate, shift_norm, softmax};
+use crate::images;
 use crate::network::{Network, Node, Weights};
 use trishift_format::{DataType, OperatorKind, Tensor, TensorClass};
 
@@ -64,8 +65,8 @@ impl<'n> Interpreter<'n> {
         let exponent = |tensor: &Tensor| i32::from(tensor.exponent);
         let (one, relu) = (exponent(to), node.relu);
         Ok(match (node.kind, &node.weights) {
-            (OperatorKind::Linear, Some(weights)) => {
-                (0..weights.rows).map(|row| linear(node, weights, row, left, from, to)).collect()
+            (OperatorKind::Linear | OperatorKind::Int8Linear, _) => {
+                (0..node.rows()).map(|row| product(node, row, &node.row(row), left, from, to)).collect()
             }
             (OperatorKind::Embedding, Some(table)) => {
                 let first = if from.data_type == DataType::I8 { 128 } else { 0 };
@@ -77,7 +78,16 @@ impl<'n> Interpreter<'n> {
                 }
                 output
             }
-            (OperatorKind::Linear | OperatorKind::Embedding, None) => unreachable!("they have weights"),
+            (OperatorKind::Embedding, None) => unreachable!("it has a table"),
+            (OperatorKind::Conv2d | OperatorKind::Int8Conv2d, _) => images::convolve(node, left, from, to, false),
+            (OperatorKind::DepthwiseConv2d | OperatorKind::Int8DepthwiseConv2d, _) => {
+                images::convolve(node, left, from, to, true)
+            }
+            (OperatorKind::MaxPool, _) => images::max_pool(node, left, from, to),
+            (OperatorKind::AvgPool, _) => images::avg_pool(node, left, from, to),
+            (OperatorKind::Concat, _) => images::concat(left, right, from, from_right),
+            (OperatorKind::Reshape, _) => left.to_vec(),
+            (OperatorKind::Pad, _) => images::pad(node, left, from, to),
             (OperatorKind::ShiftNorm, _) => shift_norm(left, relu),
             (OperatorKind::Requantize, _) => {
                 left.iter().map(|value| requantize(*value, one - exponent(from), relu)).collect()
@@ -101,18 +111,24 @@ impl<'n> Interpreter<'n> {
     }
 }
 
-/// acc = b + Σ t·x·2^(E − e), requantised for int8 outputs.
-fn linear(node: &Node, weights: &Weights, row: usize, input: &[i128], from: &Tensor, to: &Tensor) -> i128 {
+/// acc = b + Σ w·x·2^(E − e), requantised for int8 outputs: one element of a row with these weights.
+pub(crate) fn product(
+    node: &Node,
+    row: usize,
+    weights: &[(i128, i32)],
+    input: &[i128],
+    from: &Tensor,
+    to: &Tensor,
+) -> i128 {
+    assert_eq!(weights.len(), input.len(), "an input for every column");
     let (from, scale) = (i32::from(from.exponent), i32::from(to.exponent));
     let unit = match to.data_type {
-        DataType::I8 => weights.smallest(row),
+        DataType::I8 => weights.iter().map(|(_, exponent)| *exponent).min().unwrap_or(0),
         DataType::I32 => scale - from,
     };
     let mut sum = node.bias.as_ref().map_or(0, |bias| i128::from(bias[row]));
-    for ((trits, exponent), inputs) in weights.row(row).zip(input.chunks(weights.group.get())) {
-        for (trit, x) in trits.iter().zip(inputs).filter(|(trit, _)| **trit != 0) {
-            sum += i128::from(*trit) * x * (1 << (exponent - unit));
-        }
+    for ((weight, exponent), x) in weights.iter().zip(input).filter(|((weight, _), _)| *weight != 0) {
+        sum += weight * x * (1 << (exponent - unit));
     }
     match to.data_type {
         DataType::I8 => requantize(sum, scale - from - unit, node.relu),
@@ -120,24 +136,22 @@ fn linear(node: &Node, weights: &Weights, row: usize, input: &[i128], from: &Ten
     }
 }
 
-/// |b| + Σ_g 128·n_g·2^(E_g − e) + h of one row of a linear operator: what must not exceed 2^31 − 1.
+/// |b| + Σ 128·|w|·2^(E − e) + h of one row of an operator with weights: what must not exceed 2^31 − 1.
 pub fn largest_sum(network: &Network, node: &Node, row: usize) -> i128 {
-    let Some(weights) = &node.weights else { return 0 };
     let (from, to) = (network.tensor(node.inputs[0]), network.tensor(node.output));
     let scale = i32::from(to.exponent) - i32::from(from.exponent);
     let (unit, rounding) = match to.data_type {
         DataType::I8 => {
-            let unit = weights.smallest(row);
+            let unit = node.smallest(row);
             (unit, if (1..=31).contains(&(scale - unit)) { 1 << (scale - unit - 1) } else { 0 })
         }
         DataType::I32 => (scale, 0),
     };
-    let group = |(trits, exponent): (&[i8], i32)| {
-        let nonzero = trits.iter().filter(|trit| **trit != 0).count() as i128;
-        if nonzero == 0 { 0 } else { 128 * nonzero * (1 << (exponent - unit).min(80)) }
+    let term = |(weight, exponent): (i128, i32)| {
+        if weight == 0 { 0 } else { 128 * weight.abs() * (1 << (exponent - unit).min(80)) }
     };
     let bias = node.bias.as_ref().map_or(0, |bias| i128::from(bias[row]).abs());
-    bias + weights.row(row).map(group).sum::<i128>() + rounding
+    bias + node.row(row).into_iter().map(term).sum::<i128>() + rounding
 }
 
 /// One row of a table.

@@ -8,6 +8,8 @@ pub mod container;
 mod definitions;
 pub mod execute;
 pub mod generate;
+mod generate_images;
+mod images;
 pub mod interpreter;
 pub mod network;
 pub mod outcome;

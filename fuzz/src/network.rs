@@ -5,8 +5,8 @@
 
 use trishift_format::write::{MatrixValues, ModelWriter, Region, WriteError};
 use trishift_format::{
-    Add, ArgMax, Embedding, GroupSize, InputScale, Layout, Linear, MatrixRecord, Model, Operator, OperatorKind, Relu,
-    Requantize, RmsNorm, ShiftNorm, Softmax, Tensor,
+    Add, ArgMax, Concat, Conv2d, Embedding, GroupSize, InputScale, Int8Record, Layout, Linear, MatrixRecord, Model,
+    Operator, OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, Tensor, Window,
 };
 
 /// A network; its fields are those of `docs/format.md`.
@@ -37,7 +37,7 @@ pub struct Network {
 pub struct Node {
     /// What it does.
     pub kind: OperatorKind,
-    /// Tensors read; the second is the first but for additions.
+    /// Tensors read; the second is the first but for additions and concatenations.
     pub inputs: [u16; 2],
     /// Tensor written.
     pub output: u16,
@@ -45,8 +45,14 @@ pub struct Node {
     pub relu: bool,
     /// Ternary weights.
     pub weights: Option<Weights>,
+    /// int8 weights.
+    pub int8: Option<Int8Weights>,
     /// A number for each row.
     pub bias: Option<Vec<i32>>,
+    /// What slides over an image.
+    pub window: Option<Window>,
+    /// Zeros above, left, below, right of an image.
+    pub padding: [u8; 4],
 }
 
 /// A ternary matrix.
@@ -63,6 +69,17 @@ pub struct Weights {
     /// [rows, columns], of −1, 0, 1.
     pub trits: Vec<i8>,
     /// [rows, ⌈columns / group⌉]; groups of zeros carry their row's smallest.
+    pub exponents: Vec<i8>,
+}
+
+/// A matrix of int8.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Int8Weights {
+    /// K.
+    pub columns: usize,
+    /// [N, K].
+    pub values: Vec<i8>,
+    /// [N].
     pub exponents: Vec<i8>,
 }
 
@@ -110,41 +127,123 @@ impl Network {
 }
 
 impl Node {
+    /// An operator that has nothing but tensors.
+    pub fn new(kind: OperatorKind, inputs: [u16; 2], output: u16) -> Self {
+        let (weights, int8, bias, window) = (None, None, None, None);
+        Self { kind, inputs, output, relu: false, weights, int8, bias, window, padding: [0; 4] }
+    }
+
     fn read(model: &Model<'_>, operator: &Operator) -> Self {
-        let (relu, bias) = match operator {
-            Operator::Linear(op) => (op.relu, model.bias(op).map(|bias| bias.iter().collect())),
+        let mut node = Self::new(operator.kind(), operator.inputs(), operator.output());
+        node.weights = operator.weights().map(|record| Weights::read(model, record));
+        node.int8 = operator.int8_weights().map(|record| Int8Weights::read(model, record));
+        let rows = operator.weights().map(|record| record.rows).or(operator.int8_weights().map(|record| record.rows));
+        node.bias = model.bias_at(operator.bias(), rows.unwrap_or(0)).map(|bias| bias.iter().collect());
+        (node.relu, node.window) = match operator {
+            Operator::Linear(op) => (op.relu, None),
+            Operator::Int8Linear(op) => (op.relu, None),
             Operator::ShiftNorm(op) => (op.relu, None),
             Operator::Requantize(op) => (op.relu, None),
             Operator::Add(op) => (op.relu, None),
             Operator::RmsNorm(op) => (op.relu, None),
+            Operator::Conv2d(op) | Operator::DepthwiseConv2d(op) => (op.relu, Some(op.window)),
+            Operator::Int8Conv2d(op) | Operator::Int8DepthwiseConv2d(op) => (op.relu, Some(op.window)),
+            Operator::MaxPool(op) | Operator::AvgPool(op) => (false, Some(op.window)),
+            Operator::Pad(op) => {
+                node.padding = op.padding;
+                (false, None)
+            }
             Operator::Relu(_) | Operator::ArgMax(_) | Operator::Embedding(_) | Operator::Softmax(_) => (false, None),
+            Operator::Concat(_) | Operator::Reshape(_) => (false, None),
         };
-        let weights = operator.weights().map(|record| Weights::read(model, record));
-        let (kind, inputs, output) = (operator.kind(), operator.inputs(), operator.output());
-        Self { kind, inputs, output, relu, weights, bias }
+        node
     }
 
     fn write(&self, writer: &mut ModelWriter) -> Result<Operator, WriteError> {
-        let Self { inputs: [input, right], output, relu, .. } = *self;
-        let mut matrix = || match &self.weights {
-            Some(weights) => weights.write(writer),
-            None => unreachable!("a {} has weights", self.kind),
-        };
+        use OperatorKind as Kind;
+        let Self { inputs: [input, right], output, relu, padding, .. } = *self;
+        let window = self.window.unwrap_or(Window::new([1, 1]));
         Ok(match self.kind {
-            OperatorKind::Linear => {
-                let weights = matrix()?;
-                let bias = self.bias.as_ref().map(|bias| writer.add_bias(bias)).transpose()?;
+            Kind::Linear => {
+                let (weights, bias) = (self.matrix(writer)?, self.biases(writer)?);
                 Operator::Linear(Linear { input, output, relu, weights, bias })
             }
-            OperatorKind::ShiftNorm => Operator::ShiftNorm(ShiftNorm { input, output, relu }),
-            OperatorKind::Requantize => Operator::Requantize(Requantize { input, output, relu }),
-            OperatorKind::Relu => Operator::Relu(Relu { input, output }),
-            OperatorKind::Add => Operator::Add(Add { left: input, right, output, relu }),
-            OperatorKind::ArgMax => Operator::ArgMax(ArgMax { input, output }),
-            OperatorKind::RmsNorm => Operator::RmsNorm(RmsNorm { input, output, relu }),
-            OperatorKind::Embedding => Operator::Embedding(Embedding { input, output, weights: matrix()? }),
-            OperatorKind::Softmax => Operator::Softmax(Softmax { input, output }),
+            Kind::Int8Linear => {
+                let (weights, bias) = (self.int8_matrix(writer)?, self.biases(writer)?);
+                Operator::Int8Linear(Linear { input, output, relu, weights, bias })
+            }
+            Kind::Conv2d | Kind::DepthwiseConv2d => {
+                let (weights, bias) = (self.matrix(writer)?, self.biases(writer)?);
+                let op = Conv2d { input, output, relu, window, weights, bias };
+                if self.kind == Kind::Conv2d { Operator::Conv2d(op) } else { Operator::DepthwiseConv2d(op) }
+            }
+            Kind::Int8Conv2d | Kind::Int8DepthwiseConv2d => {
+                let (weights, bias) = (self.int8_matrix(writer)?, self.biases(writer)?);
+                let op = Conv2d { input, output, relu, window, weights, bias };
+                if self.kind == Kind::Int8Conv2d { Operator::Int8Conv2d(op) } else { Operator::Int8DepthwiseConv2d(op) }
+            }
+            Kind::ShiftNorm => Operator::ShiftNorm(ShiftNorm { input, output, relu }),
+            Kind::Requantize => Operator::Requantize(Requantize { input, output, relu }),
+            Kind::Relu => Operator::Relu(Relu { input, output }),
+            Kind::Add => Operator::Add(Add { left: input, right, output, relu }),
+            Kind::ArgMax => Operator::ArgMax(ArgMax { input, output }),
+            Kind::RmsNorm => Operator::RmsNorm(RmsNorm { input, output, relu }),
+            Kind::Embedding => Operator::Embedding(Embedding { input, output, weights: self.matrix(writer)? }),
+            Kind::Softmax => Operator::Softmax(Softmax { input, output }),
+            Kind::MaxPool => Operator::MaxPool(Pool2d { input, output, window }),
+            Kind::AvgPool => Operator::AvgPool(Pool2d { input, output, window }),
+            Kind::Concat => Operator::Concat(Concat { left: input, right, output }),
+            Kind::Reshape => Operator::Reshape(Reshape { input, output }),
+            Kind::Pad => Operator::Pad(Pad { input, output, padding }),
         })
+    }
+
+    fn matrix(&self, writer: &mut ModelWriter) -> Result<MatrixRecord, WriteError> {
+        match &self.weights {
+            Some(weights) => weights.write(writer),
+            None => unreachable!("a {} has ternary weights", self.kind),
+        }
+    }
+
+    fn int8_matrix(&self, writer: &mut ModelWriter) -> Result<Int8Record, WriteError> {
+        match &self.int8 {
+            Some(Int8Weights { columns, values, exponents }) => writer.add_int8(*columns, values, exponents),
+            None => unreachable!("a {} has int8 weights", self.kind),
+        }
+    }
+
+    fn biases(&self, writer: &mut ModelWriter) -> Result<Option<u32>, WriteError> {
+        self.bias.as_ref().map(|bias| writer.add_bias(bias)).transpose()
+    }
+
+    /// Rows of its matrix, if it has one.
+    pub fn rows(&self) -> usize {
+        let int8 = self.int8.as_ref().map_or(0, |weights| weights.exponents.len());
+        self.weights.as_ref().map_or(int8, |weights| weights.rows)
+    }
+
+    /// The weights of a row, each with its exponent.
+    pub fn row(&self, row: usize) -> Vec<(i128, i32)> {
+        if let Some(Int8Weights { columns, values, exponents }) = &self.int8 {
+            let values = values.chunks(*columns).nth(row).unwrap_or(&[]);
+            return values.iter().map(|value| (i128::from(*value), i32::from(exponents[row]))).collect();
+        }
+        let groups = self.weights.iter().flat_map(|weights| weights.row(row));
+        groups.flat_map(|(trits, exponent)| trits.iter().map(move |trit| (i128::from(*trit), exponent))).collect()
+    }
+
+    /// A row's smallest exponent.
+    pub fn smallest(&self, row: usize) -> i32 {
+        self.row(row).into_iter().map(|(_, exponent)| exponent).min().unwrap_or(0)
+    }
+}
+
+impl Int8Weights {
+    fn read(model: &Model<'_>, record: &Int8Record) -> Self {
+        let matrix = model.int8_matrix(record);
+        let values = matrix.iter().flat_map(|row| row.values).map(|value| *value as i8).collect();
+        let exponents = matrix.iter().map(|row| row.exponent as i8).collect();
+        Self { columns: matrix.columns(), values, exponents }
     }
 }
 
@@ -174,10 +273,5 @@ impl Weights {
     pub fn row(&self, row: usize) -> impl Iterator<Item = (&[i8], i32)> {
         let trits = self.trits[row * self.columns..][..self.columns].chunks(self.group.get());
         trits.zip(self.exponents[row * self.groups()..].iter().map(|exponent| i32::from(*exponent)))
-    }
-
-    /// A row's smallest exponent.
-    pub fn smallest(&self, row: usize) -> i32 {
-        self.row(row).map(|(_, exponent)| exponent).min().unwrap_or(0)
     }
 }

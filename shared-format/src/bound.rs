@@ -33,13 +33,13 @@ pub const fn rounding(shift: i32) -> u64 {
 ///
 /// Exponents below `unit` are the caller's error and count as `unit`.
 pub fn row_magnitude(groups: impl Iterator<Item = (usize, i32)>, unit: i32) -> u64 {
-    groups.fold(0, |sum: u64, (nonzero, exponent)| sum.saturating_add(term(nonzero, exponent - unit)))
+    groups.fold(0, |sum: u64, (nonzero, exponent)| sum.saturating_add(term(nonzero as u64, exponent - unit)))
 }
 
-/// 128·nonzero·2^shift, saturating.
-fn term(nonzero: usize, shift: i32) -> u64 {
+/// 128·sum·2^shift, saturating; of a group `sum` is the number of its non-zero trits.
+fn term(sum: u64, shift: i32) -> u64 {
     let shift = shift.max(0) as u32;
-    let magnitude = 128 * nonzero as u64;
+    let magnitude = 128 * sum;
     if magnitude == 0 {
         0
     } else if shift > magnitude.leading_zeros() {
@@ -84,10 +84,9 @@ pub(crate) fn check_int8(
             }
             Accumulators::Layer { exponent } => (exponent, 0),
         };
-        // A weight of magnitude w is worth w trits.
+        // A weight of magnitude w is worth w trits; 2^32 of them are less than 2^40, on machines of 32 bits too.
         let weight = |value: &u8| u64::from((*value as i8).unsigned_abs());
-        let sum: u64 = row.values.iter().map(weight).sum();
-        let magnitude = term(usize::try_from(sum).unwrap_or(usize::MAX >> 8), row.exponent - unit);
+        let magnitude = term(row.values.iter().map(weight).sum(), row.exponent - unit);
         if !fits_int32(magnitude, bias, rounding) {
             return Err(MatrixFault::Int32Bound { row: index });
         }
@@ -170,7 +169,7 @@ fn check_row(index: usize, row: &Row<'_>, bias: i32, accumulators: Accumulators)
     };
     // Counting every trit as non-zero, in the largest exponent, is enough for nearly every row; others are counted
     // exactly.
-    if fits_int32(term(row.columns, largest - unit), bias, rounding) {
+    if fits_int32(term(row.columns as u64, largest - unit), bias, rounding) {
         return Ok(());
     }
     let nonzero = |bytes: &[u8]| bytes.iter().map(|byte| usize::from(trits::NONZERO[usize::from(*byte)])).sum();
@@ -199,6 +198,13 @@ mod tests {
         assert_eq!(row_magnitude([(1, 200)].into_iter(), -55), u64::MAX);
         assert_eq!(row_magnitude([(3, 2), (5, -1)].into_iter(), -1), 128 * 3 * 8 + 128 * 5);
         assert_eq!(row_magnitude([(3, 1), (5, -7)].into_iter(), 0), 128 * 3 * 2 + 128 * 5);
+    }
+
+    #[test]
+    fn sums_of_the_longest_rows() {
+        // 2^32 weights of magnitude 128, which 32 bits cannot count.
+        assert_eq!([0, 17, 18].map(|shift| term(1 << 39, shift)), [1 << 46, 1 << 63, u64::MAX]);
+        assert_eq!(term(0, 255), 0);
     }
 
     #[test]

@@ -140,14 +140,14 @@ pub enum ParseError {
         /// The tensor number found.
         tensor: u16,
     },
-    /// An operator's tensors do not fit it: lengths, types or exponents.
+    /// An operator's tensors do not fit it: types, shapes or exponents.
     #[error("operator {index} ({kind}): its {what} do not agree")]
     Operands {
         /// Position of the operator.
         index: usize,
         /// What it is.
         kind: crate::OperatorKind,
-        /// "shapes", "types", "exponents".
+        /// "element types", "shapes" (a window that does not fit counts too), "exponents".
         what: &'static str,
     },
     /// An operator's weights are not valid.
@@ -228,7 +228,7 @@ pub enum PlanFault {
     Class,
 }
 
-/// What is wrong with a ternary matrix.
+/// What is wrong with an operator's weights, ternary or int8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -248,7 +248,7 @@ pub enum MatrixFault {
     /// No rows or no columns.
     #[error("the weights have no rows or no columns")]
     Empty,
-    /// Trits, exponents or biases lie outside the weight section.
+    /// Weights, exponents or biases lie outside the weight section.
     #[error("the weights lie outside the weight section")]
     OutsideSection,
     /// A trit byte above 242.
@@ -286,7 +286,7 @@ pub enum MatrixFault {
         row: usize,
     },
     /// The row could overflow int32.
-    #[error("row {row} could overflow int32; narrow its exponent window")]
+    #[error("row {row} could overflow int32; narrow its window of exponents or make its weights and bias smaller")]
     Int32Bound {
         /// The row.
         row: usize,

@@ -146,11 +146,11 @@ fn check_weights(model: &Model<'_>, operator: &Operator) -> Result<(), MatrixFau
     }
     let accumulators = model.accumulators_between(operator.inputs()[0], operator.output());
     if let Some(record) = operator.weights() {
-        let bias = check_bias(model, operator, record.rows)?;
-        bound::check(&record.view(model.weights)?, bias, accumulators)
+        let matrix = record.view(model.weights)?;
+        bound::check(&matrix, check_bias(model, operator, record.rows)?, accumulators)
     } else if let Some(record) = operator.int8_weights() {
-        let bias = check_bias(model, operator, record.rows)?;
-        bound::check_int8(&record.view(model.weights)?, bias, accumulators)
+        let matrix = record.view(model.weights)?;
+        bound::check_int8(&matrix, check_bias(model, operator, record.rows)?, accumulators)
     } else {
         Ok(())
     }

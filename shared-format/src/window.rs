@@ -59,8 +59,8 @@ impl Window {
         self.kernel[0] as usize * self.kernel[1] as usize
     }
 
-    /// Height and width of the output for an input of this height and width; `None` where the window is not valid or does
-    /// not fit into the input.
+    /// Height and width of the output for an input of this height and width; `None` where the window is not valid, does not
+    /// fit into the input, or has more places than a dimension can count.
     pub const fn output(&self, input: [u32; 2]) -> Option<[u32; 2]> {
         let mut output = [0; 2];
         let mut axis = 0;
@@ -71,8 +71,12 @@ impl Window {
             if kernel == 0 || stride == 0 || before >= kernel || behind >= kernel || covered < kernel {
                 return None;
             }
-            // No more than the input and the zeros around it.
-            output[axis] = ((covered - kernel) / stride + 1) as u32;
+            let windows = (covered - kernel) / stride + 1;
+            // With zeros on both sides there may be more windows than rows.
+            if windows > u32::MAX as u64 {
+                return None;
+            }
+            output[axis] = windows as u32;
             axis += 1;
         }
         Some(output)
@@ -97,6 +101,23 @@ mod tests {
     }
 
     #[test]
+    fn outputs_of_the_largest_images() {
+        let window = |kernel: u8, before, behind| Window {
+            kernel: [kernel, 1],
+            padding: [before, 0, behind, 0],
+            ..Window::new([1, 1])
+        };
+        assert_eq!(window(1, 0, 0).output([u32::MAX, 1]), Some([u32::MAX, 1]));
+        assert_eq!(window(255, 127, 127).output([u32::MAX, 1]), Some([u32::MAX, 1]));
+        assert_eq!(window(255, 254, 254).output([u32::MAX - 254, 1]), Some([u32::MAX, 1]));
+        // One window more than there are numbers, and as many as there can be.
+        assert_eq!(window(255, 127, 128).output([u32::MAX, 1]), None);
+        assert_eq!(window(255, 254, 254).output([u32::MAX, 1]), None);
+        assert_eq!(window(255, 0, 0).output([254, 1]), None);
+        assert_eq!(window(255, 0, 0).output([255, 1]), Some([1, 1]));
+    }
+
+    #[test]
     fn windows_of_the_same_size_keep_it() {
         for kernel in 1..9 {
             for stride in 1..5 {
@@ -108,8 +129,15 @@ mod tests {
                 }
             }
         }
+        // The odd row of zeros lies behind; a window that leaves rows out needs none.
+        assert_eq!(Window::same([255, 4], [1, 3], [7, 5]).unwrap().padding, [127, 1, 127, 1]);
+        assert_eq!(Window::same([254, 1], [255, 4], [1, 9]).unwrap().padding, [126, 0, 127, 0]);
+        assert_eq!(Window::same([255; 2], [255; 2], [1; 2]).unwrap().padding, [127; 4]);
+        assert_eq!(Window::same([255; 2], [1; 2], [u32::MAX; 2]).unwrap().padding, [127; 4]);
         // 10 × 4 over 49 × 10 in steps of two, as keyword spotting networks begin.
         assert_eq!(Window::same([10, 4], [2, 2], [49, 10]).unwrap().padding, [4, 1, 5, 1]);
         assert_eq!(Window::same([0, 4], [2, 2], [49, 10]), None);
+        assert_eq!(Window::same([10, 4], [2, 0], [49, 10]), None);
+        assert_eq!(Window::same([10, 4], [2, 2], [49, 0]), None);
     }
 }

@@ -55,6 +55,12 @@ fn allocations(work: impl FnOnce()) -> usize {
 fn read(model: &Model<'_>) -> usize {
     let mut read = model.tensors().map(|tensor| tensor.bytes()).sum::<usize>() + model.macs() as usize;
     for operator in model.operators() {
+        if let Some(record) = operator.int8_weights() {
+            let matrix = model.int8_matrix(record);
+            let rows = (0..matrix.rows()).filter_map(|row| matrix.row(row)).chain(matrix.iter());
+            read += rows.map(|row| row.values.len() + row.exponent.unsigned_abs() as usize).sum::<usize>();
+            read += model.bias_at(operator.bias(), record.rows).map_or(0, |bias| bias.iter().len());
+        }
         let Some(record) = operator.weights() else { continue };
         let mut unpacked = [0; 12];
         let matrix = model.matrix(record);

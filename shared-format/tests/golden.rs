@@ -1,4 +1,4 @@
-//! Golden files: the bytes that version 0.2 writes, and what a reader finds in them and in those of version 0.1.
+//! Golden files: the bytes that version 0.3 writes, and what a reader finds in them and in those of earlier versions.
 //!
 //! `TRISHIFT_BLESS=1 cargo test -p trishift-format --test golden` writes the present version's files anew; a change of
 //! their bytes is a change of the format and belongs in `docs/format.md`. Files of earlier versions stay as they are.
@@ -8,13 +8,16 @@ mod support;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use support::golden::{self, HEAD, HEAD_BIAS, LABELS, MIX, STEM, STEM_BIAS, TABLE, WIDE, WIDE_BIAS, Weights};
+use support::golden::{
+    self, CONVOLUTION, DEPTHWISE, DEPTHWISE_BIAS, HEAD, HEAD_BIAS, INT8_CONVOLUTION, INT8_DEPTHWISE, INT8_LINEAR,
+    INT8_LINEAR_BIAS, Int8Weights, LABELS, MIX, STEM, STEM_BIAS, TABLE, WIDE, WIDE_BIAS, WINDOWS, Weights,
+};
 use support::walk;
 use trishift_format::bound::Accumulators;
 use trishift_format::checkpoint::StateType;
 use trishift_format::{
-    Add, ArgMax, Checkpoint, DataType, ExponentEncoding, InputScale, Linear, Model, Operator, Relu, Requantize,
-    RmsNorm, ShiftNorm, Softmax, TensorClass, trits,
+    Add, ArgMax, Checkpoint, Concat, DataType, ExponentEncoding, InputScale, Linear, Model, Operator, Pad, Relu,
+    Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, TensorClass, trits,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -27,20 +30,26 @@ fn stored(name: &str) -> Vec<u8> {
 
 /// The checked-in files, each compared once, before any test reads it.
 static MODEL: LazyLock<Vec<u8>> =
-    LazyLock::new(|| compare("model-0.2.tsm", &golden::model().expect("the golden model is valid")));
+    LazyLock::new(|| compare("model-0.3.tsm", &golden::model().expect("the golden model is valid")));
 static CHECKPOINT: LazyLock<Vec<u8>> =
-    LazyLock::new(|| compare("checkpoint-0.2.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
+    LazyLock::new(|| compare("checkpoint-0.3.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
 
-/// What version 0.1 wrote: the same network without its last three operators, the same checkpoint.
-static OLD_MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| stored("model-0.1.tsm"));
-static OLD_CHECKPOINT: LazyLock<Vec<u8>> = LazyLock::new(|| stored("checkpoint-0.1.tsc"));
+/// What versions 0.1 and 0.2 wrote: the same network without what came later, the same checkpoint.
+static OLD_MODELS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| ["model-0.1.tsm", "model-0.2.tsm"].map(stored));
+static OLD_CHECKPOINTS: LazyLock<[Vec<u8>; 2]> =
+    LazyLock::new(|| ["checkpoint-0.1.tsc", "checkpoint-0.2.tsc"].map(stored));
 
-/// Operators of version 0.1, and of its golden model.
-const OLD_OPERATORS: usize = 9;
+/// Operators of the golden models, oldest first; each has a tensor more.
+const OPERATORS: [usize; 3] = [9, 12, 25];
+
+/// The files of every version, oldest first.
+fn files() -> [&'static [u8]; 3] {
+    [&OLD_MODELS[0], &OLD_MODELS[1], &MODEL]
+}
 
 /// The golden models of every version, oldest first.
-fn models() -> [Model<'static>; 2] {
-    [&OLD_MODEL, &MODEL].map(|file| Model::parse(file).expect("every version is read"))
+fn models() -> [Model<'static>; 3] {
+    files().map(|file| Model::parse(file).expect("every version is read"))
 }
 
 /// The checked-in file, which must hold exactly what the builder wrote.
@@ -87,31 +96,37 @@ fn check_matrix(model: &Model<'_>, index: usize, weights: &Weights, encoding: Ex
 
 #[test]
 fn both_files_are_written_byte_for_byte() {
-    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x02");
+    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x03");
     assert_eq!(MODEL[..10], CHECKPOINT[..10]);
 }
 
 #[test]
-fn files_of_version_0_1_are_still_read() {
-    assert_eq!(OLD_MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x01");
-    assert_eq!(OLD_MODEL[..10], OLD_CHECKPOINT[..10]);
-    let [old, new] = models();
-    walk::model(&old);
-    assert_eq!((old.tensors().len(), old.operators().count()), (OLD_OPERATORS + 1, OLD_OPERATORS));
-    assert_eq!(new.operators().count(), OLD_OPERATORS + 3);
-    // Nothing but new operator codes and another order of weights has come since: state and records are what they were.
-    let [old, new] = [&OLD_CHECKPOINT, &CHECKPOINT].map(|file| Checkpoint::parse(file).expect("every version is read"));
-    let contents = |checkpoint: Checkpoint<'static>| -> Vec<_> {
-        checkpoint.tensors().map(|tensor| (tensor.name, tensor.rows, tensor.bytes)).collect()
+fn files_of_earlier_versions_are_still_read() {
+    for (minor, (model, checkpoint)) in (1..).zip(OLD_MODELS.iter().zip(OLD_CHECKPOINTS.iter())) {
+        assert_eq!(model[..10], [&b"\x89TSM\r\n\x1a\n"[..], &[0, minor]].concat());
+        assert_eq!(model[..10], checkpoint[..10]);
+    }
+    for (model, operators) in models().iter().zip(OPERATORS) {
+        walk::model(model);
+        assert_eq!((model.tensors().len(), model.operators().count()), (operators + 1, operators));
+    }
+    // Nothing but operators, another order of weights and int8 ones has come since: state and records are what they were.
+    let contents = |file: &'static [u8]| {
+        let checkpoint = Checkpoint::parse(file).expect("every version is read");
+        let tensors: Vec<_> = checkpoint.tensors().map(|tensor| (tensor.name, tensor.rows, tensor.bytes)).collect();
+        (checkpoint.config(), tensors)
     };
-    assert_eq!((old.config(), contents(old)), (new.config(), contents(new)));
+    for old in OLD_CHECKPOINTS.iter() {
+        assert_eq!(contents(old), contents(&CHECKPOINT));
+    }
 }
 
 #[test]
 fn the_models_read_back() {
-    for (model, file) in models().into_iter().zip([&OLD_MODEL, &MODEL]) {
+    for ((model, file), images) in models().into_iter().zip(files()).zip([0, 0, 96 + 144 + 48 + 12 + 12]) {
         walk::model(&model);
-        assert_eq!((model.name(), model.arena_bytes(), model.macs()), ("golden", 68, 120 + 100 + 100 + 30));
+        assert_eq!((model.name(), model.arena_bytes()), ("golden", 68));
+        assert_eq!(model.macs(), 120 + 100 + 100 + 30 + images);
         assert_eq!((model.file_bytes(), model.input_index(), model.output_index()), (file.len(), 0, 8));
         assert_eq!(model.labels().collect::<Vec<_>>(), LABELS);
         let properties: Vec<_> = model.properties().collect();
@@ -126,7 +141,7 @@ fn the_models_read_back() {
 
 #[test]
 fn the_models_tensors_read_back() {
-    for (model, count) in models().into_iter().zip([OLD_OPERATORS + 1, 13]) {
+    for (model, count) in models().into_iter().zip(OPERATORS.map(|operators| operators + 1)) {
         assert_eq!(model.tensors().collect::<Vec<_>>(), golden::tensors()[..count]);
         let (input, output) = (model.input(), model.output());
         assert_eq!((input.data_type, input.shape, input.exponent, input.len()), (DataType::I8, [2, 3, 2], -4, 12));
@@ -142,6 +157,8 @@ fn the_models_operators_read_back() {
     let names = [
         ["linear", "linear", "shift-norm", "linear", "requantize", "add", "relu", "linear", "argmax"].as_slice(),
         &["embedding", "rms-norm", "softmax"],
+        &["embedding", "reshape", "pad", "conv2d", "max-pool", "concat", "depthwise-conv2d", "int8-conv2d"],
+        &["int8-depthwise-conv2d", "avg-pool", "add", "relu", "int8-linear"],
     ];
     let others = [
         Operator::ShiftNorm(ShiftNorm { input: 2, output: 3, relu: true }),
@@ -151,23 +168,60 @@ fn the_models_operators_read_back() {
         Operator::ArgMax(ArgMax { input: 8, output: 9 }),
         Operator::RmsNorm(RmsNorm { input: 10, output: 11, relu: true }),
         Operator::Softmax(Softmax { input: 11, output: 12 }),
+        Operator::Reshape(Reshape { input: 13, output: 14 }),
+        Operator::Pad(Pad { input: 14, output: 15, padding: [1, 0, 2, 1] }),
+        Operator::Concat(Concat { left: 16, right: 17, output: 18 }),
+        Operator::Add(Add { left: 21, right: 22, output: 23, relu: true }),
+        Operator::Relu(Relu { input: 23, output: 24 }),
     ];
-    for (model, (parts, count)) in models().into_iter().zip([(1, 5), (2, 7)]) {
+    for (model, (parts, count)) in models().into_iter().zip([(1, 5), (2, 7), (4, 12)]) {
         let found: Vec<_> = model.operators().map(|operator| operator.kind().name()).collect();
         assert_eq!(found, names[..parts].concat());
-        let without_weights: Vec<_> = model.operators().filter(|operator| operator.weights().is_none()).collect();
-        assert_eq!(without_weights, others[..count]);
+        let plain = |operator: &Operator| {
+            let pools = matches!(operator, Operator::MaxPool(_) | Operator::AvgPool(_));
+            operator.weights().is_none() && operator.int8_weights().is_none() && !pools
+        };
+        assert_eq!(model.operators().filter(plain).collect::<Vec<_>>(), others[..count]);
         let operands = [0, 1, 3, 7].map(|index| linear(&model, index)).map(|op| (op.input, op.output, op.relu));
         assert_eq!(operands, [(0, 1, true), (1, 2, false), (3, 4, false), (7, 8, false)]);
     }
-    let [_, model] = models();
-    let Some(Operator::Embedding(op)) = model.operators().nth(9) else { panic!("operator 9 is the embedding") };
-    assert_eq!((op.input, op.output), (9, 10));
+    let [_, second, third] = models();
+    for model in [second, third] {
+        let Some(Operator::Embedding(op)) = model.operators().nth(9) else { panic!("operator 9 is the embedding") };
+        assert_eq!((op.input, op.output), (9, 10));
+    }
+}
+
+#[test]
+fn the_models_windows_read_back() {
+    let [.., model] = models();
+    let found: Vec<_> = model
+        .operators()
+        .filter_map(|operator| match operator {
+            Operator::Conv2d(op) | Operator::DepthwiseConv2d(op) => Some((op.input, op.output, op.relu, op.window)),
+            Operator::Int8Conv2d(op) | Operator::Int8DepthwiseConv2d(op) => {
+                Some((op.input, op.output, op.relu, op.window))
+            }
+            Operator::MaxPool(op) | Operator::AvgPool(op) => Some((op.input, op.output, false, op.window)),
+            _ => None,
+        })
+        .collect();
+    let [all, largest, each, int8_all, int8_each, mean] = WINDOWS;
+    let expected = [
+        (15, 16, true, all),
+        (15, 17, false, largest),
+        (18, 19, true, each),
+        (19, 20, false, int8_all),
+        (20, 21, false, int8_each),
+        (20, 22, false, mean),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]
 fn the_models_weights_read_back() {
-    for (model, mix) in models().into_iter().zip([ExponentEncoding::Offset4, ExponentEncoding::Offset8]) {
+    let mixes = [ExponentEncoding::Offset4, ExponentEncoding::Offset8, ExponentEncoding::Offset8];
+    for (model, mix) in models().into_iter().zip(mixes) {
         check_matrix(&model, 0, &STEM, ExponentEncoding::Offset4);
         check_matrix(&model, 1, &MIX, mix);
         check_matrix(&model, 3, &WIDE, ExponentEncoding::Int8);
@@ -185,6 +239,27 @@ fn the_models_weights_read_back() {
         assert_eq!(smallest, [-6, -3, -10, -4]);
     }
     check_matrix(&models()[1], 9, &TABLE, ExponentEncoding::Offset4);
+    let [.., model] = models();
+    check_matrix(&model, 9, &TABLE, ExponentEncoding::Offset4);
+    check_matrix(&model, 12, &TABLE, ExponentEncoding::Offset4);
+    check_matrix(&model, 15, &CONVOLUTION, ExponentEncoding::Offset8);
+    check_matrix(&model, 18, &DEPTHWISE, ExponentEncoding::Offset4);
+    for (index, Int8Weights { columns, values, exponents }) in
+        [19, 20, 24].into_iter().zip([INT8_CONVOLUTION, INT8_DEPTHWISE, INT8_LINEAR])
+    {
+        let operator = model.operators().nth(index).expect("the operator is there");
+        let matrix = model.int8_matrix(operator.int8_weights().expect("the operator has int8 weights"));
+        assert_eq!((matrix.rows(), matrix.columns()), (exponents.len(), columns));
+        assert!(matrix.iter().map(|row| row.exponent).eq(exponents.iter().map(|exponent| i32::from(*exponent))));
+        assert!(matrix.iter().flat_map(|row| row.values).map(|value| *value as i8).eq(values.iter().copied()));
+    }
+    let biases = |index: usize| {
+        let operator = model.operators().nth(index).expect("the operator is there");
+        let rows = operator.weights().map_or(2, |record| record.rows);
+        model.bias_at(operator.bias(), rows).map_or(vec![], |bias| bias.iter().collect())
+    };
+    assert_eq!([biases(15), biases(19)], [[0; 0]; 2]);
+    assert_eq!((biases(18), biases(24)), (DEPTHWISE_BIAS.to_vec(), INT8_LINEAR_BIAS.to_vec()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Random matrices, written and read back: every group size, ragged shapes, both layouts, every encoding, any exponents.
 //!
 //! A matrix, of a linear operator or an embedding, comes back as it was, or is refused for the int32 bound that wide
-//! arithmetic says it breaks.
+//! arithmetic says it breaks. int8 weights likewise.
 #![cfg(feature = "alloc")]
 
 mod support;
@@ -9,8 +9,8 @@ mod support;
 use proptest::prelude::*;
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
-    Checkpoint, DataType, Embedding, ExponentEncoding, GroupSize, InputScale, Layout, Linear, MatrixFault, Model,
-    Operator, ParseError, Tensor, TensorClass, trits,
+    Checkpoint, Conv2d, DataType, Embedding, ExponentEncoding, GroupSize, InputScale, Layout, Linear, MatrixFault,
+    Model, Operator, ParseError, Tensor, TensorClass, Window, trits,
 };
 
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ struct Case {
     /// s_out − s_in; s_out of an embedding.
     scale: i16,
     output: DataType,
+}
+
+fn tensor(class: TensorClass, data_type: DataType, exponent: i16, len: usize) -> Tensor {
+    Tensor { data_type, class, exponent, shape: [1, 1, len as u32], offset: 0, first: 0, last: 0 }
 }
 
 /// Small biases, and any.
@@ -140,15 +144,6 @@ impl Case {
             false => Operator::Linear(Linear { input: 0, output: 1, relu: false, weights, bias }),
         })?;
         writer.input_scales(&[InputScale::IDENTITY]);
-        let tensor = |class, data_type, exponent, len: usize| Tensor {
-            data_type,
-            class,
-            exponent,
-            shape: [1, 1, len as u32],
-            offset: 0,
-            first: 0,
-            last: 0,
-        };
         let (inputs, outputs, exponent) = match self.embedding {
             true => (3, 3 * self.columns, self.scale),
             false => (self.columns, self.rows, self.scale - 9),
@@ -195,6 +190,100 @@ impl Case {
     }
 }
 
+/// A layer with int8 weights, or a convolution of 1 × 1.
+#[derive(Clone, Debug)]
+struct Int8Case {
+    columns: usize,
+    values: Vec<i8>,
+    exponents: Vec<i8>,
+    bias: Option<Vec<i32>>,
+    convolution: bool,
+    /// s_out − s_in.
+    scale: i16,
+    output: DataType,
+}
+
+fn int8_cases() -> impl Strategy<Value = Int8Case> {
+    let shape = (1..5usize, 1..80usize, any::<i8>(), prop::sample::select(vec![0u8, 3, 15, 30, 255]));
+    shape.prop_flat_map(|(rows, columns, low, window)| {
+        let exponent = (0..=window).prop_map(move |above| (i16::from(low) + i16::from(above)).min(127) as i8);
+        let values = prop_oneof![any::<i8>(), Just(0), Just(i8::MIN)];
+        let vectors = (
+            prop::collection::vec(values, rows * columns),
+            prop::collection::vec(exponent, rows),
+            prop::option::of(biases(rows)),
+        );
+        let scale = prop_oneof![i16::from(low) - 18..=i16::from(low) + 40, -300..300i16];
+        let output = prop_oneof![Just(DataType::I8), Just(DataType::I32)];
+        (vectors, any::<bool>(), scale, output).prop_map(
+            move |((values, exponents, bias), convolution, scale, output)| Int8Case {
+                columns,
+                values,
+                exponents,
+                bias,
+                convolution,
+                scale,
+                output,
+            },
+        )
+    })
+}
+
+impl Int8Case {
+    /// The fault that the first bad row must be refused for, by arithmetic in i128.
+    fn fault(&self) -> Option<MatrixFault> {
+        let mut rows = self.values.chunks(self.columns).zip(&self.exponents).enumerate();
+        rows.find_map(|(row, (values, exponent))| {
+            let (exponent, scale) = (i32::from(*exponent), i32::from(self.scale));
+            let (unit, rounding) = match (self.output, scale - exponent) {
+                (DataType::I32, 1..) => return Some(MatrixFault::BelowOutputUnit { row }),
+                (DataType::I32, _) => (scale, 0),
+                (DataType::I8, shift @ 1..=31) => (exponent, 1i128 << (shift - 1)),
+                (DataType::I8, _) => (exponent, 0),
+            };
+            let sum: i128 = values.iter().map(|value| 128 * i128::from(*value).abs()).sum();
+            let bias = self.bias.as_ref().map_or(0, |bias| i128::from(bias[row]).abs());
+            let required = bias + rounding + (sum << (exponent - unit).min(90));
+            (required > i128::from(i32::MAX)).then_some(MatrixFault::Int32Bound { row })
+        })
+    }
+
+    fn write(&self) -> Result<Vec<u8>, WriteError> {
+        let mut writer = ModelWriter::new("random");
+        let weights = writer.add_int8(self.columns, &self.values, &self.exponents)?;
+        let bias = self.bias.as_ref().map(|bias| writer.add_bias(bias)).transpose()?;
+        let (input, output, relu, window) = (0, 1, false, Window::new([1, 1]));
+        writer.push(&match self.convolution {
+            true => Operator::Int8Conv2d(Conv2d { input, output, relu, window, weights, bias }),
+            false => Operator::Int8Linear(Linear { input, output, relu, weights, bias }),
+        })?;
+        writer.input_scales(&[InputScale::IDENTITY]);
+        let tensors = [
+            tensor(TensorClass::Input, DataType::I8, 5, self.columns),
+            tensor(TensorClass::Output, self.output, self.scale + 5, self.exponents.len()),
+        ];
+        writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 })
+    }
+
+    /// Everything that was written stands in the file.
+    fn check(&self, file: &[u8]) -> Result<(), TestCaseError> {
+        let model = Model::parse(file).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        support::walk::model(&model);
+        let operator = model.operators().next();
+        let Some((operator, record)) = operator.as_ref().and_then(|found| Some((found, found.int8_weights()?))) else {
+            return Err(TestCaseError::fail("no operator with int8 weights"));
+        };
+        let matrix = model.int8_matrix(record);
+        prop_assert_eq!((matrix.rows(), matrix.columns()), (self.exponents.len(), self.columns));
+        let values = matrix.iter().flat_map(|row| row.values).map(|value| *value as i8);
+        prop_assert_eq!(&values.collect::<Vec<_>>(), &self.values);
+        prop_assert!(matrix.iter().map(|row| row.exponent).eq(self.exponents.iter().map(|e| i32::from(*e))));
+        let bias = model.bias_at(operator.bias(), record.rows);
+        prop_assert_eq!(&bias.map(|bias| bias.iter().collect::<Vec<_>>()), &self.bias);
+        Ok(())
+    }
+}
+
 /// Four times proptest's own number, so that `PROPTEST_CASES` holds here too.
 fn cases_of_a_property() -> u32 {
     4 * ProptestConfig::default().cases
@@ -206,6 +295,17 @@ proptest! {
 
     #[test]
     fn matrices_come_back_or_break_the_int32_bound(case in cases()) {
+        match (case.write(), case.fault()) {
+            (Ok(file), None) => case.check(&file)?,
+            (Err(WriteError::Invalid(ParseError::Matrix { index: 0, fault })), Some(expected)) => {
+                prop_assert_eq!(fault, expected);
+            }
+            (outcome, expected) => prop_assert!(false, "{:?} where {expected:?} is expected", outcome.map(|file| file.len())),
+        }
+    }
+
+    #[test]
+    fn int8_weights_come_back_or_break_the_int32_bound(case in int8_cases()) {
         match (case.write(), case.fault()) {
             (Ok(file), None) => case.check(&file)?,
             (Err(WriteError::Invalid(ParseError::Matrix { index: 0, fault })), Some(expected)) => {
@@ -274,6 +374,17 @@ fn the_cases_reach_both_outcomes_and_every_encoding() {
     println!(
         "of 1200 cases {offsets:?} have 4-bit offsets, {int8:?} int8 exponents, {records:?} records, {refused:?} are refused"
     );
+    let (mut accepted, mut refused_int8) = (0, [0; 2]);
+    for _ in 0..400 {
+        let case = int8_cases().new_tree(&mut runner).unwrap().current();
+        match case.fault() {
+            None => accepted += 1,
+            Some(MatrixFault::Int32Bound { .. }) => refused_int8[0] += 1,
+            Some(_) => refused_int8[1] += 1,
+        }
+    }
+    println!("of 400 cases of int8 weights {accepted} are accepted, {refused_int8:?} refused");
+    assert!(accepted > 20 && refused_int8.iter().all(|count| *count > 20), "{accepted} {refused_int8:?}");
     let more_than = |counts: [usize; 2], least| counts.iter().all(|count| *count > least);
     assert!(more_than(offsets, 20) && more_than(int8, 5), "{offsets:?} {int8:?}");
     assert!(more_than(records, 20) && more_than(refused, 20), "{records:?} {refused:?}");

@@ -1,5 +1,6 @@
 //! Every kernel of every instruction set that this machine has, against the definition: arbitrary shapes, exponents, inputs.
 
+use super::images;
 use crate::generate::bias;
 use crate::network::{Network, Node, Weights};
 use crate::random::Random;
@@ -31,16 +32,19 @@ pub fn check(bytes: &[u8]) {
 /// The same; says what was compared.
 pub fn outcome(bytes: &[u8]) -> String {
     let mut u = Unstructured::new(bytes);
-    let compared = match u.int_in_range(0..=7) {
+    let compared = match u.int_in_range(0..=15) {
         Ok(0..=3) => linear(&mut u),
         Ok(4) => embedding(&mut u),
+        Ok(5..=10) => images::convolution(&mut u),
+        Ok(11) => images::int8_linear(&mut u),
+        Ok(12..=13) => images::pools(&mut u),
         _ => elements(&mut u),
     };
     compared.ok().flatten().unwrap_or_else(|| "nothing".into())
 }
 
 /// The file of one layer.
-fn layer(node: Node, from: Tensor, to: Tensor) -> Option<Vec<u8>> {
+pub(super) fn layer(node: Node, from: Tensor, to: Tensor) -> Option<Vec<u8>> {
     let network = Network {
         name: String::new(),
         input: 0,
@@ -57,7 +61,11 @@ fn layer(node: Node, from: Tensor, to: Tensor) -> Option<Vec<u8>> {
 }
 
 fn tensor(class: TensorClass, data_type: DataType, exponent: i32, len: usize) -> Tensor {
-    Tensor { data_type, class, exponent: exponent as i16, shape: [1, 1, len as u32], offset: 0, first: 0, last: 0 }
+    image(class, data_type, exponent, [1, 1, len as u32])
+}
+
+pub(super) fn image(class: TensorClass, data_type: DataType, exponent: i32, shape: [u32; 3]) -> Tensor {
+    Tensor { data_type, class, exponent: exponent as i16, shape, offset: 0, first: 0, last: 0 }
 }
 
 fn linear(u: &mut Unstructured<'_>) -> Result<Option<String>> {
@@ -72,12 +80,10 @@ fn linear(u: &mut Unstructured<'_>) -> Result<Option<String>> {
         (DataType::I8, unit + u.int_in_range(-10..=40)?)
     };
     let node = Node {
-        kind: OperatorKind::Linear,
-        inputs: [0; 2],
-        output: 1,
         relu: relu && !wide,
         bias: bias(u, rows)?,
         weights: Some(weights),
+        ..Node::new(OperatorKind::Linear, [0; 2], 1)
     };
     let to = tensor(TensorClass::Output, data_type, exponent, rows);
     let Some(file) = layer(node, tensor(TensorClass::Input, DataType::I8, 0, columns), to) else { return Ok(None) };
@@ -175,9 +181,9 @@ fn part<T: Copy>(outputs: &[T], all: usize, rows: std::ops::Range<usize>) -> Vec
 }
 
 /// Calls `f(kernels)` for the definition, then for each other table, and compares what it gives.
-fn compare<T: PartialEq + Debug>(what: &str, mut f: impl FnMut(&Kernels) -> T) {
+pub(super) fn compare<T: PartialEq + Debug>(what: &str, mut f: impl FnMut(&Kernels) -> T) {
     let expected = f(&SCALAR);
-    for kernels in available() {
+    for kernels in available().chain([&PORTABLE]) {
         assert_eq!(f(kernels), expected, "{} {what}", kernels.name);
     }
 }
@@ -187,14 +193,7 @@ fn embedding(u: &mut Unstructured<'_>) -> Result<Option<String>> {
     let columns = u.int_in_range(1..=(MOST_WEIGHTS / rows).min(300))?;
     let weights = Weights::generate(u, rows, columns)?;
     let exponent = weights.unit() + u.int_in_range(-12..=12)?;
-    let node = Node {
-        kind: OperatorKind::Embedding,
-        inputs: [0; 2],
-        output: 1,
-        relu: false,
-        bias: None,
-        weights: Some(weights),
-    };
+    let node = Node { weights: Some(weights), ..Node::new(OperatorKind::Embedding, [0; 2], 1) };
     let count = u.int_in_range(1..=8)?;
     let to = tensor(TensorClass::Output, DataType::I8, exponent, count * columns);
     let Some(file) = layer(node, tensor(TensorClass::Input, DataType::I8, 0, count), to) else { return Ok(None) };
@@ -240,8 +239,19 @@ fn elements(u: &mut Unstructured<'_>) -> Result<Option<String>> {
         output
     };
     compare("relu", |kernels| narrow(&mut |output| (kernels.relu)(&left, output)));
+    let in_place = |f: &dyn Fn(&mut [i8])| {
+        let mut data = left.clone();
+        f(&mut data);
+        data
+    };
+    compare("relu in place", |kernels| in_place(&|data| (kernels.relu_in_place)(data)));
     let alignment = Alignment::of(input, output);
     compare("add", |kernels| narrow(&mut |output| (kernels.add)(&left, &right, alignment, relu, output)));
+    compare("add in place", |kernels| in_place(&|data| (kernels.add_in_place)(data, &right, alignment, relu)));
+    assert_eq!(
+        in_place(&|data| (SCALAR.add_in_place)(data, &right, alignment, relu)),
+        narrow(&mut |output| (SCALAR.add)(&left, &right, alignment, relu, output))
+    );
     compare("requantize", |kernels| narrow(&mut |out| (kernels.requantize)(&wide, output - input, relu, out)));
     compare("shift norm", |kernels| narrow(&mut |output| (kernels.shift_norm)(&wide, length, relu, output)));
     compare("rms norm", |kernels| narrow(&mut |out| (kernels.rms_norm)(&wide, length, -output, relu, out)));

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod data;
+mod images;
 pub mod kernels;
 pub mod mutate;
 pub mod parse;

@@ -45,8 +45,9 @@ pub fn outcome(bytes: &[u8]) -> String {
 
 /// The first operator and row whose sums can exceed int32.
 fn first_beyond_int32(network: &Network) -> Option<(usize, usize)> {
-    network.nodes.iter().enumerate().filter(|(_, node)| node.kind == OperatorKind::Linear).find_map(|(index, node)| {
-        let mut rows = 0..node.weights.as_ref().map_or(0, |weights| weights.rows);
-        rows.find(|row| largest_sum(network, node, *row) > i128::from(i32::MAX)).map(|row| (index, row))
-    })
+    network.nodes.iter().enumerate().filter(|(_, node)| node.kind != OperatorKind::Embedding).find_map(
+        |(index, node)| {
+            (0..node.rows()).find(|row| largest_sum(network, node, *row) > i128::from(i32::MAX)).map(|row| (index, row))
+        },
+    )
 }

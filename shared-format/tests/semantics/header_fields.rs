@@ -5,8 +5,8 @@
 use super::support::seal::seal;
 use trishift_format::{Checkpoint, Model, ParseError, PlanFault};
 
-const MODEL: &[u8] = include_bytes!("../golden/model-0.2.tsm");
-const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint-0.2.tsc");
+const MODEL: &[u8] = include_bytes!("../golden/model-0.3.tsm");
+const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint-0.3.tsc");
 
 /// A golden file, its parser, and what its header says.
 struct Subject {
@@ -85,7 +85,7 @@ fn magic_and_version() {
             check(subject, Field { offset, bytes: 1 }, |_| Err(ParseError::Magic));
         }
         check(subject, Field { offset: 8, bytes: 1 }, |major| {
-            Err(ParseError::Version { major: major as u8, minor: 2 })
+            Err(ParseError::Version { major: major as u8, minor: 3 })
         });
         // Whatever a newer minor version added, this file does not have it.
         check(subject, Field { offset: 9, bytes: 1 }, |_| Ok(()));

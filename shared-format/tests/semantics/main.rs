@@ -11,7 +11,9 @@ mod embedding;
 mod extents;
 mod graph;
 mod header_fields;
+mod in_place;
 mod int32_bound;
+mod int8;
 mod matrix;
 mod messages;
 mod metadata;
@@ -19,6 +21,7 @@ mod operands;
 mod placement;
 mod plan;
 mod widths;
+mod windows;
 #[cfg(feature = "alloc")]
 mod writing;
 

@@ -230,3 +230,16 @@ fn exponents_below_the_unit_of_an_int32_output() {
     assert_eq!(refusal(&logits(-11)), fault(MatrixFault::BelowOutputUnit { row: 0 }));
     assert_eq!(refusal(&logits(i16::MAX)), fault(MatrixFault::BelowOutputUnit { row: 0 }));
 }
+
+#[test]
+fn what_a_matrix_is_stored_as_is_named_before_its_biases_are_looked_for() {
+    // A newer layout may well have its biases elsewhere.
+    for (change, expected) in [
+        (RawLinear { layout: 2, ..RawModel::SMALL }, MatrixFault::Layout(2)),
+        (RawLinear { encoding: 3, ..RawModel::SMALL }, MatrixFault::Encoding(3)),
+        (RawLinear { group: 5, ..RawModel::SMALL }, MatrixFault::GroupSize(UnknownGroupSize(5))),
+    ] {
+        let model = RawModel::small_with(RawLinear { bias: Some(1 << 20), ..change });
+        assert_eq!(refusal(&model), ParseError::Matrix { index: 0, fault: expected });
+    }
+}

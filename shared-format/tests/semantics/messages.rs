@@ -43,6 +43,10 @@ fn every_error() -> Vec<(ParseError, &'static [&'static str])> {
             ParseError::Operands { index: 4, kind: OperatorKind::ShiftNorm, what: "shapes" },
             &["operator 4", "shift-norm", "shapes"],
         ),
+        (
+            ParseError::Operands { index: 4, kind: OperatorKind::Int8DepthwiseConv2d, what: "exponents" },
+            &["operator 4", "int8-depthwise-conv2d", "exponents"],
+        ),
         (matrix(MatrixFault::GroupSize(UnknownGroupSize(5))), &["operator 3", "group size 5", "96"]),
         (matrix(MatrixFault::Encoding(9)), &["operator 3", "encoding 9"]),
         (matrix(MatrixFault::Layout(9)), &["operator 3", "layout 9"]),
@@ -54,7 +58,7 @@ fn every_error() -> Vec<(ParseError, &'static [&'static str])> {
         (matrix(MatrixFault::ExponentOffsets { row: 1 }), &["row 1", "offsets"]),
         (matrix(MatrixFault::EmptyGroup { row: 1, group: 2 }), &["row 1", "group 2", "zeros"]),
         (matrix(MatrixFault::BelowOutputUnit { row: 1 }), &["row 1", "output"]),
-        (matrix(MatrixFault::Int32Bound { row: 1 }), &["row 1", "int32", "window"]),
+        (matrix(MatrixFault::Int32Bound { row: 1 }), &["row 1", "int32", "window", "bias"]),
         (plan(PlanFault::Alignment), &["tensor 5", "multiple of 4"]),
         (plan(PlanFault::OutsideArena), &["tensor 5", "arena"]),
         (plan(PlanFault::Overlap { other: 7 }), &["tensor 5", "tensor 7"]),
@@ -86,7 +90,11 @@ fn names_of_what_a_matrix_is_stored_as() {
     assert_eq!([Layout::Rows, Layout::Groups].map(|layout| layout.to_string()), ["rows", "groups"]);
     assert_eq!(GroupSize::ALL.map(|group| group.to_string()).join(" "), "4 6 8 16 20 32 40 64 80 96");
     let names = OperatorKind::ALL.map(|kind| kind.to_string());
-    assert_eq!(names.join(" "), "linear shift-norm requantize relu add argmax rms-norm embedding softmax");
+    assert_eq!(
+        names.join(" "),
+        "linear shift-norm requantize relu add argmax rms-norm embedding softmax conv2d depthwise-conv2d int8-linear \
+             int8-conv2d int8-depthwise-conv2d max-pool avg-pool concat reshape pad"
+    );
 }
 
 #[test]

@@ -49,10 +49,17 @@ fn misuse(places: [Place; 3]) -> Option<(usize, PlanFault)> {
     })
 }
 
+/// True where the operator that reads `other`, as its last reader, writes `tensor` over it: a ReLU may.
+fn takes_the_place(places: [Place; 3], tensor: usize, other: usize) -> bool {
+    let [to, from] = [tensor, other].map(|tensor| places[tensor - 1]);
+    let arena = [to, from].iter().all(|place| place.class == RawTensor::ARENA);
+    arena && other + 1 == tensor && from.last == other && from.offset == to.offset
+}
+
 /// What is wrong with where the tensors lie.
 fn misplacement(places: [Place; 3], len: usize, arena_bytes: usize) -> Option<(usize, PlanFault)> {
     // Who owns a byte while an operator runs.
-    let mut owners = vec![[None; OPERATORS]; 64];
+    let mut owners = vec![[const { Vec::new() }; OPERATORS]; 64];
     for (tensor, place) in (1..).zip(places) {
         if place.offset % 4 != 0 {
             return Some((tensor, PlanFault::Alignment));
@@ -63,11 +70,12 @@ fn misplacement(places: [Place; 3], len: usize, arena_bytes: usize) -> Option<(u
         let life = if place.class == RawTensor::PERSISTENT { 0..=OPERATORS - 1 } else { place.first..=place.last };
         let cells = (place.offset..place.offset + len).flat_map(|byte| life.clone().map(move |time| (byte, time)));
         let cells: Vec<_> = cells.collect();
-        if let Some(other) = cells.iter().filter_map(|(byte, time)| owners[*byte][*time]).min() {
+        let sharing = cells.iter().flat_map(|(byte, time)| &owners[*byte][*time]).copied();
+        if let Some(other) = sharing.filter(|other| !takes_the_place(places, tensor, *other)).min() {
             return Some((tensor, PlanFault::Overlap { other }));
         }
         for (byte, time) in cells {
-            owners[byte][time] = Some(tensor);
+            owners[byte][time].push(tensor);
         }
     }
     None

@@ -1,13 +1,14 @@
 //! Builds the two files of the present version in `tests/golden`, always the same bytes.
 //!
-//! The model holds every operator, both layouts, all three exponent encodings, four group sizes, groups and a row of zeros, a persistent
-//! tensor, one input scale per feature, labels and properties; the checkpoint holds every element type. Trits are
-//! written as text, a space between groups, so that the golden test can compare them with what it reads.
+//! The model holds every operator, both layouts, all three exponent encodings, five group sizes, groups and a row of zeros, int8
+//! weights, windows, outputs in their input's place, a persistent tensor, one input scale per feature, labels and properties;
+//! the checkpoint holds every element type. Trits are written as text, a space between groups, so that the golden test can
+//! compare them with what it reads.
 
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
-    Add, ArgMax, DataType, Embedding, GroupSize, InputScale, Layout, Linear, MatrixRecord, Operator, Relu, Requantize,
-    RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass,
+    Add, ArgMax, Concat, Conv2d, DataType, Embedding, GroupSize, InputScale, Int8Record, Layout, Linear, MatrixRecord,
+    Operator, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass, Window,
 };
 
 /// A matrix as text: one string a row, a space between groups; and its exponents, one for each group.
@@ -90,6 +91,44 @@ pub(crate) const HEAD: Weights =
 pub(crate) const TABLE: Weights =
     Weights { group: 4, trits: &["+0-- 0+", "-+00 --", "0+-+ +0"], exponents: &[&[-6, -2], &[-7, -7], &[3, -5]] };
 
+/// 2 rows of 12 for windows of 3 × 2 over two channels, groups of 6; group after group.
+pub(crate) const CONVOLUTION: Weights =
+    Weights { group: 6, trits: &["+0--0+ 0+0-+0", "00+-+0 --00++"], exponents: &[&[-5, -3], &[-4, -4]] };
+
+/// 4 rows of 9 for windows of 3 × 3 over each channel, groups of 16: one short group a row.
+pub(crate) const DEPTHWISE: Weights = Weights {
+    group: 16,
+    trits: &["+-0+-0+-0", "000+++000", "-0+-0+-0+", "000000000"],
+    exponents: &[&[-3], &[-1], &[-2], &[0]],
+};
+
+/// int8 weights, row after row, and an exponent for each row.
+pub(crate) struct Int8Weights {
+    pub(crate) columns: usize,
+    pub(crate) values: &'static [i8],
+    pub(crate) exponents: &'static [i8],
+}
+
+/// 3 rows of 8 for windows of 2 × 1 over four channels.
+pub(crate) const INT8_CONVOLUTION: Int8Weights = Int8Weights {
+    columns: 8,
+    values: &[1, -2, 3, -128, 127, 0, 9, 4, /**/ 0, 0, 0, 0, 0, 0, 0, 0, /**/ -7, 6, -5, 4, -3, 2, -1, 100],
+    exponents: &[-9, 0, -11],
+};
+
+/// 3 rows of 2 for windows of 1 × 2 over each channel.
+pub(crate) const INT8_DEPTHWISE: Int8Weights =
+    Int8Weights { columns: 2, values: &[64, 63, /**/ -1, 1, /**/ -128, -128], exponents: &[-7, -2, -8] };
+
+/// 6 → 2.
+pub(crate) const INT8_LINEAR: Int8Weights = Int8Weights {
+    columns: 6,
+    values: &[11, -12, 13, -14, 15, -16, /**/ 127, 126, -128, -127, 1, 0],
+    exponents: &[-6, -10],
+};
+
+pub(crate) const DEPTHWISE_BIAS: [i32; 4] = [3, -3, 0, 77];
+pub(crate) const INT8_LINEAR_BIAS: [i32; 2] = [-1000, 1 << 16];
 pub(crate) const STEM_BIAS: [i32; 10] = [5, -7, 0, 300, 2, -100_000, 1, 1 << 20, -(1 << 21), 12];
 pub(crate) const WIDE_BIAS: [i32; 10] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 1_000_000];
 pub(crate) const HEAD_BIAS: [i32; 3] = [-40, 25, 15];
@@ -122,6 +161,12 @@ impl Weights {
     }
 }
 
+impl Int8Weights {
+    fn add_to(&self, writer: &mut ModelWriter) -> Result<Int8Record, WriteError> {
+        writer.add_int8(self.columns, self.values, self.exponents)
+    }
+}
+
 /// How raw values become feature `i` of the golden model's input.
 pub(crate) fn scale(i: i8) -> InputScale {
     InputScale { zero_mantissa: 1000 * i32::from(i) - 3000, zero_exponent: -(i % 4), shift: i % 3 - 4 }
@@ -133,8 +178,8 @@ fn tensor(data_type: DataType, class: TensorClass, exponent: i16, shape: [u32; 3
 }
 
 /// The tensors of the golden model: a residual block behind a stem, a head, the class last seen, and its embedding as
-/// shares of 1. Version 0.1 has the first ten.
-pub(crate) fn tensors() -> [Tensor; 13] {
+/// shares of 1; then as an image. Version 0.1 has the first ten, version 0.2 the first thirteen.
+pub(crate) fn tensors() -> [Tensor; 26] {
     use DataType::{I8, I32};
     use TensorClass::{Arena, Input, Output, Persistent};
     [
@@ -151,10 +196,35 @@ pub(crate) fn tensors() -> [Tensor; 13] {
         tensor(I32, Arena, -8, [1, 1, 6], [0, 9, 10]),
         tensor(I8, Arena, -5, [1, 1, 6], [24, 10, 11]),
         tensor(I32, Arena, -15, [1, 1, 6], [0, 11, 11]),
+        // The class's embedding again as an image, zeros around it, two windows over that.
+        tensor(I8, Arena, -7, [1, 1, 6], [0, 12, 13]),
+        tensor(I8, Arena, -7, [1, 3, 2], [0, 13, 14]),
+        tensor(I8, Arena, -7, [4, 4, 2], [8, 14, 16]),
+        tensor(I8, Arena, -7, [2, 2, 2], [40, 15, 17]),
+        tensor(I8, Arena, -7, [2, 2, 2], [48, 16, 17]),
+        // Both behind each other and filtered, two pools of that and their sum.
+        tensor(I8, Arena, -7, [2, 2, 4], [0, 17, 18]),
+        tensor(I8, Arena, -6, [2, 2, 4], [0, 18, 19]),
+        tensor(I8, Arena, -5, [1, 2, 3], [16, 19, 21]),
+        tensor(I8, Arena, -4, [1, 2, 3], [24, 20, 22]),
+        tensor(I8, Arena, -5, [1, 2, 3], [32, 21, 22]),
+        tensor(I8, Arena, -4, [1, 2, 3], [24, 22, 23]),
+        tensor(I8, Arena, -4, [6, 1, 1], [24, 23, 24]),
+        tensor(I32, Arena, -15, [1, 1, 2], [0, 24, 24]),
     ]
 }
 
-/// The bytes of `tests/golden/model-0.2.tsm`.
+/// The windows of the golden model's convolutions and pools, in the order in which they run.
+pub(crate) const WINDOWS: [Window; 6] = [
+    Window { kernel: [3, 2], stride: [1, 2], padding: [0, 1, 0, 0] },
+    Window { kernel: [3, 3], stride: [1, 2], padding: [0, 1, 0, 1] },
+    Window { kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1] },
+    Window { kernel: [2, 1], stride: [1, 1], padding: [0, 0, 0, 0] },
+    Window { kernel: [1, 2], stride: [1, 1], padding: [0, 1, 0, 0] },
+    Window { kernel: [1, 2], stride: [1, 1], padding: [0, 0, 0, 1] },
+];
+
+/// The bytes of `tests/golden/model-0.3.tsm`.
 pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     let mut writer = ModelWriter::new("golden");
     let stem = STEM.add_to(&mut writer, Layout::Rows)?;
@@ -178,9 +248,11 @@ pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
         Operator::Embedding(Embedding { input: 9, output: 10, weights: table }),
         Operator::RmsNorm(RmsNorm { input: 10, output: 11, relu: true }),
         Operator::Softmax(Softmax { input: 11, output: 12 }),
+        Operator::Embedding(Embedding { input: 9, output: 13, weights: table }),
     ] {
         writer.push(&operator)?;
     }
+    push_images(&mut writer)?;
     for label in LABELS {
         writer.label(label)?;
     }
@@ -190,7 +262,43 @@ pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     writer.finish(&Region { tensors: &tensors(), input: 0, output: 8, arena_bytes: 68 })
 }
 
-/// The bytes of `tests/golden/checkpoint-0.2.tsc`.
+/// The operators that came with version 0.3.
+fn push_images(writer: &mut ModelWriter) -> Result<(), WriteError> {
+    let [all, largest, each, int8_all, int8_each, mean] = WINDOWS;
+    let convolution = CONVOLUTION.add_to(writer, Layout::Groups)?;
+    let depthwise = DEPTHWISE.add_to(writer, Layout::Rows)?;
+    let depthwise_bias = Some(writer.add_bias(&DEPTHWISE_BIAS)?);
+    let int8_convolution = INT8_CONVOLUTION.add_to(writer)?;
+    let int8_depthwise = INT8_DEPTHWISE.add_to(writer)?;
+    let int8_linear = INT8_LINEAR.add_to(writer)?;
+    let int8_bias = Some(writer.add_bias(&INT8_LINEAR_BIAS)?);
+    let (relu, window, weights, bias) = (true, all, convolution, None);
+    let convolution = Conv2d { input: 15, output: 16, relu, window, weights, bias };
+    let (window, weights, bias) = (each, depthwise, depthwise_bias);
+    let depthwise = Conv2d { input: 18, output: 19, relu, window, weights, bias };
+    let (relu, window, weights, bias) = (false, int8_all, int8_convolution, None);
+    let int8_convolution = Conv2d { input: 19, output: 20, relu, window, weights, bias };
+    let (window, weights) = (int8_each, int8_depthwise);
+    let int8_depthwise = Conv2d { input: 20, output: 21, relu, window, weights, bias };
+    for operator in [
+        Operator::Reshape(Reshape { input: 13, output: 14 }),
+        Operator::Pad(Pad { input: 14, output: 15, padding: [1, 0, 2, 1] }),
+        Operator::Conv2d(convolution),
+        Operator::MaxPool(Pool2d { input: 15, output: 17, window: largest }),
+        Operator::Concat(Concat { left: 16, right: 17, output: 18 }),
+        Operator::DepthwiseConv2d(depthwise),
+        Operator::Int8Conv2d(int8_convolution),
+        Operator::Int8DepthwiseConv2d(int8_depthwise),
+        Operator::AvgPool(Pool2d { input: 20, output: 22, window: mean }),
+        Operator::Add(Add { left: 21, right: 22, output: 23, relu: true }),
+        Operator::Relu(Relu { input: 23, output: 24 }),
+        Operator::Int8Linear(Linear { input: 24, output: 25, relu, weights: int8_linear, bias: int8_bias }),
+    ] {
+        writer.push(&operator)?;
+    }
+    Ok(())
+}
+/// The bytes of `tests/golden/checkpoint-0.3.tsc`.
 pub(crate) fn checkpoint() -> Result<Vec<u8>, WriteError> {
     let mut writer = CheckpointWriter::new("[network]\nlayers = [7, 3]\n");
     let trits: Vec<i8> = (0..21).map(|i: i32| (i * i % 7 % 3) as i8 - 1).collect();

@@ -42,7 +42,7 @@ impl RawSection {
 pub(crate) fn container(kind: u8, arena_bytes: u64, sections: &[RawSection]) -> Vec<u8> {
     let mut file = vec![0; 64 + 24 * sections.len()];
     file[..8].copy_from_slice(b"\x89TSM\r\n\x1a\n");
-    file[8..11].copy_from_slice(&[0, 2, kind]);
+    file[8..11].copy_from_slice(&[0, 3, kind]);
     file[12..16].copy_from_slice(&(sections.len() as u32).to_le_bytes());
     file[24..32].copy_from_slice(&arena_bytes.to_le_bytes());
     for (index, section) in sections.iter().enumerate() {
@@ -82,7 +82,12 @@ impl RawTensor {
 
     /// A vector of `len` int8 elements at offset 0.
     pub(crate) fn i8(class: u8, len: u32, first: u16, last: u16) -> Self {
-        Self { data_type: Self::I8, class, exponent: 0, shape: [1, 1, len], offset: 0, first, last }
+        Self::image(class, [1, 1, len], first, last)
+    }
+
+    /// An int8 image at offset 0.
+    pub(crate) fn image(class: u8, shape: [u32; 3], first: u16, last: u16) -> Self {
+        Self { data_type: Self::I8, class, exponent: 0, shape, offset: 0, first, last }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -128,14 +133,24 @@ pub(crate) struct RawLinear {
 
 impl RawLinear {
     pub(crate) fn record(&self) -> Vec<u8> {
-        let mut record = operator(1, &[self.input, self.output]);
-        record.push(u8::from(self.relu));
-        record.extend(self.matrix());
-        match self.bias {
-            None => record.push(0),
-            Some(offset) => record.extend([vec![1], varint(offset.into())].concat()),
-        }
-        record
+        [self.head(1), self.matrix(), option(self.bias)].concat()
+    }
+
+    /// A convolution's record with this matrix: `code` 10, or 11 for a depthwise one.
+    pub(crate) fn convolution(&self, code: u16, window: RawWindow) -> Vec<u8> {
+        [self.head(code), window.to_vec(), self.matrix(), option(self.bias)].concat()
+    }
+
+    /// An operator's record with an int8 matrix: this one's rows and columns, values where its trits are. `code` 12, or with
+    /// a window 13 or 14.
+    pub(crate) fn int8(&self, code: u16, window: Option<RawWindow>) -> Vec<u8> {
+        let numbers = [self.rows, self.columns, self.trits, self.exponents].map(|number| varint(number.into()));
+        let window = window.map_or(vec![], |window| window.to_vec());
+        [self.head(code), window, numbers.concat(), option(self.bias)].concat()
+    }
+
+    fn head(&self, code: u16) -> Vec<u8> {
+        [operator(code, &[self.input, self.output]), vec![u8::from(self.relu)]].concat()
     }
 
     /// An embedding's record with this matrix as its table; it has no ReLU and no bias.
@@ -151,7 +166,16 @@ impl RawLinear {
     }
 }
 
-/// Code and tensor numbers of an operator; those with a ReLU flag want one byte more.
+/// A window's bytes: rows and columns, steps down and to the right, zeros above, left, below, right.
+pub(crate) type RawWindow = [u8; 8];
+
+/// An option: one byte 0, or 1 and the number.
+fn option(number: Option<u32>) -> Vec<u8> {
+    number.map_or(vec![0], |number| [vec![1], varint(number.into())].concat())
+}
+
+/// Code and tensor numbers of an operator; those with a ReLU flag want one byte more, a pooling its
+/// window, padding four bytes.
 pub(crate) fn operator(code: u16, tensors: &[u16]) -> Vec<u8> {
     [code].iter().chain(tensors).flat_map(|number| varint(u64::from(*number))).collect()
 }

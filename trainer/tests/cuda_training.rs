@@ -55,7 +55,7 @@ impl Case {
 
     fn steps(&self, first: u64, count: u64) -> Steps {
         let per_epoch = self.data.train.len() as u64 / u64::from(self.config.training.batch);
-        Steps { first, count, first_batch: first % per_epoch, total: 1000 }
+        Steps { first, count, first_batch: first % per_epoch, total: 1000, ..Steps::default() }
     }
 }
 
@@ -165,7 +165,7 @@ fn both_backends_learn_alike() {
             for epoch in 0..epochs {
                 backend.set_order(permutation(case.data.train.len(), 7, epoch)).unwrap();
                 let total = epochs * steps;
-                backend.train(Steps { first: epoch * steps, count: steps, first_batch: 0, total }).unwrap();
+                backend.train(Steps { first: epoch * steps, count: steps, total, epoch, ..Steps::default() }).unwrap();
                 totals = backend.take_totals().unwrap();
             }
             totals.accuracy()

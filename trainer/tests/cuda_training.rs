@@ -215,6 +215,24 @@ fn an_interrupted_run_ends_in_the_same_files() {
 }
 
 #[test]
+fn what_a_card_does_not_know_is_refused_before_anything_is_made() {
+    let Some((card, _turn)) = card() else { return };
+    let device = Resolved::Cuda { number: 0, card };
+    for setting in ["augmentation", "label-smoothing", "warm-up"] {
+        let Case { mut config, data, .. } = Case::digits(RuleName::FlipCorrelation);
+        assert!(run::check(&config, &data, &device).is_ok());
+        match setting {
+            "augmentation" => config.training.augmentation.crop = 1,
+            "warm-up" => config.training.warm_up = 1,
+            _ => config.training.label_smoothing = 0.1,
+        }
+        let error = run::check(&config, &data, &device).unwrap_err().to_string();
+        assert!(error.contains(&format!("knows no {setting} yet")) && error.contains("--device cpu"), "{error}");
+        assert!(run::check(&config, &data, &Resolved::Cpu).is_ok());
+    }
+}
+
+#[test]
 fn a_full_card_says_what_needed_how_much() {
     let Some((card, _turn)) = card() else { return };
     let error = card.zeros::<u64>("a test", 1 << 40).unwrap_err();

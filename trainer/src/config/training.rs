@@ -171,3 +171,47 @@ fn default_threshold() -> u8 {
 fn default_learning_rate() -> f64 {
     0.016
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Loss};
+
+    fn training(settings: &str) -> Result<Config, String> {
+        let text = format!("name = 'x'\n[data]\n[network]\ngroup = 8\nlayers = []\n[training]\nbatch = 1\n{settings}");
+        let config = Config::from_toml(&text, "").unwrap();
+        assert_eq!(Config::from_toml(&config.to_toml().unwrap(), "").unwrap(), config);
+        config.validate().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_warm_up_is_shorter_than_the_run() {
+        assert_eq!(training("epochs = 3\nwarm-up = 2").unwrap().training.warm_up, 2);
+        assert!(training("steps = 9\nwarm-up = 8").is_ok());
+        for settings in ["epochs = 3\nwarm-up = 3", "steps = 9\nwarm-up = 9"] {
+            assert!(training(settings).unwrap_err().contains("less than the epochs, or steps"), "{settings}");
+        }
+    }
+
+    #[test]
+    fn smoothing_goes_with_cross_entropy() {
+        let config = training("epochs = 1\nlabel-smoothing = 0.1").unwrap();
+        assert_eq!((config.training.label_smoothing, config.training.loss), (0.1, Loss::CrossEntropy));
+        let error = training("epochs = 1\nlabel-smoothing = 0.1\nloss = 'squared-error'").unwrap_err();
+        assert!(error.contains("cross-entropy only"), "{error}");
+        assert!(training("epochs = 1\nlabel-smoothing = -0.1").unwrap_err().contains("0 to below 1"));
+    }
+
+    #[test]
+    fn settings_that_a_card_lacks_are_named() {
+        for (settings, setting) in [
+            ("", None),
+            ("label-smoothing = 0.1", Some("label-smoothing")),
+            ("warm-up = 1", Some("warm-up")),
+            ("[training.augmentation]\nflip = true", Some("augmentation")),
+            ("[training.augmentation]\nflip = false", None),
+        ] {
+            let config = training(&format!("epochs = 2\n{settings}")).unwrap();
+            assert_eq!(config.training.only_on_cpu(), setting, "{settings}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! Images in PNG from files to an exported model, and what changes them on the way.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod support;
 

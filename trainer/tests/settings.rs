@@ -74,7 +74,8 @@ fn every_setting_has_a_variable() {
             ("TRISHIFT_THREADS", "1"),
         ],
     );
-    let options = "--epochs 2 --warm-up 1 --label-smoothing 0.25 --batch 64 --group 16 --rule correlation --seed 7 --label first --context 9 --test 0.25 \
+    let options = "--epochs 2 --warm-up 1 --label-smoothing 0.25 \
+                   --batch 64 --group 16 --rule correlation --seed 7 --label first --context 9 --test 0.25 \
                    --validation 0.125 --learning-rate 0.5 --correlation-strength 2.5 --flip-threshold 12 \
                    --exponent-threshold 13 --data builtin:digits --device cpu --threads 1";
     assert_eq!(set, config(options, &[]));

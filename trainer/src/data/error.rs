@@ -24,8 +24,8 @@ pub enum DataError {
     /// A folder without a data set.
     #[error(
         "no data set in the folder {path}; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-         .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file, or a folder \
-         of .png images for each class; there is {}",
+         .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file, or a \
+         folder of .png images for each class; there is {}",
         listing(.found)
     )]
     NotRecognised {

@@ -217,14 +217,14 @@ impl Default for ReadOptions {
 /// | a folder with exactly one `.txt` file, or such a file itself | text |
 ///
 /// A folder is what the first of these lines that fits says; text beside tables or images is taken for notes. Each name
-/// but an archive's and a PNG's may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
-/// both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first bytes, not by
-/// its name.
+/// but an archive's and a PNG's may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where
+/// a file lies there both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first
+/// bytes, not by its name.
 ///
 /// PNG images are grey or RGB with 8 bits a channel, all of one size. The classes of folders are called as these are, and
 /// ordered as the labels of tables. A sheet has one image in each row, `side · side` pixels of it; sheets are numbered, any
-/// number of them, and labels are a JSON array of numbers, spelt as that package does or `labels`. Ten classes of sheets
-/// are called as CIFAR-10's.
+/// number of them, and the file of labels, a JSON array of numbers, may be spelt `train_labels.json`, too. Ten classes of
+/// sheets are called as CIFAR-10's.
 ///
 /// A row of a table is a sample. The first row is a header where all its features are text, or where
 /// [`ReadOptions::label`] names a column; name it where columns are called by numbers. Labels may be whole numbers or

@@ -151,6 +151,35 @@ impl PackedWeights<'_> {
     }
 }
 
+/// Windows of the largest image whose convolutions are packed: packing takes a few bytes for each.
+#[cfg(any(feature = "conv2d", feature = "depthwise-conv2d"))]
+const MOST_WINDOWS: u64 = 1 << 24;
+
+/// True where window, tensors and weights go together, as in every parsed model: sizes of another one may be anything, and
+/// packing would take as much memory.
+#[cfg(feature = "conv2d")]
+fn fits(model: &Model<'_>, op: &trishift_format::Conv2d) -> bool {
+    let channels = u64::from(model.tensor(op.input).shape[2]);
+    slides(model, op) && u64::from(op.weights.columns) == op.window.area() as u64 * channels
+}
+
+/// The same of a depthwise convolution.
+#[cfg(feature = "depthwise-conv2d")]
+fn fits_depthwise(model: &Model<'_>, op: &trishift_format::Conv2d) -> bool {
+    slides(model, op) && op.weights.columns as usize == op.window.area()
+}
+
+/// True where the window makes the output of the input, with a channel for each row of weights.
+#[cfg(any(feature = "conv2d", feature = "depthwise-conv2d"))]
+fn slides(model: &Model<'_>, op: &trishift_format::Conv2d) -> bool {
+    let ([height, width, _], output) = (model.tensor(op.input).shape, model.tensor(op.output).shape);
+    let windows = u64::from(output[0]) * u64::from(output[1]);
+    op.window.output([height, width]) == Some([output[0], output[1]])
+        && op.weights.rows == output[2]
+        && windows <= MOST_WINDOWS
+        && !model.tensor(op.input).is_empty()
+}
+
 /// An operator's weights, where it has some that the kernels want packed.
 #[cfg(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d"))]
 fn pack<'model>(model: &Model<'model>, operator: &Operator, kernels: &Kernels) -> Option<PackedWeights<'model>> {
@@ -158,12 +187,14 @@ fn pack<'model>(model: &Model<'model>, operator: &Operator, kernels: &Kernels) -
         #[cfg(feature = "linear")]
         (Operator::Linear(op), Some(packed)) => Some(PackedWeights::Linear((packed.pack)(&model.matrix(&op.weights)))),
         #[cfg(feature = "conv2d")]
-        (Operator::Conv2d(op), Some(packed)) => {
+        (Operator::Conv2d(op), Some(packed)) if fits(model, op) => {
             let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
             Some(PackedWeights::Conv2d((packed.pack_conv2d)(&layer)))
         }
         #[cfg(feature = "depthwise-conv2d")]
-        (Operator::DepthwiseConv2d(op), _) if kernels.packed_depthwise_conv2d.is_some() => {
+        (Operator::DepthwiseConv2d(op), _)
+            if kernels.packed_depthwise_conv2d.is_some() && fits_depthwise(model, op) =>
+        {
             let layer = crate::engine::convolution(model, op, model.matrix(&op.weights), op.weights.rows);
             Some(PackedWeights::Depthwise(PackedDepthwise::new(&layer)))
         }

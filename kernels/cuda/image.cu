@@ -83,3 +83,14 @@ extern "C" __global__ void move(const uint4 *source, int height, int width, int 
     for (int i = 0; i < CHUNK; i++) values[i] = moved.value(i);
     give(destination + ((u64)blockIdx.x * to_height * to_width + pixel) * chunks + chunk, values, adds != 0);
 }
+
+// Adds gradients to those that are there.
+extern "C" __global__ void add_to(const uint4 *source, u64 chunks, uint4 *destination) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= chunks) return;
+    Chunk moved{source[index]};
+    float values[CHUNK];
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) values[i] = moved.value(i);
+    give(destination + index, values, true);
+}

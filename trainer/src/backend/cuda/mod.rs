@@ -13,6 +13,7 @@ pub mod card;
 pub mod compile;
 mod error;
 pub mod extent;
+mod graph;
 pub(crate) mod layer;
 pub mod primitives;
 pub mod product;
@@ -29,10 +30,12 @@ use crate::config::{Config, Loss};
 use crate::data::Dataset;
 use crate::network::{Network, StageKind};
 use crate::rule::LayerState;
+use crate::rule::batch_norm::Phase;
 use crate::schedule;
 use card::{Buffer, Card, Grid, Kernel, arguments};
 use cudarc::driver::CudaGraph;
 use extent::{Extent, padded};
+use graph::{Graph, Logits, Pass};
 use layer::{Input, Layer, LayerInput, Shared, Surroundings};
 use product::Products;
 use rayon::prelude::*;
@@ -40,7 +43,7 @@ use samples::{Control, MOST_STEPS, Samples, Source};
 use std::path::Path;
 use std::sync::Arc;
 use trishift_format::write::CheckpointWriter;
-use trishift_kernels::cuda::{BATCH, LOSS};
+use trishift_kernels::cuda::{BATCH, GATHER, LOSS};
 
 /// Steps of the longer one of the two graphs.
 const GRAPH_STEPS: usize = 16;
@@ -54,8 +57,25 @@ const LOSS_WARPS: usize = 8;
 pub struct Step {
     /// The schedule's λ.
     pub lambda: f32,
+    /// Bits of what this part of the run does: [`Step::USES_BATCH`], [`Step::MOVES_SHIFTS`].
+    pub phase: u32,
     /// Updates done before this one.
     pub index: u64,
+}
+
+impl Step {
+    /// Batch norms use the batch's own statistics in the forward pass.
+    pub const USES_BATCH: u32 = 1;
+    /// Batch norms move their shifts.
+    pub const MOVES_SHIFTS: u32 = 2;
+
+    /// Update number `index` of `total`.
+    fn of(index: u64, total: u64) -> Self {
+        let Phase { moves_shifts, uses_batch } = Phase::of(index, total);
+        let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
+        let phase = bit(uses_batch, Self::USES_BATCH) | bit(moves_shifts, Self::MOVES_SHIFTS);
+        Self { lambda: schedule::cosine(index, total), phase, index }
+    }
 }
 
 /// What the first layer reads.
@@ -63,6 +83,15 @@ pub struct Step {
 enum FirstInput {
     Activations(Buffer<u16>),
     Indices(Buffer<u8>),
+}
+
+/// The layers of a network.
+#[derive(Debug)]
+enum Body {
+    /// One after another, over rows of features, which begin with `input`.
+    Chain { layers: Vec<Layer>, input: FirstInput, bytes: Option<Buffer<i8>> },
+    /// Over images.
+    Graph(Box<Graph>),
 }
 
 /// A network in training on a card.
@@ -73,14 +102,11 @@ pub struct CudaBackend<'a> {
     /// Every layer's state as the CPU's rules hold it; `is_current` says whether it is the card's.
     host: Vec<Box<dyn LayerState>>,
     is_current: bool,
-    layers: Vec<Layer>,
+    body: Body,
     data: &'a Dataset,
     samples: Samples<'a>,
     loss: Loss,
     batch: usize,
-    input: FirstInput,
-    /// The input as int8, where the first layer multiplies it so.
-    input_bytes: Option<Buffer<i8>>,
     labels: Buffer<u16>,
     scratch: Buffer<u16>,
     row_squares: Buffer<f64>,
@@ -90,6 +116,8 @@ pub struct CudaBackend<'a> {
     steps: Buffer<Step>,
     control: Buffer<Control>,
     totals: Buffer<i64>,
+    /// How images are changed on their way to a step.
+    changes: Option<Buffer<u64>>,
     /// Samples that are judged, and labels that nobody reads.
     judged: Buffer<i8>,
     judged_labels: Buffer<u16>,
@@ -126,31 +154,19 @@ impl<'a> CudaBackend<'a> {
         let inputs = network.inputs();
         let (training, activations) = (&config.training, network.activations);
         let surroundings = Surroundings { card, products: &products, training, activations, batch };
-        let takes_bytes =
-            |index: usize| network.stages.get(index).is_some_and(|stage| Layer::takes_bytes(&surroundings, stage));
-        let input_bytes = if takes_bytes(0) { Some(card.zeros("a batch", batch * padded(inputs))?) } else { None };
-        let mut layers: Vec<Layer> = Vec::new();
-        for (index, stage) in stages().enumerate() {
-            let bytes = if index == 0 { input_bytes.as_ref() } else { layers.last().and_then(Layer::bytes) };
-            let input = LayerInput { is_first: index == 0, bytes, gives_bytes: takes_bytes(index + 1) };
-            layers.push(Layer::new(&surroundings, stage, input)?);
-        }
-        let begins_with_table = stages().next().is_some_and(|stage| stage.kind != StageKind::Linear);
-        let input = if begins_with_table {
-            FirstInput::Indices(card.zeros("a batch", batch * inputs)?)
+        let body = if graph::is_graph(network) {
+            Body::Graph(Box::new(Graph::new(&surroundings, network)?))
         } else {
-            FirstInput::Activations(card.zeros("a batch", batch * padded(inputs))?)
+            Body::chain(&surroundings, network)?
         };
         let mut backend = Self {
             network: network.clone(),
             host,
             is_current: true,
-            layers,
+            body,
             data,
             loss: config.training.loss,
             batch,
-            input,
-            input_bytes,
             labels: card.zeros("a batch's labels", batch)?,
             scratch,
             row_squares: card.zeros("sums of squares", rows)?,
@@ -158,6 +174,7 @@ impl<'a> CudaBackend<'a> {
             steps: card.zeros("a stretch's parameters", MOST_STEPS)?,
             control: card.zeros("control of a stretch", 1)?,
             totals: card.zeros("sums of losses", 4)?,
+            changes: None,
             judged: card.zeros("samples to be judged", batch * inputs)?,
             judged_labels: card.zeros("samples to be judged", batch)?,
             graphs: None,
@@ -178,10 +195,11 @@ impl<'a> CudaBackend<'a> {
 
     /// Sends the host's state to the card.
     fn upload(&mut self) -> Result<(), BackendError> {
-        for (index, (host, layer)) in self.host.iter().zip(&mut self.layers).enumerate() {
+        let (card, body) = (&self.card, &mut self.body);
+        for (index, host) in self.host.iter().enumerate() {
             transfer(
                 |writer| Ok(host.save(&prefix(index), writer)?),
-                |reader| layer.rule.load(&self.card, &prefix(index), reader),
+                |reader| body.load(card, index, &prefix(index), reader),
             )?;
         }
         self.is_current = true;
@@ -193,9 +211,10 @@ impl<'a> CudaBackend<'a> {
         if self.is_current {
             return Ok(());
         }
-        for (index, (host, layer)) in self.host.iter_mut().zip(&self.layers).enumerate() {
+        let (card, body) = (&self.card, &self.body);
+        for (index, host) in self.host.iter_mut().enumerate() {
             transfer(
-                |writer| layer.rule.save(&self.card, &prefix(index), writer),
+                |writer| body.save(card, index, &prefix(index), writer),
                 |reader| Ok(host.load(&prefix(index), reader)?),
             )?;
         }
@@ -213,59 +232,76 @@ impl<'a> CudaBackend<'a> {
         }
     }
 
-    /// What layer number `index` reads.
-    fn input_of(&self, index: usize) -> Input<'_> {
-        let before = index.checked_sub(1).and_then(|index| self.layers.get(index)?.activations());
-        match (before, &self.input) {
-            (Some(activations), _) | (None, FirstInput::Activations(activations)) => Input::Activations(activations),
-            (None, FirstInput::Indices(indices)) => Input::Indices(indices),
-        }
-    }
-
-    /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next.
-    fn gather(&self, control: &Buffer<Control>, offset: usize, stride: usize) -> Result<(), CudaError> {
+    /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next; `changes` says
+    /// that images may be changed on the way.
+    fn gather(
+        &self,
+        control: &Buffer<Control>,
+        offset: usize,
+        stride: usize,
+        changes: bool,
+    ) -> Result<(), CudaError> {
         let inputs = self.network.inputs();
         let grid = Grid::new(self.batch as u32, inputs.next_multiple_of(32).clamp(32, 256) as u32);
         let [offset, batch, features] = [offset, self.batch, inputs].map(|value| value as i32);
-        match &self.input {
-            FirstInput::Activations(input) => {
-                let pitch = padded(inputs) as i32;
-                let (bytes, labels, step) = (self.input_bytes.as_ref(), &self.labels, &self.step);
+        let (labels, step) = (&self.labels, &self.step);
+        match &self.body {
+            Body::Chain { input: FirstInput::Activations(input), bytes, .. } => {
+                let (pitch, bytes) = (padded(inputs) as i32, bytes.as_ref());
                 let arguments = arguments![control, offset, batch, stride, features, pitch, input, bytes, labels, step];
                 self.card.launch(Kernel::new(BATCH, "gather"), grid, arguments)
             }
-            FirstInput::Indices(indices) => {
-                let arguments = arguments![control, offset, batch, stride, features, indices, &self.labels, &self.step];
+            Body::Chain { input: FirstInput::Indices(indices), .. } => {
+                let arguments = arguments![control, offset, batch, stride, features, indices, labels, step];
                 self.card.launch(Kernel::new(BATCH, "gather_indices"), grid, arguments)
+            }
+            Body::Graph(graph) => {
+                let Some((images, image)) = graph.input() else { return Ok(()) };
+                let [height, width, channels] = image.0.map(|side| side as i32);
+                let (pitch, changes) = (image.pitch() as i32, self.changes.as_ref().filter(|_| changes));
+                let arguments = arguments![
+                    control, offset, batch, stride, height, width, channels, pitch, changes, images, labels, step
+                ];
+                self.card.launch(Kernel::new(GATHER, "gather_images"), Grid::new(self.batch as u32, 256), arguments)
             }
         }
     }
 
-    fn forward(&self) -> Result<(), CudaError> {
+    fn forward(&self, pass: Pass) -> Result<(), CudaError> {
         let shared = self.shared();
-        self.layers.iter().enumerate().try_for_each(|(index, layer)| layer.forward(&shared, self.input_of(index)))
+        match &self.body {
+            Body::Chain { layers, input, .. } => layers
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, layer)| layer.forward(&shared, input_of(layers, input, index))),
+            Body::Graph(graph) => graph.forward(&shared, pass),
+        }
     }
 
     fn backward(&self) -> Result<(), CudaError> {
-        let Some((last_index, last)) = self.layers.iter().enumerate().next_back() else { return Ok(()) };
+        let Some((Logits { sums, bias, pitch }, gradient)) = self.body.last() else { return Ok(()) };
         let arguments = arguments![
-            last.accumulators(),
-            last.rule.bias(),
+            sums,
+            bias,
             &self.labels,
             self.batch as i32,
             self.network.outputs() as i32,
-            last.pitch() as i32,
+            pitch as i32,
             i32::from(self.loss == Loss::SquaredError),
-            last.gradient(),
+            gradient,
             &self.totals,
         ];
         let grid = Grid::covering(self.batch * 32, 32 * LOSS_WARPS as u32);
         self.card.launch(Kernel::new(LOSS, "loss"), grid, arguments)?;
         let shared = self.shared();
-        for (index, layer) in self.layers.iter().enumerate().rev() {
-            let previous = index.checked_sub(1).and_then(|index| self.layers.get(index)).map(Layer::gradient);
-            let expanded = index == last_index && layer.leaves_weights();
-            layer.backward(&shared, self.input_of(index), previous, expanded)?;
+        let (layers, input) = match &self.body {
+            Body::Chain { layers, input, .. } => (layers, input),
+            Body::Graph(graph) => return graph.backward(&shared),
+        };
+        for (index, layer) in layers.iter().enumerate().rev() {
+            let previous = index.checked_sub(1).and_then(|index| layers.get(index)).map(Layer::gradient);
+            let expanded = index + 1 == layers.len() && layer.leaves_weights();
+            layer.backward(&shared, input_of(layers, input, index), previous, expanded)?;
         }
         Ok(())
     }
@@ -273,8 +309,8 @@ impl<'a> CudaBackend<'a> {
     /// Enqueues `count` steps of the stretch and moves its cursor.
     fn enqueue(&self, count: usize) -> Result<(), CudaError> {
         for offset in 0..count {
-            self.gather(&self.control, offset, self.samples.stride(self.data))?;
-            self.forward()?;
+            self.gather(&self.control, offset, self.samples.stride(self.data), true)?;
+            self.forward(Pass::Training)?;
             self.backward()?;
         }
         let arguments = arguments![&self.control, count as i32];
@@ -300,6 +336,7 @@ impl<'a> CudaBackend<'a> {
             order: source.order,
             first_place: source.first_place,
             cursor: 0,
+            epoch: 0,
         };
         self.card.write(&mut self.control, &[control])?;
         let Some([one, many]) = &self.graphs else { return Ok(()) };
@@ -311,6 +348,101 @@ impl<'a> CudaBackend<'a> {
             launch(one)?;
         }
         self.samples.enqueued(&self.card)
+    }
+}
+
+/// What layer number `index` of a chain reads.
+fn input_of<'a>(layers: &'a [Layer], first: &'a FirstInput, index: usize) -> Input<'a> {
+    let before = index.checked_sub(1).and_then(|index| layers.get(index)?.activations());
+    match (before, first) {
+        (Some(activations), _) | (None, FirstInput::Activations(activations)) => Input::Activations(activations),
+        (None, FirstInput::Indices(indices)) => Input::Indices(indices),
+    }
+}
+
+impl Body {
+    /// Layers one after another.
+    fn chain(surroundings: &Surroundings<'_>, network: &Network) -> Result<Self, CudaError> {
+        let Surroundings { card, batch, .. } = *surroundings;
+        let inputs = network.inputs();
+        let takes_bytes =
+            |index: usize| network.stages.get(index).is_some_and(|stage| Layer::takes_bytes(surroundings, stage));
+        let of_input = if takes_bytes(0) { Some(card.zeros("a batch", batch * padded(inputs))?) } else { None };
+        let mut layers: Vec<Layer> = Vec::new();
+        for (index, stage) in network.stages.iter().enumerate() {
+            let bytes = if index == 0 { of_input.as_ref() } else { layers.last().and_then(Layer::bytes) };
+            let input = LayerInput { is_first: index == 0, bytes, gives_bytes: takes_bytes(index + 1) };
+            layers.push(Layer::new(surroundings, stage, input)?);
+        }
+        let begins_with_table = network.stages.first().is_some_and(|stage| stage.kind != StageKind::Linear);
+        let input = if begins_with_table {
+            FirstInput::Indices(card.zeros("a batch", batch * inputs)?)
+        } else {
+            FirstInput::Activations(card.zeros("a batch", batch * padded(inputs))?)
+        };
+        Ok(Self::Chain { layers, input, bytes: of_input })
+    }
+
+    /// The logits of the last forward pass, and where their gradient goes.
+    fn last(&self) -> Option<(Logits<'_>, &Buffer<u16>)> {
+        match self {
+            Self::Chain { layers, .. } => {
+                let last = layers.last()?;
+                let logits = Logits { sums: last.accumulators(), bias: last.rule.bias(), pitch: last.pitch() };
+                Some((logits, last.gradient()))
+            }
+            Self::Graph(graph) => graph.last(),
+        }
+    }
+
+    /// Takes the state of layer number `index`.
+    fn load(
+        &mut self,
+        card: &Card,
+        index: usize,
+        prefix: &str,
+        reader: &StateReader<'_>,
+    ) -> Result<(), BackendError> {
+        match self {
+            Self::Chain { layers, .. } => match layers.get_mut(index) {
+                Some(layer) => layer.rule.load(card, prefix, reader),
+                None => Ok(()),
+            },
+            Self::Graph(graph) => graph.load(card, index, prefix, reader),
+        }
+    }
+
+    /// Adds the state of layer number `index`.
+    fn save(
+        &self,
+        card: &Card,
+        index: usize,
+        prefix: &str,
+        writer: &mut CheckpointWriter,
+    ) -> Result<(), BackendError> {
+        match self {
+            Self::Chain { layers, .. } => match layers.get(index) {
+                Some(layer) => layer.rule.save(card, prefix, writer),
+                None => Ok(()),
+            },
+            Self::Graph(graph) => graph.save(card, index, prefix, writer),
+        }
+    }
+
+    /// Bytes of the state, and of what a step makes for weights and for samples.
+    fn memory(&self) -> MemoryUse {
+        match self {
+            Self::Chain { layers, .. } => MemoryUse {
+                state: layers.iter().map(|layer| layer.rule.state_bytes()).sum(),
+                scratch: layers.iter().map(Layer::weight_bytes).sum(),
+                activations: layers.iter().map(Layer::activation_bytes).sum(),
+            },
+            Self::Graph(graph) => MemoryUse {
+                state: graph.state_bytes(),
+                scratch: graph.weight_bytes(),
+                activations: graph.activation_bytes(),
+            },
+        }
     }
 }
 
@@ -353,7 +485,7 @@ impl Backend for CudaBackend<'_> {
             let source = self.samples.prepare(&self.card, first, (steps.count - done) as usize, self.batch)?;
             let parameters: Vec<Step> = (0..source.steps as u64)
                 .map(|offset| steps.first + done + offset)
-                .map(|index| Step { lambda: schedule::cosine(index, steps.total), index })
+                .map(|index| Step::of(index, steps.total))
                 .collect();
             self.run(&source, &parameters)?;
             done += source.steps as u64;
@@ -386,12 +518,12 @@ impl Backend for CudaBackend<'_> {
         let control = self.card.upload("control of a judgement", &[source])?;
         for chunk in samples.chunks(self.batch * inputs) {
             self.card.write(&mut self.judged, chunk)?;
-            self.gather(&control, 0, inputs)?;
-            self.forward()?;
-            let Some(last) = self.layers.last() else { break };
-            let accumulators = self.card.read(last.accumulators())?;
-            let bias = last.rule.bias().map(|bias| self.card.read(bias)).transpose()?;
-            for row in accumulators.chunks(last.pitch()).take(chunk.len() / inputs) {
+            self.gather(&control, 0, inputs, false)?;
+            self.forward(Pass::Inference)?;
+            let Some((last, _)) = self.body.last() else { break };
+            let accumulators = self.card.read(last.sums)?;
+            let bias = last.bias.map(|bias| self.card.read(bias)).transpose()?;
+            for row in accumulators.chunks(last.pitch).take(chunk.len() / inputs) {
                 match &bias {
                     Some(bias) => logits.extend(row.iter().zip(bias).take(outputs).map(|(logit, bias)| logit + bias)),
                     None => logits.extend(&row[..outputs]),
@@ -407,12 +539,7 @@ impl Backend for CudaBackend<'_> {
     }
 
     fn memory(&self) -> MemoryUse {
-        MemoryUse {
-            state: self.layers.iter().map(|layer| layer.rule.state_bytes()).sum(),
-            scratch: self.scratch.bytes()
-                + self.row_squares.bytes()
-                + self.layers.iter().map(Layer::weight_bytes).sum::<usize>(),
-            activations: self.layers.iter().map(Layer::activation_bytes).sum(),
-        }
+        let MemoryUse { state, scratch, activations } = self.body.memory();
+        MemoryUse { state, scratch: self.scratch.bytes() + self.row_squares.bytes() + scratch, activations }
     }
 }

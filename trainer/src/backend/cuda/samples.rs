@@ -226,13 +226,14 @@ pub(super) struct Control {
     pub(super) order: u64,
     pub(super) first_place: u64,
     pub(super) cursor: u64,
+    pub(super) epoch: u64,
 }
 
-// SAFETY: six 64-bit integers without padding.
+// SAFETY: seven 64-bit integers without padding.
 unsafe impl cudarc::driver::DeviceRepr for Control {}
 // SAFETY: as above.
 unsafe impl cudarc::driver::ValidAsZeroBits for Control {}
-// SAFETY: a float, padding that nobody reads, and a 64-bit integer.
+// SAFETY: a float and two integers without padding.
 unsafe impl cudarc::driver::DeviceRepr for Step {}
 // SAFETY: as above.
 unsafe impl cudarc::driver::ValidAsZeroBits for Step {}

@@ -44,8 +44,12 @@ pub struct Stage {
     pub precision: Precision,
     /// Group size G; int8 weights have no groups.
     pub group: GroupSize,
+    /// Weights of a depthwise convolution: a row for each channel.
+    pub depthwise: bool,
     /// An int32 bias per output.
     pub bias: bool,
+    /// A shift-batch-norm takes its sums.
+    pub batch_norm: bool,
     /// What happens to the accumulators.
     pub output: StageOutput,
 }
@@ -100,7 +104,8 @@ impl StageOutput {
 impl Stage {
     /// A ternary linear layer without bias.
     pub const fn linear(rows: usize, columns: usize, group: GroupSize, output: StageOutput) -> Self {
-        Self { kind: StageKind::Linear, rows, columns, precision: Precision::Ternary, group, bias: false, output }
+        let (kind, precision) = (StageKind::Linear, Precision::Ternary);
+        Self { kind, rows, columns, precision, group, depthwise: false, bias: false, batch_norm: false, output }
     }
 
     /// Values of one sample that it takes.

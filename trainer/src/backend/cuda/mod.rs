@@ -9,11 +9,13 @@
 //! The host keeps a copy of every layer's state, as the CPU's rules hold it: it makes the initial state and gives
 //! checkpoints their form. It is brought up to date when somebody asks.
 
+mod body;
+mod calibration;
 pub mod card;
 pub mod compile;
 mod error;
 pub mod extent;
-mod graph;
+pub mod graph;
 pub(crate) mod layer;
 pub mod primitives;
 pub mod product;
@@ -28,15 +30,16 @@ use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
 use crate::data::Dataset;
-use crate::network::{Network, StageKind};
+use crate::network::Network;
 use crate::rule::LayerState;
 use crate::rule::batch_norm::Phase;
 use crate::schedule;
+use body::{Body, FirstInput};
 use card::{Buffer, Card, Grid, Kernel, arguments};
 use cudarc::driver::CudaGraph;
 use extent::{Extent, padded};
-use graph::{Graph, Logits, Pass};
-use layer::{Input, Layer, LayerInput, Shared, Surroundings};
+use graph::{Logits, Pass};
+use layer::{Layer, Shared, Surroundings};
 use product::Products;
 use rayon::prelude::*;
 use samples::{Control, MOST_STEPS, Samples, Source};
@@ -76,22 +79,6 @@ impl Step {
         let phase = bit(uses_batch, Self::USES_BATCH) | bit(moves_shifts, Self::MOVES_SHIFTS);
         Self { lambda: schedule::cosine(index, total), phase, index }
     }
-}
-
-/// What the first layer reads.
-#[derive(Debug)]
-enum FirstInput {
-    Activations(Buffer<u16>),
-    Indices(Buffer<u8>),
-}
-
-/// The layers of a network.
-#[derive(Debug)]
-enum Body {
-    /// One after another, over rows of features, which begin with `input`.
-    Chain { layers: Vec<Layer>, input: FirstInput, bytes: Option<Buffer<i8>> },
-    /// Over images.
-    Graph(Box<Graph>),
 }
 
 /// A network in training on a card.
@@ -154,11 +141,7 @@ impl<'a> CudaBackend<'a> {
         let inputs = network.inputs();
         let (training, activations) = (&config.training, network.activations);
         let surroundings = Surroundings { card, products: &products, training, activations, batch };
-        let body = if graph::is_graph(network) {
-            Body::Graph(Box::new(Graph::new(&surroundings, network)?))
-        } else {
-            Body::chain(&surroundings, network)?
-        };
+        let body = Body::new(&surroundings, network)?;
         let mut backend = Self {
             network: network.clone(),
             host,
@@ -267,17 +250,6 @@ impl<'a> CudaBackend<'a> {
         }
     }
 
-    fn forward(&self, pass: Pass) -> Result<(), CudaError> {
-        let shared = self.shared();
-        match &self.body {
-            Body::Chain { layers, input, .. } => layers
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, layer)| layer.forward(&shared, input_of(layers, input, index))),
-            Body::Graph(graph) => graph.forward(&shared, pass),
-        }
-    }
-
     fn backward(&self) -> Result<(), CudaError> {
         let Some((Logits { sums, bias, pitch }, gradient)) = self.body.last() else { return Ok(()) };
         let arguments = arguments![
@@ -293,24 +265,14 @@ impl<'a> CudaBackend<'a> {
         ];
         let grid = Grid::covering(self.batch * 32, 32 * LOSS_WARPS as u32);
         self.card.launch(Kernel::new(LOSS, "loss"), grid, arguments)?;
-        let shared = self.shared();
-        let (layers, input) = match &self.body {
-            Body::Chain { layers, input, .. } => (layers, input),
-            Body::Graph(graph) => return graph.backward(&shared),
-        };
-        for (index, layer) in layers.iter().enumerate().rev() {
-            let previous = index.checked_sub(1).and_then(|index| layers.get(index)).map(Layer::gradient);
-            let expanded = index + 1 == layers.len() && layer.leaves_weights();
-            layer.backward(&shared, input_of(layers, input, index), previous, expanded)?;
-        }
-        Ok(())
+        self.body.backward(&self.shared())
     }
 
     /// Enqueues `count` steps of the stretch and moves its cursor.
     fn enqueue(&self, count: usize) -> Result<(), CudaError> {
         for offset in 0..count {
             self.gather(&self.control, offset, self.samples.stride(self.data), true)?;
-            self.forward(Pass::Training)?;
+            self.body.forward(&self.shared(), Pass::Training)?;
             self.backward()?;
         }
         let arguments = arguments![&self.control, count as i32];
@@ -326,8 +288,8 @@ impl<'a> CudaBackend<'a> {
         Ok(())
     }
 
-    /// Enqueues the steps of a stretch for which `source` has the samples.
-    fn run(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
+    /// Tells kernels of the steps of a stretch, and where their samples are.
+    fn tell(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
         self.card.write(&mut self.steps, steps)?;
         let control = Control {
             steps: self.steps.address(),
@@ -338,7 +300,12 @@ impl<'a> CudaBackend<'a> {
             cursor: 0,
             epoch: 0,
         };
-        self.card.write(&mut self.control, &[control])?;
+        self.card.write(&mut self.control, &[control])
+    }
+
+    /// Enqueues the steps of a stretch for which `source` has the samples.
+    fn run(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
+        self.tell(source, steps)?;
         let Some([one, many]) = &self.graphs else { return Ok(()) };
         let launch = |graph: &CudaGraph| graph.launch().map_err(CudaError::during("launching a step"));
         for _ in 0..steps.len() / GRAPH_STEPS {
@@ -348,101 +315,6 @@ impl<'a> CudaBackend<'a> {
             launch(one)?;
         }
         self.samples.enqueued(&self.card)
-    }
-}
-
-/// What layer number `index` of a chain reads.
-fn input_of<'a>(layers: &'a [Layer], first: &'a FirstInput, index: usize) -> Input<'a> {
-    let before = index.checked_sub(1).and_then(|index| layers.get(index)?.activations());
-    match (before, first) {
-        (Some(activations), _) | (None, FirstInput::Activations(activations)) => Input::Activations(activations),
-        (None, FirstInput::Indices(indices)) => Input::Indices(indices),
-    }
-}
-
-impl Body {
-    /// Layers one after another.
-    fn chain(surroundings: &Surroundings<'_>, network: &Network) -> Result<Self, CudaError> {
-        let Surroundings { card, batch, .. } = *surroundings;
-        let inputs = network.inputs();
-        let takes_bytes =
-            |index: usize| network.stages.get(index).is_some_and(|stage| Layer::takes_bytes(surroundings, stage));
-        let of_input = if takes_bytes(0) { Some(card.zeros("a batch", batch * padded(inputs))?) } else { None };
-        let mut layers: Vec<Layer> = Vec::new();
-        for (index, stage) in network.stages.iter().enumerate() {
-            let bytes = if index == 0 { of_input.as_ref() } else { layers.last().and_then(Layer::bytes) };
-            let input = LayerInput { is_first: index == 0, bytes, gives_bytes: takes_bytes(index + 1) };
-            layers.push(Layer::new(surroundings, stage, input)?);
-        }
-        let begins_with_table = network.stages.first().is_some_and(|stage| stage.kind != StageKind::Linear);
-        let input = if begins_with_table {
-            FirstInput::Indices(card.zeros("a batch", batch * inputs)?)
-        } else {
-            FirstInput::Activations(card.zeros("a batch", batch * padded(inputs))?)
-        };
-        Ok(Self::Chain { layers, input, bytes: of_input })
-    }
-
-    /// The logits of the last forward pass, and where their gradient goes.
-    fn last(&self) -> Option<(Logits<'_>, &Buffer<u16>)> {
-        match self {
-            Self::Chain { layers, .. } => {
-                let last = layers.last()?;
-                let logits = Logits { sums: last.accumulators(), bias: last.rule.bias(), pitch: last.pitch() };
-                Some((logits, last.gradient()))
-            }
-            Self::Graph(graph) => graph.last(),
-        }
-    }
-
-    /// Takes the state of layer number `index`.
-    fn load(
-        &mut self,
-        card: &Card,
-        index: usize,
-        prefix: &str,
-        reader: &StateReader<'_>,
-    ) -> Result<(), BackendError> {
-        match self {
-            Self::Chain { layers, .. } => match layers.get_mut(index) {
-                Some(layer) => layer.rule.load(card, prefix, reader),
-                None => Ok(()),
-            },
-            Self::Graph(graph) => graph.load(card, index, prefix, reader),
-        }
-    }
-
-    /// Adds the state of layer number `index`.
-    fn save(
-        &self,
-        card: &Card,
-        index: usize,
-        prefix: &str,
-        writer: &mut CheckpointWriter,
-    ) -> Result<(), BackendError> {
-        match self {
-            Self::Chain { layers, .. } => match layers.get(index) {
-                Some(layer) => layer.rule.save(card, prefix, writer),
-                None => Ok(()),
-            },
-            Self::Graph(graph) => graph.save(card, index, prefix, writer),
-        }
-    }
-
-    /// Bytes of the state, and of what a step makes for weights and for samples.
-    fn memory(&self) -> MemoryUse {
-        match self {
-            Self::Chain { layers, .. } => MemoryUse {
-                state: layers.iter().map(|layer| layer.rule.state_bytes()).sum(),
-                scratch: layers.iter().map(Layer::weight_bytes).sum(),
-                activations: layers.iter().map(Layer::activation_bytes).sum(),
-            },
-            Self::Graph(graph) => MemoryUse {
-                state: graph.state_bytes(),
-                scratch: graph.weight_bytes(),
-                activations: graph.activation_bytes(),
-            },
-        }
     }
 }
 
@@ -478,6 +350,9 @@ impl Backend for CudaBackend<'_> {
     }
 
     fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
+        if steps.first == 0 && steps.count > 0 {
+            self.calibrate(&steps)?;
+        }
         self.is_current = false;
         let mut done = 0;
         while done < steps.count {
@@ -519,7 +394,7 @@ impl Backend for CudaBackend<'_> {
         for chunk in samples.chunks(self.batch * inputs) {
             self.card.write(&mut self.judged, chunk)?;
             self.gather(&control, 0, inputs, false)?;
-            self.forward(Pass::Inference)?;
+            self.body.forward(&self.shared(), Pass::Inference)?;
             let Some((last, _)) = self.body.last() else { break };
             let accumulators = self.card.read(last.sums)?;
             let bias = last.bias.map(|bias| self.card.read(bias)).transpose()?;

@@ -6,7 +6,7 @@
 
 mod columns;
 mod norm;
-mod shape;
+pub mod shape;
 mod sums;
 mod task;
 mod weights;
@@ -294,7 +294,19 @@ impl Graph {
     ) -> Result<(), BackendError> {
         let Some(layer) = self.layers.get_mut(index) else { return Ok(()) };
         layer.rule.load(card, prefix, reader)?;
-        layer.channels_mut().map_or(Ok(()), |channels| channels.load(card, prefix, reader))
+        self.load_norm(card, index, prefix, reader)
+    }
+
+    /// Takes the state of the norm behind stage number `index`, if there is one.
+    pub(super) fn load_norm(
+        &mut self,
+        card: &Card,
+        index: usize,
+        prefix: &str,
+        reader: &StateReader<'_>,
+    ) -> Result<(), BackendError> {
+        let channels = self.layers.get_mut(index).and_then(Weights::channels_mut);
+        channels.map_or(Ok(()), |channels| channels.load(card, prefix, reader))
     }
 
     /// Adds the state of stage number `index`.

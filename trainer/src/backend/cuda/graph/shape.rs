@@ -8,7 +8,7 @@ use trishift_format::Window;
 use trishift_kernels::pool::mean_shift;
 
 /// Channels that a thread takes.
-pub(super) const CHUNK: usize = 8;
+pub const CHUNK: usize = 8;
 
 /// Threads of a block that takes chunks of a sample.
 const THREADS: usize = 256;
@@ -61,7 +61,7 @@ impl Image {
 ///
 /// # Errors
 /// [`CudaError::Unsupported`] where a sample is too large.
-pub(super) fn sample_grid(samples: usize, work: usize) -> Result<Grid, CudaError> {
+pub fn sample_grid(samples: usize, work: usize) -> Result<Grid, CudaError> {
     let stretches = work.div_ceil(THREADS);
     if stretches > MOST_BLOCKS {
         return Err(CudaError::Unsupported { what: "an image of more than 134 million values" });
@@ -114,12 +114,12 @@ impl Windows {
     }
 
     /// Where kernels find it.
-    pub(super) fn fields(&self) -> &Buffer<i32> {
+    pub fn fields(&self) -> &Buffer<i32> {
         &self.fields
     }
 
     /// Elements under the window.
-    pub(super) fn taps(&self) -> usize {
+    pub fn taps(&self) -> usize {
         self.window.area()
     }
 }

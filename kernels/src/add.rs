@@ -20,9 +20,22 @@ impl Alignment {
     }
 }
 
+impl Alignment {
+    /// True for operands of equal exponents, as most are: small cores then have a loop without cases.
+    const fn is_none(self) -> bool {
+        self.left == 0 && self.right == 0
+    }
+}
+
 /// Scalar definition.
 #[inline(always)]
 pub fn add(left: &[i8], right: &[i8], alignment: Alignment, relu: bool, output: &mut [i8]) {
+    if alignment.is_none() {
+        for ((output, left), right) in output.iter_mut().zip(left).zip(right) {
+            *output = saturate(i32::from(*left) + i32::from(*right), relu);
+        }
+        return;
+    }
     for ((output, left), right) in output.iter_mut().zip(left).zip(right) {
         let left = rounding_shift_right(i32::from(*left), alignment.left);
         let right = rounding_shift_right(i32::from(*right), alignment.right);
@@ -33,6 +46,12 @@ pub fn add(left: &[i8], right: &[i8], alignment: Alignment, relu: bool, output: 
 /// Scalar definition where the output takes the place of `left`.
 #[inline(always)]
 pub fn add_in_place(left: &mut [i8], right: &[i8], alignment: Alignment, relu: bool) {
+    if alignment.is_none() {
+        for (left, right) in left.iter_mut().zip(right) {
+            *left = saturate(i32::from(*left) + i32::from(*right), relu);
+        }
+        return;
+    }
     for (left, right) in left.iter_mut().zip(right) {
         let right = rounding_shift_right(i32::from(*right), alignment.right);
         *left = saturate(rounding_shift_right(i32::from(*left), alignment.left) + right, relu);

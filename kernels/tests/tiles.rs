@@ -50,7 +50,7 @@ impl Case {
         let mut writer = ModelWriter::new("case");
         let values = MatrixValues { rows, columns, group: self.group, trits: &trits, exponents: &exponents };
         let weights = writer.add_matrix_in(&values, self.layout).unwrap();
-        let bias = (mix(seed) % 4 > 0).then(|| writer.add_bias(&bias).unwrap());
+        let bias = (!mix(seed).is_multiple_of(4)).then(|| writer.add_bias(&bias).unwrap());
         let relu = self.relu && self.exponent.is_some();
         let op = Conv2d { input: 0, output: 1, relu, window: self.window, weights, bias };
         writer.push(&if self.depthwise { Operator::DepthwiseConv2d(op) } else { Operator::Conv2d(op) }).unwrap();

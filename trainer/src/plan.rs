@@ -29,7 +29,10 @@ enum Choice {
 }
 
 /// In which order buffers are placed.
-const ORDERS: [fn(&Buffer) -> (u64, u64); 4] = [
+type Order = fn(&Buffer) -> (u64, u64);
+
+/// See [`Order`].
+const ORDERS: [Order; 4] = [
     |buffer| (u64::MAX - buffer.bytes, 0),
     |buffer| (u64::MAX - buffer.lifetime(), u64::MAX - buffer.bytes),
     |buffer| (buffer.first.into(), u64::MAX - buffer.bytes),

@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use support::{BIASED, idx, json, npy, npz, output, snapshot, trishift, words, write};
+use support::{BIASED, idx, json, npy, npz, output, png, snapshot, trishift, words, write};
 use tempfile::TempDir;
 
 /// A folder to go wrong in.
@@ -171,6 +171,10 @@ fn sizes_that_make_no_sense_are_refused() {
         ("train --preset digits-mlp --learning-rate 0", ["learning-rate is 0", "above 0"]),
         ("train --preset digits-mlp --learning-rate inf", ["learning-rate is inf", "above 0"]),
         ("train --preset digits-mlp --learning-rate 1e39", ["learning-rate", "below 3e38"]),
+        ("train --preset digits-mlp --warm-up 60", ["warm-up is 60", "less than the epochs"]),
+        ("train --preset digits-mlp --steps 5 --warm-up 5", ["warm-up is 5", "or steps"]),
+        ("train --preset digits-mlp --label-smoothing 1", ["label-smoothing is 1", "0 to below 1"]),
+        ("train --preset digits-mlp --label-smoothing nan", ["label-smoothing is NaN", "0 to below 1"]),
         ("train --preset digits-mlp --correlation-strength=-4", ["correlation-strength is -4", "above 0"]),
         ("train --preset digits-mlp --correlation-strength 1e300", ["correlation-strength", "below 3e38"]),
         ("train --preset digits-mlp --threads 0", ["--threads is 0", "1 to 1024"]),
@@ -227,6 +231,13 @@ fn configurations_are_refused_by_line_or_layer() {
         (change("batch = 32", "batch = 0"), ["batch is 0", "1 to 65536"]),
         (change("test = 0.3", "test = 1.5"), ["test is 1.5", "0 to below 1"]),
         (change("group = 16", "group = 0"), ["group is 0", "4, 6, 8, 16"]),
+        (
+            change("epochs = 8", "epochs = 8\nloss = \"squared-error\"\nlabel-smoothing = 0.1"),
+            ["label-smoothing is 0.1", "the loss cross-entropy only"],
+        ),
+        (BIASED.to_owned() + "[training.augmentation]\ncrop = 8", ["crop is 8", "8 × 8 pixels"]),
+        (BIASED.to_owned() + "[training.augmentation]\ncutout = 9", ["cutout is 9", "8 × 8 pixels"]),
+        (BIASED.to_owned() + "[training.augmentation]\ncrop = 1\nshift = 1", ["shift is there", "beside crop"]),
         (change("name = \"biased\"", "name = \"\""), ["name is \"\"", "without slashes"]),
         (change("name = \"biased\"", "name = \"../../etc\""), ["name is \"../../etc\"", "without slashes"]),
         (change("outputs = 48", "outputs = 4294967295"), ["layer 0", "2^31"]),
@@ -293,6 +304,58 @@ fn image_files_are_refused_by_name() {
     std::fs::remove_file(place.path().join(train_labels)).unwrap();
     place.refuses("train --preset mnist-mlp --data data --out run", &["lacks train-labels-idx1-ubyte"]);
     place.refuses(&format!("train --preset mnist-mlp --data {train_images}"), &["is no data set by its name"]);
+}
+
+#[test]
+fn png_images_are_refused_by_name() {
+    use ::png::ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
+    let place = Place::new();
+    let sheet = png(2, Rgb, &[7; 24]);
+    let refuses = |sheet: &[u8], labels: &str, parts: &[&str]| {
+        place.write("sheets/data_batch_1.png", sheet);
+        place.write("sheets/train_lables.json", labels);
+        place.refuses("train --preset mnist-mlp --data sheets --out run", parts);
+    };
+    let (image, list) = ("sheets/data_batch_1.png", "sheets/train_lables.json");
+    refuses(&sheet[..sheet.len() - 20], "[0,1]", &["cannot read", image, "whole and intact"]);
+    refuses(b"<!DOCTYPE html><html>", "[0,1]", &["cannot read", image]);
+    refuses(&[], "[0,1]", &["cannot read", image]);
+    refuses(&png(2, Rgba, &[7; 32]), "[0,1]", &[image, "alpha channel", "grey or RGB"]);
+    refuses(&png(2, Rgb, &[7; 30]), "[0,1]", &[image, "rows of 5 pixels", "no square image"]);
+    refuses(&sheet, "[0,1,1]", &["data_batch_1.png holds 2 images", "holds 3 labels", "belong together"]);
+    refuses(&sheet, "[0,-1]", &["cannot read", list, "JSON array of class numbers", "-1"]);
+    refuses(&sheet, "[0,1", &["cannot read", list]);
+    refuses(&sheet, "[1.5,0]", &["cannot read", list]);
+    refuses(&sheet, "[0,0]", &[list, "1 class(es)"]);
+    std::fs::remove_file(place.path().join(list)).unwrap();
+    place.refuses("train --preset mnist-mlp --data sheets --out run", &["lacks train_labels.json"]);
+
+    let grey = png(2, Grayscale, &[7; 4]);
+    place.write("classes/cat/1.png", &grey);
+    place.write("classes/dog/notes.txt", "no image");
+    let refuses = |name: &str, content: &[u8], parts: &[&str]| {
+        place.write(name, content);
+        place.refuses("train --preset mnist-mlp --data classes --out run", parts);
+    };
+    refuses("classes/readme.md", b"", &["classes/dog holds no .png image", "remove it"]);
+    let like_the_first = ["classes/dog/1.png", "1 × 4 pixels of 1 channel(s)", "classes/cat/1.png 2 × 2", "alike"];
+    refuses("classes/dog/1.png", &png(1, Grayscale, &[7; 4]), &like_the_first);
+    refuses("classes/dog/1.png", &png(2, Rgb, &[7; 12]), &["of 3 channel(s)", "of 1"]);
+    refuses("classes/dog/1.png", &png(2, GrayscaleAlpha, &[7; 8]), &["classes/dog/1.png has transparent pixels"]);
+    refuses("classes/dog/1.png", &grey[..30], &["cannot read classes/dog/1.png", "intact"]);
+    place.write("parts/train/cat/1.png", &grey);
+    place.write("parts/train/dog/1.png", &grey);
+    place.write("parts/test/fox/1.png", &grey);
+    place.refuses("train --preset mnist-mlp --data parts --out run", &["parts/test", "\"fox\"", "remove its samples"]);
+
+    // A row of a table is no image.
+    let text = BIASED.replace("builtin:digits", "table.csv") + "[training.augmentation]\nflip = true";
+    place.write("table.csv", "1,2,x\n3,4,y\n".repeat(5));
+    place.write("net.toml", text);
+    place.refuses("train --config net.toml --out run", &["a sample has 1 × 1 pixels", "images of at least 2 × 2"]);
+    place.write("net.toml", BIASED.replace("builtin:digits", "table.csv").replace("\"tensor\"", "\"image\""));
+    place.write("table.csv", "1,2,x\n3,4,y\n".repeat(5) + "1,256,x\n");
+    place.refuses("train --config net.toml --out run", &["feature 1 of sample 10 is 256", "scaling = \"image\""]);
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Case {
 
     fn steps(&self, first: u64, count: u64) -> Steps {
         let per_epoch = self.data.train.len() as u64 / u64::from(self.config.training.batch);
-        Steps { first, count, first_batch: first % per_epoch, total: 1000 }
+        Steps { first, count, first_batch: first % per_epoch, total: 1000, ..Steps::default() }
     }
 }
 
@@ -165,7 +165,7 @@ fn both_backends_learn_alike() {
             for epoch in 0..epochs {
                 backend.set_order(permutation(case.data.train.len(), 7, epoch)).unwrap();
                 let total = epochs * steps;
-                backend.train(Steps { first: epoch * steps, count: steps, first_batch: 0, total }).unwrap();
+                backend.train(Steps { first: epoch * steps, count: steps, total, epoch, ..Steps::default() }).unwrap();
                 totals = backend.take_totals().unwrap();
             }
             totals.accuracy()
@@ -212,6 +212,24 @@ fn an_interrupted_run_ends_in_the_same_files() {
         (std::fs::read(folder.model()).unwrap(), std::fs::read(folder.checkpoint()).unwrap())
     };
     assert!(files("whole", false) == files("interrupted", true));
+}
+
+#[test]
+fn what_a_card_does_not_know_is_refused_before_anything_is_made() {
+    let Some((card, _turn)) = card() else { return };
+    let device = Resolved::Cuda { number: 0, card };
+    for setting in ["augmentation", "label-smoothing", "warm-up"] {
+        let Case { mut config, data, .. } = Case::digits(RuleName::FlipCorrelation);
+        assert!(run::check(&config, &data, &device).is_ok());
+        match setting {
+            "augmentation" => config.training.augmentation.crop = 1,
+            "warm-up" => config.training.warm_up = 1,
+            _ => config.training.label_smoothing = 0.1,
+        }
+        let error = run::check(&config, &data, &device).unwrap_err().to_string();
+        assert!(error.contains(&format!("knows no {setting} yet")) && error.contains("--device cpu"), "{error}");
+        assert!(run::check(&config, &data, &Resolved::Cpu).is_ok());
+    }
 }
 
 #[test]

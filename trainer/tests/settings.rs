@@ -54,8 +54,10 @@ fn every_setting_has_a_variable() {
     let set = config(
         "",
         &[
-            ("TRISHIFT_EPOCHS", "1"),
+            ("TRISHIFT_EPOCHS", "2"),
+            ("TRISHIFT_WARM_UP", "1"),
             ("TRISHIFT_BATCH", "64"),
+            ("TRISHIFT_LABEL_SMOOTHING", "0.25"),
             ("TRISHIFT_GROUP", "16"),
             ("TRISHIFT_RULE", "correlation"),
             ("TRISHIFT_SEED", "7"),
@@ -73,7 +75,8 @@ fn every_setting_has_a_variable() {
             ("TRISHIFT_THREADS", "1"),
         ],
     );
-    let options = "--epochs 1 --batch 64 --group 16 --rule correlation --seed 7 --label first --width 0.5 --context 9 --test 0.25 \
+    let options = "--epochs 2 --warm-up 1 --label-smoothing 0.25 \
+                   --batch 64 --group 16 --rule correlation --seed 7 --label first --width 0.5 --context 9 --test 0.25 \
                    --validation 0.125 --learning-rate 0.5 --correlation-strength 2.5 --flip-threshold 12 \
                    --exponent-threshold 13 --data builtin:digits --device cpu --threads 1";
     assert_eq!(set, config(options, &[]));
@@ -96,6 +99,8 @@ fn bad_values_are_told_with_their_variable() {
         ("TRISHIFT_CONTEXT", "0", ["context is 0", "1 to 65536"]),
         ("TRISHIFT_TEST", "1.5", ["test is 1.5", "0 to below 1"]),
         ("TRISHIFT_VALIDATION", "a fifth", ["\"a fifth\"", "a number"]),
+        ("TRISHIFT_WARM_UP", "60", ["warm-up is 60", "less than the epochs"]),
+        ("TRISHIFT_LABEL_SMOOTHING", "-0.1", ["label-smoothing is -0.1", "0 to below 1"]),
         ("TRISHIFT_LEARNING_RATE", "0", ["learning-rate is 0", "above 0"]),
         ("TRISHIFT_CORRELATION_STRENGTH", "inf", ["correlation-strength is inf", "above 0"]),
         ("TRISHIFT_FLIP_THRESHOLD", "127", ["flip-threshold is 127", "0 to 126"]),

@@ -28,9 +28,17 @@ const ARENA_BYTES: usize = match arena_len_of_file(&MODEL.0, 1) {
     None => panic!("TRISHIFT_NETWORK holds no model"),
 };
 static ARENA: ConstStaticCell<Arena<ARENA_BYTES>> = ConstStaticCell::new(Arena::new());
+static RESULTS: ConstStaticCell<Results> =
+    ConstStaticCell::new(Results { wide: [0; MOST_OUTPUTS], narrow: [0; MOST_OUTPUTS] });
 
 /// Outputs of the widest network.
 const MOST_OUTPUTS: usize = 1024;
+
+/// Where a network's outputs go: more than a stack has room for.
+struct Results {
+    wide: [i32; MOST_OUTPUTS],
+    narrow: [i8; MOST_OUTPUTS],
+}
 
 /// Operators of the deepest network.
 const MOST_OPERATORS: usize = 64;
@@ -100,16 +108,15 @@ fn judge() -> Result<usize, Fault> {
     let mut engine = Engine::new(&model, ARENA.take().bytes(), 1).map_err(Fault::Engine)?;
     let mut profile = Profile { counter: Counter::new()?, instructions: [0; MOST_OPERATORS], fault: None };
     let (mut samples, mut mismatches) = (0, 0);
+    let results = RESULTS.take();
     let expected = OUTPUTS.chunks_exact(4 * model.output().len());
     for (sample, expected) in SAMPLES.chunks_exact(model.input().len()).zip(expected) {
         let sample: &[i8] = bytemuck::cast_slice(sample);
-        let mut wide = [0i32; MOST_OUTPUTS];
-        let wide = wide.get_mut(..model.output().len()).ok_or(Fault::Size)?;
+        let wide = results.wide.get_mut(..model.output().len()).ok_or(Fault::Size)?;
         if model.output().data_type == DataType::I32 {
             engine.run_profiled(sample, &mut *wide, &mut profile).map_err(Fault::Run)?;
         } else {
-            let mut narrow = [0i8; MOST_OUTPUTS];
-            let narrow = narrow.get_mut(..wide.len()).ok_or(Fault::Size)?;
+            let narrow = results.narrow.get_mut(..wide.len()).ok_or(Fault::Size)?;
             engine.run_profiled(sample, &mut *narrow, &mut profile).map_err(Fault::Run)?;
             wide.iter_mut().zip(narrow).for_each(|(wide, narrow)| *wide = i32::from(*narrow));
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use trishift_trainer::data::{DataError, LabelColumn, ReadOptions, ScalingMode, SplitOptions, prepare, read};
 
 /// Files of each way to lay out a data set; the input's pieces are their contents, in this order.
-const LAYOUTS: [&[&str]; 7] = [
+const LAYOUTS: [&[&str]; 10] = [
     &["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
     &["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
     &["x_train.npy", "y_train.npy"],
@@ -12,6 +12,9 @@ const LAYOUTS: [&[&str]; 7] = [
     &["data.csv"],
     &["train.csv", "test.csv"],
     &["data.txt"],
+    &["data_batch_1.png", "train_lables.json"],
+    &["data_batch_1.png", "data_batch_2.png", "train_labels.json", "test_batch.png", "test_labels.json"],
+    &["train/a/1.png", "train/a/2.png", "train/a/3.png", "train/b/1.png", "train/b/2.png", "test/b/1.png"],
 ];
 
 /// A folder in memory where there is one, for all inputs of this process.
@@ -59,7 +62,9 @@ fn read_and_prepare(names: &[&str], options: u8, mut rest: &[u8]) -> Option<Resu
         } else {
             contents = rest;
         }
-        std::fs::write(folder.join(name), contents).expect("the file can be written");
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("the folder can be made");
+        std::fs::write(path, contents).expect("the file can be written");
     }
     let label = match options & 3 {
         0 => LabelColumn::First,

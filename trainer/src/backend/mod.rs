@@ -53,7 +53,7 @@ pub struct MemoryUse {
 }
 
 /// A range of updates with their schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// Number of the first update.
     pub first: u64,
@@ -63,6 +63,10 @@ pub struct Steps {
     pub first_batch: u64,
     /// Updates of the whole run.
     pub total: u64,
+    /// Updates of it before λ falls.
+    pub warm_up: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
 }
 
 /// Trains a network on one device.

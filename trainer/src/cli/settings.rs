@@ -52,6 +52,12 @@ pub(super) struct Settings {
     /// Share of the samples held out for choosing settings.
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     validation: Option<f64>,
+    /// Epochs, or steps where --steps is given, before the strength of updates falls; it rises until then [default: 0].
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    warm_up: Option<u64>,
+    /// Share of the target that cross-entropy spreads over all classes [default: 0].
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    label_smoothing: Option<f64>,
     /// Peak learning rate of straight-through.
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     learning_rate: Option<f64>,
@@ -107,6 +113,8 @@ impl Settings {
         take("context", &mut self.context, &mut taken)?;
         take("test", &mut self.test, &mut taken)?;
         take("validation", &mut self.validation, &mut taken)?;
+        take("warm-up", &mut self.warm_up, &mut taken)?;
+        take("label-smoothing", &mut self.label_smoothing, &mut taken)?;
         take("learning-rate", &mut self.learning_rate, &mut taken)?;
         take("correlation-strength", &mut self.correlation_strength, &mut taken)?;
         take("flip-threshold", &mut self.flip_threshold, &mut taken)?;
@@ -123,6 +131,8 @@ impl Settings {
         training.batch = self.batch.unwrap_or(training.batch);
         training.seed = self.seed.unwrap_or(training.seed);
         training.rule = rule.unwrap_or(training.rule);
+        training.warm_up = self.warm_up.unwrap_or(training.warm_up);
+        training.label_smoothing = self.label_smoothing.unwrap_or(training.label_smoothing);
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
         training.flip_threshold = self.flip_threshold.unwrap_or(training.flip_threshold);
         training.exponent_threshold = self.exponent_threshold.unwrap_or(training.exponent_threshold);

@@ -24,7 +24,8 @@ Examples:
   trishift train --preset text-mlp --data book.txt --out runs/book
   trishift train --resume runs/mnist
 
-The data is images: a folder with MNIST's four IDX files (raw or .gz);
+The data is images: a folder with MNIST's four IDX files (raw or .gz), with a folder of PNG images for each class
+(train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png), or with CIFAR-10's sheets (data_batch_1.png and train_lables.json);
 a table: a .csv file, or a folder with train.csv and test.csv;
 arrays: an .npz file, or a folder with x_train.npy and y_train.npy (and x_test.npy and y_test.npy);
 or text: a .txt file, or a folder with train.txt and test.txt.
@@ -98,6 +99,7 @@ fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
     let data = run::load(&config.data)?;
     Network::resolve(&config, data.train.shape, data.classes.len())?.check_trainable()?;
+    run::check(&config, &data, device)?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
     let run = Run::new(&config, &data, &folder, device)?;
@@ -148,7 +150,7 @@ pub(super) fn train_to_end(run: &mut Run<'_>, folder: &RunFolder, quiet: bool) -
 }
 
 fn to_json(outcome: &Outcome, device: &Resolved) -> serde_json::Value {
-    json!({
+    let mut result = json!({
         "accuracy": outcome.accuracy(),
         "train_accuracy": outcome.train_accuracy,
         "model": outcome.model,
@@ -172,7 +174,11 @@ fn to_json(outcome: &Outcome, device: &Resolved) -> serde_json::Value {
         "device_scratch_bytes": outcome.memory.scratch,
         "device_activation_bytes": outcome.memory.activations,
         "device": device.to_string(),
-    })
+    });
+    if let Some(accuracy) = outcome.validation_accuracy {
+        result["validation_accuracy"] = accuracy.into();
+    }
+    result
 }
 
 /// The result for people.
@@ -187,6 +193,9 @@ pub(super) fn print(outcome: &Outcome) -> anyhow::Result<()> {
     if outcome.score.samples > 0 {
         let score = outcome.score;
         say!("loss              {:.4} nats, {:.4} bits a sample", score.mean_loss(), score.bits());
+    }
+    if let Some(accuracy) = outcome.validation_accuracy {
+        say!("on validation     {}", percent(accuracy));
     }
     say!("on training data  {}", percent(outcome.train_accuracy));
     if outcome.score.samples > 0 {

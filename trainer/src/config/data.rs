@@ -25,8 +25,8 @@ pub struct DataConfig {
     /// Bytes of a sample of text. Left out: 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<u32>,
-    /// One input scale for all features (`tensor`), one for each (`feature`), or values that number an embedding's rows
-    /// (`index`).
+    /// One input scale for all features (`tensor`, `from-zero`), one for each (`feature`), pixels as they are less 128
+    /// (`image`), or values that number an embedding's rows (`index`).
     #[serde(default)]
     pub scaling: Scaling,
     /// Share of the samples held out for testing. Left out: none where the data has test samples of its own, a tenth of a
@@ -52,6 +52,8 @@ pub enum Scaling {
     Feature,
     /// One for all, and zero stays zero: values of one sign whose zero means nothing there.
     FromZero,
+    /// None, but value − 128: pixels from 0 to 255, exactly.
+    Image,
     /// None, but value − 128: numbers of an embedding's rows, such as the bytes of a text.
     Index,
 }
@@ -70,6 +72,7 @@ impl From<Scaling> for ScalingMode {
             Scaling::Tensor => Self::Tensor,
             Scaling::Feature => Self::Feature,
             Scaling::FromZero => Self::FromZero,
+            Scaling::Image => Self::Image,
             Scaling::Index => Self::Index,
         }
     }

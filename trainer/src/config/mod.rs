@@ -1,5 +1,6 @@
 //! What to train, as a TOML file: data, network, training. Presets are such files inside the binary.
 
+mod augmentation;
 mod data;
 mod extent;
 mod network;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use trishift_format::GroupSize;
 
+pub use augmentation::AugmentationConfig;
 pub use data::{DataConfig, Scaling};
 pub use extent::{Extent, Padding};
 pub use network::{Activations, LayerConfig, NetworkConfig, NetworkOutput, Precision};
@@ -184,6 +186,7 @@ impl Config {
         for (setting, threshold, accepted, expected) in thresholds {
             check(accepted.contains(&threshold), setting, threshold.to_string(), expected)?;
         }
+        self.training.validate()?;
         self.data.validate()
     }
 

@@ -1,6 +1,6 @@
 //! `[training]`: how the layers learn.
 
-use super::ConfigError;
+use super::{AugmentationConfig, ConfigError};
 use crate::rule::RuleName;
 use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub struct TrainingConfig {
     /// What the network is to make small.
     #[serde(default, skip_serializing_if = "Loss::is_default")]
     pub loss: Loss,
+    /// Share of the target that the loss cross-entropy spreads evenly over all classes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// How a CUDA card makes a layer's outputs.
     #[serde(default, skip_serializing_if = "ForwardProduct::is_default")]
     pub forward: ForwardProduct,
@@ -24,6 +27,10 @@ pub struct TrainingConfig {
     /// Updates of the whole run, instead of `epochs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
+    /// How long λ rises from near 0 before it falls: epochs where `epochs` says how long to train, updates where `steps`
+    /// does.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warm_up: u64,
     /// Samples of one update.
     pub batch: u32,
     /// Seed of the initial weights and of the order of the samples.
@@ -44,6 +51,46 @@ pub struct TrainingConfig {
     /// Peak learning rate of the rule `straight-through`.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
+    /// How images are changed while the network trains on them.
+    #[serde(default, skip_serializing_if = "AugmentationConfig::is_none")]
+    pub augmentation: AugmentationConfig,
+}
+
+impl TrainingConfig {
+    /// Checks the warm-up and the label smoothing.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] says what is accepted.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |setting, value: String, expected| Err(ConfigError::Value { setting, value, expected });
+        let length = self.steps.or(self.epochs.map(u64::from));
+        if self.warm_up > 0 && length.is_some_and(|length| self.warm_up >= length) {
+            return refuse(
+                "warm-up",
+                self.warm_up.to_string(),
+                "less than the epochs, or steps, of the run are needed",
+            );
+        }
+        let smoothing = self.label_smoothing;
+        if !(0.0..1.0).contains(&smoothing) {
+            let expected = "a share from 0 to below 1 is needed, such as 0.1";
+            return refuse("label-smoothing", smoothing.to_string(), expected);
+        }
+        if smoothing > 0.0 && self.loss != Loss::CrossEntropy {
+            return refuse("label-smoothing", smoothing.to_string(), "it goes with the loss cross-entropy only");
+        }
+        Ok(())
+    }
+
+    /// A setting in use that only the CPU knows yet.
+    pub fn only_on_cpu(&self) -> Option<&'static str> {
+        let settings = [
+            ("augmentation", !self.augmentation.is_none()),
+            ("label-smoothing", self.label_smoothing > 0.0),
+            ("warm-up", self.warm_up > 0),
+        ];
+        settings.into_iter().find_map(|(setting, is_used)| is_used.then_some(setting))
+    }
 }
 
 /// What a network is to make small, as a mean over the batch.
@@ -97,6 +144,14 @@ impl std::str::FromStr for ForwardProduct {
     }
 }
 
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 fn is_standard(convention: &Convention) -> bool {
     *convention == Convention::Standard
 }
@@ -115,4 +170,48 @@ fn default_threshold() -> u8 {
 
 fn default_learning_rate() -> f64 {
     0.016
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Loss};
+
+    fn training(settings: &str) -> Result<Config, String> {
+        let text = format!("name = 'x'\n[data]\n[network]\ngroup = 8\nlayers = []\n[training]\nbatch = 1\n{settings}");
+        let config = Config::from_toml(&text, "").unwrap();
+        assert_eq!(Config::from_toml(&config.to_toml().unwrap(), "").unwrap(), config);
+        config.validate().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_warm_up_is_shorter_than_the_run() {
+        assert_eq!(training("epochs = 3\nwarm-up = 2").unwrap().training.warm_up, 2);
+        assert!(training("steps = 9\nwarm-up = 8").is_ok());
+        for settings in ["epochs = 3\nwarm-up = 3", "steps = 9\nwarm-up = 9"] {
+            assert!(training(settings).unwrap_err().contains("less than the epochs, or steps"), "{settings}");
+        }
+    }
+
+    #[test]
+    fn smoothing_goes_with_cross_entropy() {
+        let config = training("epochs = 1\nlabel-smoothing = 0.1").unwrap();
+        assert_eq!((config.training.label_smoothing, config.training.loss), (0.1, Loss::CrossEntropy));
+        let error = training("epochs = 1\nlabel-smoothing = 0.1\nloss = 'squared-error'").unwrap_err();
+        assert!(error.contains("cross-entropy only"), "{error}");
+        assert!(training("epochs = 1\nlabel-smoothing = -0.1").unwrap_err().contains("0 to below 1"));
+    }
+
+    #[test]
+    fn settings_that_a_card_lacks_are_named() {
+        for (settings, setting) in [
+            ("", None),
+            ("label-smoothing = 0.1", Some("label-smoothing")),
+            ("warm-up = 1", Some("warm-up")),
+            ("[training.augmentation]\nflip = true", Some("augmentation")),
+            ("[training.augmentation]\nflip = false", None),
+        ] {
+            let config = training(&format!("epochs = 2\n{settings}")).unwrap();
+            assert_eq!(config.training.only_on_cpu(), setting, "{settings}");
+        }
+    }
 }

@@ -90,10 +90,10 @@ pub struct Prepared {
 pub fn prepare(source: Source, split: &SplitOptions, mode: ScalingMode) -> Result<Prepared, DataError> {
     let split = divide(&source, split)?;
     let scales = scaling::choose(&source.train, &split.train, mode)?;
-    if mode == ScalingMode::Index {
-        // Elsewhere, what lies beyond the training values saturates; another row would be another input.
+    if matches!(mode, ScalingMode::Image | ScalingMode::Index) {
+        // Elsewhere, what lies beyond the training values saturates; here it would be another byte.
         for samples in std::iter::once(&source.train).chain(&source.test) {
-            scaling::check_indices(samples, &Part::Range(0..samples.len()))?;
+            scaling::check_bytes(samples, &Part::Range(0..samples.len()), mode)?;
         }
     }
     assemble(source, &split, scales)
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn row_numbers_are_checked_in_every_part() {
         let error = prepare(with_test(), &options(0.0, 0.0), ScalingMode::Index).unwrap_err();
-        assert!(matches!(error, DataError::NotAnIndex { sample: 0, feature: 1, .. }), "{error}");
+        assert!(matches!(error, DataError::NotAByte { sample: 0, feature: 1, .. }), "{error}");
     }
 
     #[test]

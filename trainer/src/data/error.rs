@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::faults::{ArrayFault, IdxFault, TableFault, listing};
+use super::ScalingMode;
+use super::faults::{ArrayFault, IdxFault, ImageFault, TableFault, listing};
 
 /// Why a data set could not be read, split or quantised.
 #[derive(Debug, thiserror::Error)]
@@ -23,13 +24,14 @@ pub enum DataError {
     /// A folder without a data set.
     #[error(
         "no data set in the folder {path}; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-         .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file; there is {}",
+         .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file, or a \
+         folder of .png images for each class; there is {}",
         listing(.found)
     )]
     NotRecognised {
         /// The folder.
         path: PathBuf,
-        /// Names of the files in it, sorted.
+        /// Names of the files in it, sorted, then those of the folders, each with a slash.
         found: Vec<String>,
     },
     /// A single file whose name says nothing about what it holds.
@@ -42,7 +44,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Some of the files of samples and labels are there, others are not.
-    #[error("the folder {path} lacks {missing} (plain or .gz); add it")]
+    #[error("the folder {path} lacks {missing}; add it")]
     MissingFile {
         /// The folder.
         path: PathBuf,
@@ -84,6 +86,32 @@ pub enum DataError {
         test: PathBuf,
         /// Height, width and channels there.
         test_shape: [usize; 3],
+    },
+
+    // Images in PNG.
+    /// No PNG, or not readable.
+    #[error("cannot read {path} as a PNG image; check that it is whole and intact")]
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder refused.
+        source: png::DecodingError,
+    },
+    /// An image that cannot be a sample.
+    #[error("{path} {fault}")]
+    Image {
+        /// The file, or the folder of the class.
+        path: PathBuf,
+        /// What is wrong.
+        fault: ImageFault,
+    },
+    /// No array of numbers.
+    #[error("cannot read {path} as a JSON array of class numbers, such as [6,9,0]; check that it is intact")]
+    LabelList {
+        /// The file.
+        path: PathBuf,
+        /// What the reader refused.
+        source: serde_json::Error,
     },
 
     // Arrays (NPY and NPZ).
@@ -264,7 +292,7 @@ pub enum DataError {
 
     // Scaling.
     /// An unknown scaling mode.
-    #[error("the scaling mode is {text:?}; give tensor, from-zero, feature or index")]
+    #[error("the scaling mode is {text:?}; give tensor, from-zero, feature, image or index")]
     UnknownScalingMode {
         /// The text given.
         text: String,
@@ -298,12 +326,11 @@ pub enum DataError {
     /// A scale for each feature where samples overlap.
     #[error("the samples overlap, so that all features have one input scale; set scaling to index or tensor")]
     SharedValues,
-    /// A value that numbers no row of an embedding.
-    #[error(
-        "feature {feature} of sample {sample} is {value}; scaling = \"index\" takes whole numbers from 0 to 255, the rows \
-         of an embedding's table"
-    )]
-    NotAnIndex {
+    /// A value that is no byte, where bytes are taken as they are.
+    #[error("feature {feature} of sample {sample} is {value}; scaling = \"{mode}\" takes whole numbers from 0 to 255")]
+    NotAByte {
+        /// The scaling that takes nothing else.
+        mode: ScalingMode,
         /// The sample, counted from 0.
         sample: usize,
         /// The feature, counted from 0.
@@ -370,8 +397,8 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "no data set in the folder data; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
-             .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file; there is \
-             notes.md"
+             .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file, or a \
+             folder of .png images for each class; there is notes.md"
         );
     }
 }

@@ -1,5 +1,7 @@
 //! What can be wrong inside one file, in the words that follow its path in a [`DataError`](super::DataError).
 
+use std::path::PathBuf;
+
 /// Why a file of images or labels cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -63,6 +65,53 @@ pub enum IdxFault {
         /// Declared width.
         width: usize,
     },
+}
+
+/// Why a PNG, or a folder of them, cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageFault {
+    /// A channel for opacity, or a colour that is none.
+    #[error("has transparent pixels or an alpha channel; lay it on a background and save it as grey or RGB")]
+    Alpha,
+    /// Sixteen bits a channel.
+    #[error("has 16 bits a channel; save it with 8")]
+    Deep,
+    /// A size that no file of this length can hold.
+    #[error("declares {width} × {height} pixels, more than its {stored} bytes can hold; fetch the file again")]
+    Sizes {
+        /// Declared width.
+        width: u32,
+        /// Declared height.
+        height: u32,
+        /// Its length on disk, in bytes.
+        stored: u64,
+    },
+    /// Another size or number of channels than the first image.
+    #[error(
+        "holds {} × {} pixels of {} channel(s) but {first} {} × {} of {}; make all images alike",
+        .found[0], .found[1], .found[2], .expected[0], .expected[1], .expected[2]
+    )]
+    OtherShape {
+        /// Height, width and channels of an image here.
+        found: [usize; 3],
+        /// Height, width and channels of the first.
+        expected: [usize; 3],
+        /// The file of the first image.
+        first: PathBuf,
+    },
+    /// A sheet whose rows are no square images.
+    #[error("has rows of {width} pixels, which make no square image; give a sheet with an image in each row")]
+    NotSquare {
+        /// Pixels of a row.
+        width: usize,
+    },
+    /// A class without a sample.
+    #[error("holds no .png image; put images of its class there, or remove it")]
+    NoImages,
+    /// A folder without classes.
+    #[error("holds no folder of .png images; put one there for each class")]
+    NoClasses,
 }
 
 /// Why a table cannot be used. Lines and columns are counted from 1.

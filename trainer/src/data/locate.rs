@@ -1,11 +1,13 @@
 //! Which files a path stands for.
 //!
 //! Only names are looked at here. Image files win over tables, because a folder of MNIST's files may well hold a stray
-//! table beside them while the reverse does not happen by accident; tables win over text, which often explains them.
+//! table beside them while the reverse does not happen by accident; tables win over folders of images, which may be plots
+//! of them, and all of these over text, which often explains them.
 
 use std::path::{Path, PathBuf};
 
-use super::DataError;
+use super::sheets::Sheets;
+use super::{DataError, class_folders, sheets};
 
 /// A file of samples and the file of their labels.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub(super) struct FilePair {
 pub(super) enum Files {
     /// IDX files, in the names MNIST gave them.
     Images { train: FilePair, test: Option<FilePair> },
+    /// PNG sheets with an image in each row.
+    Sheets { train: Sheets, test: Option<Sheets> },
+    /// Folders that hold one of PNG images for each class.
+    ClassFolders { train: PathBuf, test: Option<PathBuf> },
     /// NPY files, in the names Keras gives arrays.
     Arrays { train: FilePair, test: Option<FilePair> },
     /// NPY files in one archive.
@@ -43,19 +49,23 @@ pub(super) fn locate(path: &Path) -> Result<Files, DataError> {
         };
     }
 
-    let mut names = Vec::new();
+    let (mut names, mut folders) = (Vec::new(), Vec::new());
     for entry in path.read_dir().map_err(refused)? {
         let entry = entry.map_err(refused)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+            names.push(name);
+        } else if entry.path().is_dir() {
+            folders.push(name);
         }
     }
     names.sort_unstable();
-    choose(path, names)
+    folders.sort_unstable();
+    choose(path, names, &folders)
 }
 
-/// Picks the data set among the files `names` of `folder`.
-fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
+/// Picks the data set among the files `names` of `folder` and its `folders`.
+fn choose(folder: &Path, names: Vec<String>, folders: &[String]) -> Result<Files, DataError> {
     let find = |candidate: &str| names.iter().any(|name| name == candidate).then(|| folder.join(candidate));
     let find_packed = |stem: &str| find(stem).or_else(|| find(&format!("{stem}.gz")));
     let find_idx = |dashed: &'static str, dotted: &str| Wanted {
@@ -71,6 +81,9 @@ fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
     if let Some((train, test)) = pairs(folder, [train_images, train_labels], [test_images, test_labels])? {
         return Ok(Files::Images { train, test });
     }
+    if let Some((train, test)) = sheets::find(folder, &names)? {
+        return Ok(Files::Sheets { train, test });
+    }
     let train_arrays = [find_array("x_train.npy"), find_array("y_train.npy")];
     let test_arrays = [find_array("x_test.npy"), find_array("y_test.npy")];
     if let Some((train, test)) = pairs(folder, train_arrays, test_arrays)? {
@@ -84,19 +97,31 @@ fn choose(folder: &Path, names: Vec<String>) -> Result<Files, DataError> {
     if let (Some(train), test @ Some(_)) = (find_packed("train.csv"), find_packed("test.csv")) {
         return Ok(Files::Table { train, test });
     }
+    let not_recognised = |names: &[String]| {
+        let found = names.iter().cloned().chain(folders.iter().map(|name| format!("{name}/"))).collect();
+        DataError::NotRecognised { path: folder.to_owned(), found }
+    };
     let matching = |is_kind: fn(&str) -> bool| names.iter().filter(|name| is_kind(name)).collect::<Vec<_>>();
     match (&matching(is_archive)[..], &matching(is_table)[..]) {
         ([only], []) => return Ok(Files::Archive(folder.join(only))),
         ([], [only]) => return Ok(Files::Table { train: folder.join(only), test: None }),
-        ([], []) => (),
-        _ => return Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
+        (archives, tables) => {
+            if !folders.is_empty()
+                && let Some((train, test)) = class_folders::find(folder, folders)?
+            {
+                return Ok(Files::ClassFolders { train, test });
+            }
+            if !archives.is_empty() || !tables.is_empty() {
+                return Err(not_recognised(&names));
+            }
+        }
     }
     if let (Some(train), test @ Some(_)) = (find_packed("train.txt"), find_packed("test.txt")) {
         return Ok(Files::Text { train, test });
     }
     match matching(is_text)[..] {
         [only] => Ok(Files::Text { train: folder.join(only), test: None }),
-        _ => Err(DataError::NotRecognised { path: folder.to_owned(), found: names }),
+        _ => Err(not_recognised(&names)),
     }
 }
 
@@ -152,7 +177,7 @@ mod tests {
     use super::*;
 
     fn chosen(names: &[&str]) -> Result<Files, DataError> {
-        choose(Path::new("folder"), names.iter().map(|&name| name.to_owned()).collect())
+        choose(Path::new("folder"), names.iter().map(|&name| name.to_owned()).collect(), &[])
     }
 
     fn files(samples: &str, labels: &str) -> FilePair {
@@ -230,6 +255,12 @@ mod tests {
         ] {
             assert!(matches!(chosen(names), Err(DataError::MissingFile { missing, .. }) if missing == absent));
         }
+        let found = chosen(&["data_batch_1.png", "train_lables.json", "x.csv", "readme.txt"]).unwrap();
+        let train = Sheets {
+            sheets: vec![Path::new("folder").join("data_batch_1.png")],
+            labels: Path::new("folder").join("train_lables.json"),
+        };
+        assert_eq!(found, Files::Sheets { train, test: None });
         for names in [&["a.npz", "b.npz"][..], &["a.npz", "b.csv"], &["images.npy"]] {
             assert!(matches!(chosen(names), Err(DataError::NotRecognised { .. })), "{names:?}");
         }

@@ -10,6 +10,8 @@
 //! give the same bytes on every machine, whatever its number of threads.
 
 mod arrays;
+pub mod augment;
+mod class_folders;
 mod csv;
 mod dataset;
 pub mod digits;
@@ -20,9 +22,11 @@ mod labels;
 mod locate;
 mod open;
 mod part;
+mod png;
 mod quantize;
 mod rows;
 pub mod scaling;
+mod sheets;
 pub mod split;
 mod text;
 
@@ -30,9 +34,10 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use augment::Augmentation;
 pub use dataset::{Dataset, Prepared, prepare, prepare_with};
 pub use error::DataError;
-pub use faults::{ArrayFault, IdxFault, TableFault};
+pub use faults::{ArrayFault, IdxFault, ImageFault, TableFault};
 pub use part::Part;
 pub use quantize::quantize;
 pub use scaling::ScalingMode;
@@ -202,17 +207,24 @@ impl Default for ReadOptions {
 /// | `path` | read as |
 /// |---|---|
 /// | a folder with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, and perhaps the `t10k-` pair | images (MNIST's format) |
+/// | a folder with `data_batch_1.png` and `train_lables.json`, and perhaps `test_batch.png` and `test_lables.json` | sheets of images (CIFAR-10) |
 /// | a folder with `x_train.npy` and `y_train.npy`, and perhaps `x_test.npy` and `y_test.npy`; or `x.npy` and `y.npy` | arrays |
 /// | a folder with exactly one `.npz` file and no table, or such a file itself | arrays |
 /// | a folder with `train.csv` and `test.csv` | a table with its own test rows |
 /// | a folder with exactly one `.csv` file, or such a file itself | a table |
+/// | a folder with `train/CLASS/*.png`, and perhaps `test/CLASS/*.png`; or with `CLASS/*.png` | images |
 /// | a folder with `train.txt` and `test.txt` | text with its own text to test on |
 /// | a folder with exactly one `.txt` file, or such a file itself | text |
 ///
-/// A folder is what the first of these lines that fits says; text beside tables is taken for notes. Each name but an
-/// archive's may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where a file lies there
-/// both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first bytes, not by
-/// its name.
+/// A folder is what the first of these lines that fits says; text beside tables or images is taken for notes. Each name
+/// but an archive's and a PNG's may carry `.gz`, image files may be spelt with a dot (`train-images.idx3-ubyte`), and where
+/// a file lies there both plain and with `.gz` the plain one is read. Whether content is compressed is decided by its first
+/// bytes, not by its name.
+///
+/// PNG images are grey or RGB with 8 bits a channel, all of one size. The classes of folders are called as these are, and
+/// ordered as the labels of tables. A sheet has one image in each row, `side · side` pixels of it; sheets are numbered, any
+/// number of them, and the file of labels, a JSON array of numbers, may be spelt `train_labels.json`, too. Ten classes of
+/// sheets are called as CIFAR-10's.
 ///
 /// A row of a table is a sample. The first row is a header where all its features are text, or where
 /// [`ReadOptions::label`] names a column; name it where columns are called by numbers. Labels may be whole numbers or
@@ -231,6 +243,8 @@ impl Default for ReadOptions {
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     match locate::locate(path)? {
         locate::Files::Images { train, test } => idx::read(&train, test.as_ref()),
+        locate::Files::Sheets { train, test } => sheets::read(&train, test.as_ref()),
+        locate::Files::ClassFolders { train, test } => class_folders::read(&train, test.as_deref()),
         locate::Files::Arrays { train, test } => arrays::read_files(&train, test.as_ref()),
         locate::Files::Archive(path) => arrays::read_archive(&path),
         locate::Files::Table { train, test } => csv::read(&train, test.as_deref(), &options.label),

@@ -26,7 +26,7 @@ const ZERO_BITS: std::ops::RangeInclusive<i32> = 12..=24;
 /// Raw values beyond this cannot be scaled to int8 by the exponents that a record holds.
 const LARGEST_VALUE: f32 = f32::from_bits((100 + 127) << 23);
 
-/// Whether features share an input scale, and what it is for. Written `tensor`, `from-zero`, `feature` or
+/// Whether features share an input scale, and what it is for. Written `tensor`, `from-zero`, `feature`, `image` or
 /// `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScalingMode {
@@ -44,12 +44,15 @@ pub enum ScalingMode {
     /// Zero is the feature's mean, shift the whole number nearest to `log2(40 / standard deviation)`. A feature that
     /// never changes has shift 0.
     Feature,
+    /// The scale v − 128 for all features, for pixels from 0 to 255: each value has an int8 of its own, whatever the others
+    /// are.
+    Image,
     /// The scale v − 128 for all features: values are no quantities but numbers, from 0 to 255, of an embedding's rows.
     Index,
 }
 
-/// The scale of [`ScalingMode::Index`].
-const INDEX: InputScale = InputScale { zero_mantissa: 128, zero_exponent: 0, shift: 0 };
+/// The scale of [`ScalingMode::Image`] and [`ScalingMode::Index`].
+const BYTE: InputScale = InputScale { zero_mantissa: 128, zero_exponent: 0, shift: 0 };
 
 impl FromStr for ScalingMode {
     type Err = DataError;
@@ -60,6 +63,7 @@ impl FromStr for ScalingMode {
             "tensor" => Ok(Self::Tensor),
             "feature" => Ok(Self::Feature),
             "from-zero" => Ok(Self::FromZero),
+            "image" => Ok(Self::Image),
             "index" => Ok(Self::Index),
             _ => Err(DataError::UnknownScalingMode { text: text.to_owned() }),
         }
@@ -72,6 +76,7 @@ impl fmt::Display for ScalingMode {
             Self::Tensor => "tensor",
             Self::Feature => "feature",
             Self::FromZero => "from-zero",
+            Self::Image => "image",
             Self::Index => "index",
         })
     }
@@ -83,8 +88,8 @@ impl fmt::Display for ScalingMode {
 ///
 /// [`DataError::EmptyPart`] without samples, [`DataError::IndexOutOfRange`], [`DataError::InconsistentSamples`],
 /// [`DataError::ValueOutOfRange`] for a value that is not finite or is beyond ±2^100, [`DataError::SharedValues`] for a
-/// scale for each feature where one value is several features, and [`DataError::NotAnIndex`] for a value that numbers no
-/// row of an embedding.
+/// scale for each feature where one value is several features, and [`DataError::NotAByte`] for a value that is no byte
+/// where bytes are taken as they are.
 pub fn choose(samples: &Samples, part: &Part, mode: ScalingMode) -> Result<Vec<InputScale>, DataError> {
     part.check(samples, LARGEST_VALUE)?;
     if part.is_empty() {
@@ -95,18 +100,17 @@ pub fn choose(samples: &Samples, part: &Part, mode: ScalingMode) -> Result<Vec<I
         ScalingMode::FromZero => Ok(vec![choose_from_zero(samples, part)]),
         ScalingMode::Feature if part.stride(samples) != samples.features() => Err(DataError::SharedValues),
         ScalingMode::Feature => Ok(choose_each(samples, part)),
-        ScalingMode::Index => check_indices(samples, part).map(|()| vec![INDEX]),
+        ScalingMode::Image | ScalingMode::Index => check_bytes(samples, part, mode).map(|()| vec![BYTE]),
     }
 }
 
-/// Refuses values that number no row of an embedding. [`choose`] sees the training part only; the others hold values of
-/// their own.
-pub(super) fn check_indices(samples: &Samples, part: &Part) -> Result<(), DataError> {
+/// Refuses values that are no bytes. [`choose`] sees the training part only; the others hold values of their own.
+pub(super) fn check_bytes(samples: &Samples, part: &Part, mode: ScalingMode) -> Result<(), DataError> {
     part.check(samples, LARGEST_VALUE)?;
     if let Values::F32(values) = &samples.values
         && let Some((sample, feature, value)) = part.find(samples, values, |value| f32::from(value as u8) != value)
     {
-        return Err(DataError::NotAnIndex { sample, feature, value });
+        return Err(DataError::NotAByte { mode, sample, feature, value });
     }
     Ok(())
 }
@@ -266,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_mode_survives_text() {
-        for mode in [ScalingMode::Tensor, ScalingMode::Feature, ScalingMode::Index] {
+        for mode in [ScalingMode::Tensor, ScalingMode::Feature, ScalingMode::Image, ScalingMode::Index] {
             assert_eq!(mode.to_string().parse::<ScalingMode>().unwrap(), mode);
         }
         assert!(matches!("pixel".parse::<ScalingMode>(), Err(DataError::UnknownScalingMode { .. })));
@@ -313,15 +317,18 @@ mod tests {
     }
 
     #[test]
-    fn row_numbers_are_moved_by_128() {
+    fn bytes_are_moved_by_128() {
         let whole = reals(2, &[0.0, 255.0, 128.0, 7.0]);
-        assert_eq!(chosen(&whole, ScalingMode::Index), [scale(128, 0, 0)]);
-        let scales = chosen(&bytes(4, &[0, 255, 128, 7]), ScalingMode::Index);
-        assert_eq!(quantize(&whole, &all(&whole), &scales).unwrap(), [-128, 127, 0, -121]);
-        for value in [-1.0, 256.0, 0.5] {
-            let samples = reals(2, &[0.0, 0.0, 1.0, value]);
-            let error = choose(&samples, &all(&samples), ScalingMode::Index).unwrap_err();
-            assert!(matches!(error, DataError::NotAnIndex { sample: 1, feature: 1, .. }), "{error}");
+        for mode in [ScalingMode::Image, ScalingMode::Index] {
+            assert_eq!(chosen(&whole, mode), [scale(128, 0, 0)]);
+            let scales = chosen(&bytes(4, &[0, 255, 128, 7]), mode);
+            assert_eq!(quantize(&whole, &all(&whole), &scales).unwrap(), [-128, 127, 0, -121]);
+            for value in [-1.0, 256.0, 0.5] {
+                let samples = reals(2, &[0.0, 0.0, 1.0, value]);
+                let error = choose(&samples, &all(&samples), mode).unwrap_err();
+                assert!(matches!(error, DataError::NotAByte { sample: 1, feature: 1, .. }), "{error}");
+                assert!(error.to_string().contains(&format!("scaling = \"{mode}\"")), "{error}");
+            }
         }
     }
 

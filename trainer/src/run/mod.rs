@@ -12,7 +12,7 @@ pub use samples::{load, load_with};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, DeviceError, Resolved, Steps};
 use crate::checkpoint::{self, CheckpointError, Progress, StateReader, Totals};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TrainingConfig};
 use crate::data::{DataError, Prepared, permutation};
 use crate::evaluate::{self, EvaluateError};
 use crate::export::ExportError;
@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }
+        check(config, data, device)?;
         let backend: Box<dyn Backend> = match device {
             Resolved::Cpu => Box::new(CpuBackend::new(config, &network, &data.train)),
             #[cfg(feature = "cuda")]
@@ -174,6 +175,12 @@ impl<'a> Run<'a> {
         (self.data.train.len() as u64 / u64::from(self.config.training.batch)).max(1)
     }
 
+    /// Updates before λ falls.
+    fn warm_up(&self) -> u64 {
+        let TrainingConfig { steps, warm_up, .. } = self.config.training;
+        if steps.is_some() { warm_up } else { warm_up.saturating_mul(self.steps_per_epoch()) }
+    }
+
     /// Updates of the whole run.
     pub fn total_steps(&self) -> u64 {
         let training = &self.config.training;
@@ -206,7 +213,14 @@ impl<'a> Run<'a> {
             while batch < end {
                 let count = stretch.min(end - batch);
                 let started = Instant::now();
-                self.backend.train(Steps { first: self.progress.step, count, first_batch: batch, total })?;
+                self.backend.train(Steps {
+                    first: self.progress.step,
+                    count,
+                    first_batch: batch,
+                    total,
+                    warm_up: self.warm_up(),
+                    epoch,
+                })?;
                 let totals = self.backend.take_totals()?;
                 let elapsed = started.elapsed();
                 self.training += elapsed;
@@ -313,6 +327,15 @@ impl<'a> Run<'a> {
         };
         outcome::judge(&exported, self.data, &self.network, self.backend.as_mut(), measured)
     }
+}
+
+/// Whether the samples can be changed, and the device can train, as the configuration says.
+///
+/// # Errors
+/// [`RunError::Config`] or [`RunError::Device`] names the setting.
+pub fn check(config: &Config, data: &Prepared, device: &Resolved) -> Result<(), RunError> {
+    config.training.augmentation.check(data.train.shape)?;
+    Ok(device.check(&config.training)?)
 }
 
 /// Steps of the next stretch, so that it takes about [`STRETCH`].

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub arena_bytes: u64,
     /// How well the file answers the test samples; no samples where the data has none.
     pub score: Score,
+    /// The file's accuracy on the validation samples; `None` where there are none.
+    pub validation_accuracy: Option<f64>,
     /// Test samples that the training forward pass answers right: the difference is the cost of the export.
     pub correct_before_export: usize,
     /// Accuracy of the training forward pass on the training samples, or on 50,000 to 100,000 of them.
@@ -111,6 +113,7 @@ pub(super) fn judge(
         bits_per_weight: model.weight_bytes() as f64 * 8.0 / weights,
         arena_bytes: model.arena_bytes(),
         score: Score::default(),
+        validation_accuracy: None,
         correct_before_export: 0,
         train_accuracy: train_accuracy(backend, &data.train, outputs)?,
         mismatches: 0,
@@ -122,18 +125,28 @@ pub(super) fn judge(
         seconds: measured.seconds,
         samples_per_second: measured.samples_per_second,
     };
+    let runtime = evaluate::Runtime::new(&model)?;
+    let exponent = model.output().exponent.into();
+    if !data.validation.is_empty() {
+        evaluate::check(&model, &data.validation, data.classes.len())?;
+        let mut score = Score::default();
+        for range in evaluate::chunks(&data.validation) {
+            let labels = data.validation.labels.get(range.clone()).unwrap_or_default();
+            score.add(&runtime.logits(&data.validation.dense(range))?, labels, exponent);
+        }
+        outcome.validation_accuracy = Some(score.accuracy());
+    }
     if data.test.is_empty() {
         return Ok(outcome);
     }
     evaluate::check(&model, &data.test, data.classes.len())?;
     let unit = exported.network.layers.last().map_or(0, FrozenLayer::layer_unit);
-    let runtime = evaluate::Runtime::new(&model)?;
     for range in evaluate::chunks(&data.test) {
         let samples = data.test.dense(range.clone());
         let labels = data.test.labels.get(range).unwrap_or_default();
         let engine = runtime.logits(&samples)?;
         let training = backend.logits(&samples)?;
-        outcome.score.add(&engine, labels, model.output().exponent.into());
+        outcome.score.add(&engine, labels, exponent);
         outcome.correct_before_export += evaluate::correct(&training, outputs, labels);
         outcome.mismatches += evaluate::mismatches(&engine, &reference::logits(&exported.network, &samples));
         outcome.differing_classes += evaluate::differing_classes(&engine, &training, outputs);

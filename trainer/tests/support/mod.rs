@@ -83,6 +83,18 @@ pub(crate) fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     file
 }
 
+/// A PNG of `height` rows, grey or RGB.
+pub(crate) fn png(height: u32, color: png::ColorType, pixels: &[u8]) -> Vec<u8> {
+    let width = u32::try_from(pixels.len() / color.samples()).expect("few pixels") / height;
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(color);
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(pixels).expect("pixels");
+    writer.finish().expect("an end");
+    file
+}
+
 /// An NPY file.
 pub(crate) fn npy(description: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{description}', 'fortran_order': False, 'shape': {shape}, }}\n");

@@ -12,8 +12,6 @@ use super::aarch64_neon::{L, add_shifted, fetch, load, neon_for, store};
 use super::aarch64_neon_dotprod::rows;
 use super::driver::{Leaf, Panel, Sums};
 use super::packed::{Block, Shape};
-#[cfg(feature = "conv2d")]
-use crate::simd::conv2d;
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -221,17 +219,9 @@ pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
         linear_i8: |layer, input, workspace, output| super::linear_i8(layer, input, workspace, output, LEAF),
         linear_i32: |layer, input, workspace, output| super::linear_i32(layer, input, workspace, output, LEAF),
         #[cfg(feature = "conv2d")]
-        pack_conv2d: |layer| conv2d::pack_gathering(layer, |matrix| super::pack(matrix, LEAF)),
+        pack_conv2d: |layer| super::pack_gathering(layer, LEAF),
         #[cfg(feature = "conv2d")]
-        conv2d: |layer, input, workspace, output| {
-            let linear_i8 = |layer: &_, input: &_, workspace: &mut _, output: &mut _| {
-                super::linear_i8(layer, input, workspace, output, LEAF);
-            };
-            let linear_i32 = |layer: &_, input: &_, workspace: &mut _, output: &mut _| {
-                super::linear_i32(layer, input, workspace, output, LEAF);
-            };
-            conv2d::gathering(layer, input, workspace, output, linear_i8, linear_i32);
-        },
+        conv2d: |layer, input, workspace, output| super::gathering(layer, input, workspace, output, LEAF),
         read: |words| LEAF.read(words),
         // SAFETY: as the caller promises.
         peak: |rounds| unsafe { peak(rounds) },

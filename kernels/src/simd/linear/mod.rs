@@ -208,12 +208,9 @@ pub static PORTABLE_PACKED: [PackedKernels; 2] = [
         linear_i8: |layer, input, workspace, output| linear_i8(layer, input, workspace, output, Portable::<8, false>),
         linear_i32: |layer, input, workspace, output| linear_i32(layer, input, workspace, output, Portable::<8, false>),
         #[cfg(feature = "conv2d")]
-        pack_conv2d: |layer| conv2d::pack_gathering(layer, |matrix| pack(matrix, Portable::<8, false>)),
+        pack_conv2d: |layer| pack_gathering(layer, Portable::<8, false>),
         #[cfg(feature = "conv2d")]
-        conv2d: |layer, input, workspace, output| {
-            let [_, PackedKernels { linear_i8, linear_i32, .. }] = &PORTABLE_PACKED;
-            conv2d::gathering(layer, input, workspace, output, linear_i8, linear_i32);
-        },
+        conv2d: |layer, input, workspace, output| gathering(layer, input, workspace, output, Portable::<8, false>),
         peak: |_| 0,
         read: read_words,
     },
@@ -253,6 +250,31 @@ fn pack<const L: usize, F: Leaf<L>>(matrix: &TernaryMatrix<'_>, leaf: F) -> Pack
         }
     }
     PackedMatrix { format, shape, words, windows, constants }
+}
+
+/// Packs a convolution whose windows are gathered for a leaf.
+#[cfg(feature = "conv2d")]
+fn pack_gathering<'a, const L: usize, F: Leaf<L>>(layer: &Conv2d<'a>, leaf: F) -> PackedConv2d<'a> {
+    conv2d::pack_gathering(layer, |matrix| pack(matrix, leaf))
+}
+
+/// A convolution by a leaf's linear layers.
+#[cfg(feature = "conv2d")]
+fn gathering<const L: usize, F: Leaf<L>>(
+    convolution: &PackedConv2d<'_>,
+    input: &[i8],
+    workspace: &mut Workspace,
+    output: Outputs<'_>,
+    leaf: F,
+) {
+    conv2d::gathering(
+        convolution,
+        input,
+        workspace,
+        output,
+        |layer, input, workspace, output| linear_i8(layer, input, workspace, output, leaf),
+        |layer, input, workspace, output| linear_i32(layer, input, workspace, output, leaf),
+    );
 }
 
 /// int8 outputs by a leaf.

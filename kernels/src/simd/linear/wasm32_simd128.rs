@@ -16,8 +16,6 @@ use super::driver::{Leaf, Panel, Sums};
 use super::finish::{self, RowFinish};
 use super::input::{self, for_each_group};
 use super::packed::{Block, Format, Shape};
-#[cfg(feature = "conv2d")]
-use crate::simd::conv2d;
 use core::arch::wasm32::*;
 
 const L: usize = 4;
@@ -262,17 +260,9 @@ pub(crate) const unsafe fn packed_kernels() -> PackedKernels {
         linear_i8: |layer, input, workspace, output| super::linear_i8(layer, input, workspace, output, Simd128),
         linear_i32: |layer, input, workspace, output| super::linear_i32(layer, input, workspace, output, Simd128),
         #[cfg(feature = "conv2d")]
-        pack_conv2d: |layer| conv2d::pack_gathering(layer, |matrix| super::pack(matrix, Simd128)),
+        pack_conv2d: |layer| super::pack_gathering(layer, Simd128),
         #[cfg(feature = "conv2d")]
-        conv2d: |layer, input, workspace, output| {
-            let linear_i8 = |layer: &_, input: &_, workspace: &mut _, output: &mut _| {
-                super::linear_i8(layer, input, workspace, output, Simd128);
-            };
-            let linear_i32 = |layer: &_, input: &_, workspace: &mut _, output: &mut _| {
-                super::linear_i32(layer, input, workspace, output, Simd128);
-            };
-            conv2d::gathering(layer, input, workspace, output, linear_i8, linear_i32);
-        },
+        conv2d: |layer, input, workspace, output| super::gathering(layer, input, workspace, output, Simd128),
         read: super::read_words,
         // There is no instruction whose speed would say more than the processor's own table does.
         peak: |_| 0,

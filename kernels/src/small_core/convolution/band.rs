@@ -120,10 +120,8 @@ impl<'a> Band<'a> {
                 // What the next windows see of these rows moves to the front.
                 let gone = rows * stride;
                 kept = needed.saturating_sub(gone);
-                if row < height && kept > 0 {
-                    if let Some(words) = buffer.get_mut(..needed * self.row_words) {
-                        words.copy_within(gone * self.row_words.., 0);
-                    }
+                if let Some(words) = buffer.get_mut(..needed * self.row_words).filter(|_| row < height && kept > 0) {
+                    words.copy_within(gone * self.row_words.., 0);
                 }
             }
         }

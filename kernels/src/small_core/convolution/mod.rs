@@ -39,8 +39,8 @@ use crate::values::Outputs;
 use band::{Band, Image};
 use int8::Int8Columns;
 use records::{Finish, TernaryColumns, Turn};
-use trishift_format::bound::Accumulators;
-use trishift_format::{Bias, Int8Matrix, TernaryMatrix};
+use trishift_format::bound::{Accumulators, row_magnitude};
+use trishift_format::{Bias, Int8Matrix, Int8Row, TernaryMatrix};
 
 /// Windows of a tile.
 const LANES: usize = 8;
@@ -134,6 +134,9 @@ pub(super) trait Weights {
     /// The unit of a row's sums where every row has its own.
     fn unit(&self, row: usize) -> i32;
 
+    /// Bound on the magnitude of a row's sums in steps of 2^`unit`, without the bias; saturating.
+    fn magnitude(&self, row: usize, unit: i32) -> u64;
+
     /// Writes a row's record and gives its length; `None` where there is no room.
     fn write(&self, row: usize, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize>;
 }
@@ -145,6 +148,12 @@ impl Weights for TernaryMatrix<'_> {
 
     fn unit(&self, row: usize) -> i32 {
         self.row(row).map_or(0, |row| row.smallest_exponent())
+    }
+
+    fn magnitude(&self, row: usize, unit: i32) -> u64 {
+        let row = self.row(row);
+        let groups = row.iter().flat_map(|row| row.groups());
+        row_magnitude(groups.map(|group| (records::nonzero(&group), group.exponent)), unit)
     }
 
     fn write(&self, row: usize, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
@@ -159,6 +168,14 @@ impl Weights for Int8Matrix<'_> {
 
     fn unit(&self, row: usize) -> i32 {
         self.row(row).map_or(0, |row| row.exponent)
+    }
+
+    fn magnitude(&self, row: usize, unit: i32) -> u64 {
+        let row = self.row(row);
+        // A weight of magnitude w is worth w trits.
+        let weights =
+            |row: Int8Row<'_>| row.values.iter().map(|value| usize::from((*value as i8).unsigned_abs())).sum();
+        row_magnitude(row.map(|row| (weights(row), row.exponent)).into_iter(), unit)
     }
 
     fn write(&self, row: usize, finish: &Finish, turn: Turn, list: &mut [u16]) -> Option<usize> {
@@ -187,10 +204,23 @@ impl<'a> Layer<'a> {
         match self.accumulators {
             Accumulators::PerRow { scale } => {
                 let unit = self.weights.unit(row);
-                Finish { unit, bias, shift: scale - unit, relu: self.relu }
+                let finish = Finish { unit, bias, shift: scale - unit, relu: self.relu };
+                if finish.shift > 0 { finish } else { self.finer(row, &finish).unwrap_or(finish) }
             }
             Accumulators::Layer { exponent } => Finish { unit: exponent, bias, shift: 0, relu: false },
         }
+    }
+
+    /// The same outputs from sums in so much finer steps that they are shifted right by one, if int32 holds those: a half is
+    /// added and falls away again.
+    #[cold]
+    fn finer(&self, row: usize, finish: &Finish) -> Option<Finish> {
+        let by = 1 - finish.shift;
+        let unit = finish.unit - by;
+        let bias = i64::from(finish.bias).checked_shl(by.unsigned_abs()).filter(|_| by < 32)?;
+        let sum = self.weights.magnitude(row, unit).saturating_add(bias.unsigned_abs());
+        let bias = i32::try_from(bias).ok().filter(|_| sum < i32::MAX as u64)?;
+        Some(Finish { unit, bias, shift: 1, relu: finish.relu })
     }
 }
 

@@ -86,7 +86,7 @@ unsafe fn row(record: &mut *const u16, columns: *const i32) -> ([i32; LANES], u1
     for sums in sums.as_chunks_mut::<2>().0 {
         *sums = [sums[0].wrapping_add(bias[0]), sums[1].wrapping_add(bias[1])];
     }
-    if record.addr() - start.addr() & 3 == 2 {
+    if (record.addr() - start.addr()) % 4 == 2 {
         *record = record.wrapping_add(1);
     }
     (sums, shift, relu == 1)

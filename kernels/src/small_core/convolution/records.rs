@@ -196,7 +196,7 @@ impl Columns for TernaryColumns<'_> {
 }
 
 /// Trits of a group that are not 0.
-fn nonzero(group: &Group<'_>) -> usize {
+pub(super) fn nonzero(group: &Group<'_>) -> usize {
     group.bytes.iter().fold(0, |sum, byte| sum + usize::from(NONZERO[usize::from(*byte)]))
 }
 

@@ -9,8 +9,15 @@ use ndarray::{Array2, ArrayView1, ArrayViewMut1};
 
 /// Mean loss over the batch: sums it into totals and writes its gradient with respect to the logits' steps.
 ///
-/// `logits` and `gradient` are [classes, batch], in output steps; one step is 2^−5.
-pub(super) fn loss(kind: Loss, logits: &Array2<f32>, labels: &[u16], gradient: &mut Array2<f32>) -> Totals {
+/// `logits` and `gradient` are [classes, batch], in output steps; one step is 2^−5. `smoothing` is the share of the target
+/// that the cross-entropy spreads over all classes.
+pub(super) fn loss(
+    kind: Loss,
+    smoothing: f32,
+    logits: &Array2<f32>,
+    labels: &[u16],
+    gradient: &mut Array2<f32>,
+) -> Totals {
     let (classes, batch) = logits.dim();
     resize(gradient, classes, batch);
     let weight = power_of_two(ACTIVATION_EXPONENT) / batch as f32;
@@ -19,7 +26,7 @@ pub(super) fn loss(kind: Loss, logits: &Array2<f32>, labels: &[u16], gradient: &
     for ((logits, mut gradient), label) in columns.zip(labels) {
         let label = usize::from(*label);
         let loss = match kind {
-            Loss::CrossEntropy => cross_entropy(logits, label, gradient.view_mut()),
+            Loss::CrossEntropy => cross_entropy(logits, label, smoothing, gradient.view_mut()),
             Loss::SquaredError => squared_error(logits, label, gradient.view_mut()),
         };
         gradient.mapv_inplace(|gradient| gradient * weight);
@@ -30,8 +37,14 @@ pub(super) fn loss(kind: Loss, logits: &Array2<f32>, labels: &[u16], gradient: &
     totals
 }
 
-/// −ln of the softmax at the label; `gradient` receives the softmax less the one-hot label.
-fn cross_entropy(logits: ArrayView1<'_, f32>, label: usize, mut gradient: ArrayViewMut1<'_, f32>) -> f64 {
+/// −Σ t·ln of the softmax, where the target t is `smoothing` spread over all classes and the rest at the label; `gradient`
+/// receives the softmax less t.
+fn cross_entropy(
+    logits: ArrayView1<'_, f32>,
+    label: usize,
+    smoothing: f32,
+    mut gradient: ArrayViewMut1<'_, f32>,
+) -> f64 {
     let step = power_of_two(ACTIVATION_EXPONENT);
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
@@ -39,11 +52,17 @@ fn cross_entropy(logits: ArrayView1<'_, f32>, label: usize, mut gradient: ArrayV
         *gradient = ((logit - largest) * step).exp();
         sum += *gradient;
     }
+    let (of_label, of_each) = (1.0 - smoothing, smoothing / logits.len() as f32);
     for (class, gradient) in gradient.iter_mut().enumerate() {
-        *gradient = *gradient / sum - f32::from(u8::from(class == label));
+        *gradient = *gradient / sum - if class == label { of_label + of_each } else { of_each };
     }
     let right = logits.get(label).copied().unwrap_or(0.0);
-    f64::from(sum.ln() - (right - largest) * step)
+    let mut target = right - largest;
+    if smoothing > 0.0 {
+        let all = logits.iter().map(|logit| logit - largest).sum::<f32>();
+        target = of_label * target + of_each * all;
+    }
+    f64::from(sum.ln() - target * step)
 }
 
 /// ½·Σ(y − t)², t the one-hot label; `gradient` receives y − t.
@@ -63,18 +82,21 @@ mod tests {
 
     #[test]
     fn gradients_are_differences_of_the_loss() {
-        for kind in [Loss::CrossEntropy, Loss::SquaredError] {
-            check(kind);
+        for (kind, smoothing) in
+            [(Loss::CrossEntropy, 0.0), (Loss::CrossEntropy, 0.1), (Loss::CrossEntropy, 0.7), (Loss::SquaredError, 0.0)]
+        {
+            check(kind, smoothing);
         }
     }
 
-    fn check(kind: Loss) {
+    fn check(kind: Loss, smoothing: f32) {
         let logits = ndarray::array![[40.0, -3.0], [0.0, 64.0], [-70.0, 60.0]];
         let labels = [0, 2];
         let mut gradient = Array2::zeros((0, 0));
-        let totals = loss(kind, &logits, &labels, &mut gradient);
+        let totals = loss(kind, smoothing, &logits, &labels, &mut gradient);
         assert_eq!((totals.correct, totals.samples), (1, 2));
-        let loss = |logits: &Array2<f32>| loss(kind, logits, &labels, &mut Array2::zeros((0, 0))).mean_loss();
+        let loss =
+            |logits: &Array2<f32>| loss(kind, smoothing, logits, &labels, &mut Array2::zeros((0, 0))).mean_loss();
         for ((class, sample), found) in gradient.indexed_iter() {
             let mut nudged = logits.clone();
             nudged[(class, sample)] += 0.5;
@@ -86,8 +108,18 @@ mod tests {
     }
 
     #[test]
+    fn a_smoothed_target_is_a_mean_of_targets() {
+        let logits = ndarray::array![[40.0], [0.0], [-70.0]];
+        let of = |smoothing, label| {
+            loss(Loss::CrossEntropy, smoothing, &logits, &[label], &mut Array2::zeros((0, 0))).mean_loss()
+        };
+        let mean = [0, 1, 2].map(|label| of(0.0, label)).iter().sum::<f64>() / 3.0;
+        assert!((of(0.3, 1) - (0.7 * of(0.0, 1) + 0.3 * mean)).abs() < 1e-5);
+    }
+
+    #[test]
     fn squared_errors_are_halved_sums() {
-        let totals = loss(Loss::SquaredError, &ndarray::array![[32.0], [16.0]], &[1], &mut Array2::zeros((0, 0)));
+        let totals = loss(Loss::SquaredError, 0.0, &ndarray::array![[32.0], [16.0]], &[1], &mut Array2::zeros((0, 0)));
         assert!((totals.mean_loss() - 0.5 * (1.0 + 0.25)).abs() < 1e-6);
     }
 }

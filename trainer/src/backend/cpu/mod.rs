@@ -13,7 +13,7 @@ mod product;
 use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
-use crate::data::Dataset;
+use crate::data::{Augmentation, Dataset};
 use crate::frozen::FrozenLayer;
 use crate::network::{Network, Stage, StageKind};
 use crate::rule::gradient::{Gradient, Positions};
@@ -21,6 +21,7 @@ use crate::rule::{self, LayerState, Step, power_of_two};
 use crate::schedule;
 use activation::Activation;
 use ndarray::Array2;
+use rayon::prelude::*;
 
 /// Samples of one forward pass outside training.
 const EVALUATION_BATCH: usize = 512;
@@ -32,6 +33,9 @@ pub struct CpuBackend<'a> {
     layers: Vec<Box<dyn LayerState>>,
     data: &'a Dataset,
     loss: Loss,
+    smoothing: f32,
+    augmentation: Option<Augmentation>,
+    seed: u64,
     batch: usize,
     order: Vec<u32>,
     totals: Totals,
@@ -64,6 +68,9 @@ impl<'a> CpuBackend<'a> {
             layers: stages.map(|(index, stage)| rule::create(config, stage, index)).collect(),
             data,
             loss: config.training.loss,
+            smoothing: config.training.label_smoothing as f32,
+            augmentation: config.training.augmentation.of_images(data.shape),
+            seed: config.training.seed,
             batch: config.training.batch as usize,
             order: Vec::new(),
             totals: Totals::default(),
@@ -124,12 +131,26 @@ impl<'a> CpuBackend<'a> {
         }
     }
 
-    /// The samples of one batch as floats, [batch, inputs], and their labels.
-    fn gather(&self, indices: &[u32], input: &mut Array2<f32>) -> Vec<u16> {
+    /// The samples of one batch as floats, [batch, inputs], changed as they are to be in this epoch, and their labels.
+    fn gather(&self, epoch: u64, indices: &[u32], input: &mut Array2<f32>) -> Vec<u16> {
         product::resize(input, indices.len(), self.network.inputs());
-        for (mut row, index) in input.rows_mut().into_iter().zip(indices) {
-            for (value, sample) in row.iter_mut().zip(self.data.row(*index as usize)) {
-                *value = f32::from(*sample);
+        let fill = |row: &mut [f32], sample: &[i8]| {
+            row.iter_mut().zip(sample).for_each(|(value, sample)| *value = f32::from(*sample));
+        };
+        let inputs = self.network.inputs().max(1);
+        let values = input.as_slice_mut().unwrap_or_default();
+        match &self.augmentation {
+            None => values
+                .chunks_exact_mut(inputs)
+                .zip(indices)
+                .for_each(|(row, index)| fill(row, self.data.row(*index as usize))),
+            Some(augmentation) => {
+                let changed = || vec![0; self.data.features()];
+                values.par_chunks_exact_mut(inputs).zip(indices).for_each_init(changed, |changed, (row, index)| {
+                    let sample = self.data.row(*index as usize);
+                    augmentation.augment(self.seed, epoch, u64::from(*index), sample, changed);
+                    fill(row, changed);
+                });
             }
         }
         indices.iter().filter_map(|index| self.data.labels.get(*index as usize).copied()).collect()
@@ -157,14 +178,14 @@ impl Backend for CpuBackend<'_> {
     fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
         let mut input = Array2::default((0, 0));
         for offset in 0..steps.count {
-            let step =
-                Step { index: steps.first + offset, lambda: schedule::cosine(steps.first + offset, steps.total) };
+            let index = steps.first + offset;
+            let step = Step { index, lambda: schedule::lambda(index, steps.warm_up, steps.total) };
             let start = (steps.first_batch + offset) as usize * self.batch;
             let end = (start + self.batch).min(self.order.len());
-            let labels = self.gather(&self.order[start.min(end)..end], &mut input);
+            let labels = self.gather(steps.epoch, &self.order[start.min(end)..end], &mut input);
             self.forward(&input);
             if let Some(last) = self.work.last_mut() {
-                let totals = loss::loss(self.loss, &last.output, &labels, &mut last.gradient);
+                let totals = loss::loss(self.loss, self.smoothing, &last.output, &labels, &mut last.gradient);
                 self.totals.add(totals);
             }
             self.backward(&input, step);

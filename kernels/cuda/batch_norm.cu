@@ -106,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
         channel.mean = (float)mean;
         channel.inverse = (float)(1.0 / sqrt(variance + EPSILON));
         if (!batch) return;
-        double scale = (double)power_of_two(distance_to_target(variance));
+        double scale = (double)power_of_two(distance_to_target(variance + EPSILON));
         channel.scale = (float)scale;
         channel.offset = (float)((double)biases[column] / UNIT - mean * scale);
     });
@@ -191,7 +191,7 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
                 float g = bf16_to_float((u16)(pairs[i / 2] >> (16 * (i % 2))));
                 g = passes(values[i] * channel.scale + channel.offset, relu != 0) ? g : 0.0f;
                 float normed = (values[i] - channel.mean) * channel.inverse;
-                of_columns[i].first += (double)g, of_columns[i].second += (double)g * (double)normed;
+                of_columns[i].first += (double)g, of_columns[i].second += (double)(g * normed);
             }
         }
     }

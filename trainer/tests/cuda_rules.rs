@@ -97,7 +97,7 @@ impl<'a> Pair<'a> {
             samples[sample * extent.padded_rows() + row] = bits;
         }
         self.card.write(&mut self.output, &samples).unwrap();
-        let parameters = CardStep { lambda: step.lambda, index: step.index };
+        let parameters = CardStep { lambda: step.lambda, index: step.index, phase: 0 };
         self.card.write(&mut self.step, &[parameters]).unwrap();
         let update = Update {
             gradient: &scratch,

@@ -99,7 +99,7 @@ fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
     let data = run::load(&config.data)?;
     Network::resolve(&config, data.train.shape, data.classes.len())?.check_trainable()?;
-    run::check(&config, &data, device)?;
+    run::check(&config, &data)?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
     let run = Run::new(&config, &data, &folder, device)?;

@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }
-        check(config, data, device)?;
+        check(config, data)?;
         let backend: Box<dyn Backend> = match device {
             Resolved::Cpu => Box::new(CpuBackend::new(config, &network, &data.train)),
             #[cfg(feature = "cuda")]
@@ -329,13 +329,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether the samples can be changed, and the device can train, as the configuration says.
+/// Whether the samples can be changed as the configuration says.
 ///
 /// # Errors
-/// [`RunError::Config`] or [`RunError::Device`] names the setting.
-pub fn check(config: &Config, data: &Prepared, device: &Resolved) -> Result<(), RunError> {
-    config.training.augmentation.check(data.train.shape)?;
-    Ok(device.check(&config.training)?)
+/// [`RunError::Config`] names the setting.
+pub fn check(config: &Config, data: &Prepared) -> Result<(), RunError> {
+    Ok(config.training.augmentation.check(data.train.shape)?)
 }
 
 /// Steps of the next stretch, so that it takes about [`STRETCH`].

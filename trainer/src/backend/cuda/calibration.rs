@@ -17,8 +17,8 @@ impl CudaBackend<'_> {
             return Ok(());
         }
         self.download()?;
-        let source = self.samples.prepare(&self.card, steps.first_batch as usize, 1, self.batch)?;
-        self.tell(&source, &[Step::of(steps.first, steps.total)])?;
+        let source = self.samples.prepare(&self.card, (steps.epoch, steps.first_batch as usize), 1, self.batch)?;
+        self.tell(&source, &[Step::of(steps.first, steps)])?;
         self.gather(&self.control, 0, self.samples.stride(self.data), true)?;
         let stages = self.network.stages.iter().zip(&self.host);
         let units: Vec<Vec<i32>> = stages

@@ -299,7 +299,10 @@ impl Layer {
     pub(crate) fn update(&self, shared: &Shared<'_>) -> Result<(), CudaError> {
         let Shared { card, scratch, row_squares, step, .. } = *shared;
         let output = (self.stage.kind == StageKind::Linear).then_some(&self.gradient);
-        self.rule.update(card, &rule::Update { gradient: scratch, output, bias_sums: None, batch: self.batch, step, row_squares })
+        self.rule.update(
+            card,
+            &rule::Update { gradient: scratch, output, bias_sums: None, batch: self.batch, step, row_squares },
+        )
     }
 
     /// Accumulators of an embedding.

@@ -42,7 +42,7 @@ use graph::{Logits, Pass};
 use layer::{Layer, Shared, Surroundings};
 use product::Products;
 use rayon::prelude::*;
-use samples::{Control, MOST_STEPS, Samples, Source};
+use samples::{Changes, Control, MOST_STEPS, Samples, Source};
 use std::path::Path;
 use std::sync::Arc;
 use trishift_format::write::CheckpointWriter;
@@ -72,12 +72,13 @@ impl Step {
     /// Batch norms move their shifts.
     pub const MOVES_SHIFTS: u32 = 2;
 
-    /// Update number `index` of `total`.
-    fn of(index: u64, total: u64) -> Self {
+    /// Update number `index` of a run.
+    fn of(index: u64, steps: &Steps) -> Self {
+        let Steps { total, warm_up, .. } = *steps;
         let Phase { moves_shifts, uses_batch } = Phase::of(index, total);
         let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
         let phase = bit(uses_batch, Self::USES_BATCH) | bit(moves_shifts, Self::MOVES_SHIFTS);
-        Self { lambda: schedule::cosine(index, total), phase, index }
+        Self { lambda: schedule::lambda(index, warm_up, total), phase, index }
     }
 }
 
@@ -93,6 +94,7 @@ pub struct CudaBackend<'a> {
     data: &'a Dataset,
     samples: Samples<'a>,
     loss: Loss,
+    smoothing: f32,
     batch: usize,
     labels: Buffer<u16>,
     scratch: Buffer<u16>,
@@ -103,7 +105,7 @@ pub struct CudaBackend<'a> {
     steps: Buffer<Step>,
     control: Buffer<Control>,
     totals: Buffer<i64>,
-    /// How images are changed on their way to a step.
+    /// How kernels change images on their way to a step.
     changes: Option<Buffer<u64>>,
     /// Samples that are judged, and labels that nobody reads.
     judged: Buffer<i8>,
@@ -142,6 +144,17 @@ impl<'a> CudaBackend<'a> {
         let (training, activations) = (&config.training, network.activations);
         let surroundings = Surroundings { card, products: &products, training, activations, batch };
         let body = Body::new(&surroundings, network)?;
+        // Kernels change images that lie on the card as the network takes them; the host all others, on their way there.
+        let changes =
+            training.augmentation.of_images(data.shape).map(|augmentation| Changes::new(training.seed, augmentation));
+        let by_kernels = matches!(body, Body::Graph(_)) && network.input_shape() == data.shape;
+        let placement = if changes.is_some() && !by_kernels { Placement::Host } else { placement };
+        // Last: it asks for the memory that the network leaves.
+        let samples = Samples::new(card, data, batch, placement, changes)?;
+        let changes = match (&samples, changes) {
+            (Samples::Resident(_), Some(changes)) => Some(card.upload("how images are changed", &changes.fields())?),
+            _ => None,
+        };
         let mut backend = Self {
             network: network.clone(),
             host,
@@ -149,6 +162,7 @@ impl<'a> CudaBackend<'a> {
             body,
             data,
             loss: config.training.loss,
+            smoothing: config.training.label_smoothing as f32,
             batch,
             labels: card.zeros("a batch's labels", batch)?,
             scratch,
@@ -157,12 +171,11 @@ impl<'a> CudaBackend<'a> {
             steps: card.zeros("a stretch's parameters", MOST_STEPS)?,
             control: card.zeros("control of a stretch", 1)?,
             totals: card.zeros("sums of losses", 4)?,
-            changes: None,
             judged: card.zeros("samples to be judged", batch * inputs)?,
             judged_labels: card.zeros("samples to be judged", batch)?,
             graphs: None,
-            // Last: it asks for the memory that the network leaves.
-            samples: Samples::new(card, data, batch, placement)?,
+            samples,
+            changes,
             products,
             card: card.clone(),
         };
@@ -217,13 +230,7 @@ impl<'a> CudaBackend<'a> {
 
     /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next; `changes` says
     /// that images may be changed on the way.
-    fn gather(
-        &self,
-        control: &Buffer<Control>,
-        offset: usize,
-        stride: usize,
-        changes: bool,
-    ) -> Result<(), CudaError> {
+    fn gather(&self, control: &Buffer<Control>, offset: usize, stride: usize, changes: bool) -> Result<(), CudaError> {
         let inputs = self.network.inputs();
         let grid = Grid::new(self.batch as u32, inputs.next_multiple_of(32).clamp(32, 256) as u32);
         let [offset, batch, features] = [offset, self.batch, inputs].map(|value| value as i32);
@@ -260,6 +267,7 @@ impl<'a> CudaBackend<'a> {
             self.network.outputs() as i32,
             pitch as i32,
             i32::from(self.loss == Loss::SquaredError),
+            self.smoothing,
             gradient,
             &self.totals,
         ];
@@ -298,7 +306,7 @@ impl<'a> CudaBackend<'a> {
             order: source.order,
             first_place: source.first_place,
             cursor: 0,
-            epoch: 0,
+            epoch: source.epoch,
         };
         self.card.write(&mut self.control, &[control])
     }
@@ -357,10 +365,11 @@ impl Backend for CudaBackend<'_> {
         let mut done = 0;
         while done < steps.count {
             let first = (steps.first_batch + done) as usize;
-            let source = self.samples.prepare(&self.card, first, (steps.count - done) as usize, self.batch)?;
+            let source =
+                self.samples.prepare(&self.card, (steps.epoch, first), (steps.count - done) as usize, self.batch)?;
             let parameters: Vec<Step> = (0..source.steps as u64)
                 .map(|offset| steps.first + done + offset)
-                .map(|index| Step::of(index, steps.total))
+                .map(|index| Step::of(index, &steps))
                 .collect();
             self.run(&source, &parameters)?;
             done += source.steps as u64;

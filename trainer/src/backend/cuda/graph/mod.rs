@@ -130,9 +130,7 @@ impl Builder<'_> {
             Operation::MaxPool(window) => {
                 Task::MaxPool { windows: windows(window)?, places: card.zeros("places of the largest", len)? }
             }
-            Operation::AvgPool(window) => {
-                Task::AvgPool { windows: windows(window)?, means: card.zeros("means", len)? }
-            }
+            Operation::AvgPool(window) => Task::AvgPool { windows: windows(window)?, means: card.zeros("means", len)? },
             Operation::Add => Task::Add { relu: node.relu },
             Operation::Concat => Task::Concat,
             Operation::Relu => Task::Relu,
@@ -183,7 +181,8 @@ impl Graph {
             let tensor = match (weights, inputs.first().copied()) {
                 (Some(weights), Some(input)) => {
                     let Some((index, stage)) = stage_of(network, weights.operation) else { continue };
-                    let input = if matches!(weights.operation, Operation::Linear(_)) { builder.row(input)? } else { input };
+                    let input =
+                        if matches!(weights.operation, Operation::Linear(_)) { builder.row(input)? } else { input };
                     let output = builder.tensor(Image(node.shape), !is_logits, true)?;
                     let place = Place {
                         operation: weights.operation,
@@ -252,13 +251,9 @@ impl Graph {
                 }
             }
             match (&link.work, &inputs[..], &output.gradient) {
-                (Work::Weights(index), [input], Some(gradient)) => self.layers[*index].backward(
-                    shared,
-                    &self.matrices,
-                    &input.activations,
-                    gradient,
-                    targets[0],
-                )?,
+                (Work::Weights(index), [input], Some(gradient)) => {
+                    self.layers[*index].backward(shared, &self.matrices, &input.activations, gradient, targets[0])?
+                }
                 (Work::Task(task), inputs, _) => task.backward(shared.card, self.batch, inputs, output, targets)?,
                 _ => {}
             }

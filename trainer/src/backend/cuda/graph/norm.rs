@@ -53,13 +53,7 @@ struct Norm {
 }
 
 impl Channels {
-    pub(super) fn new(
-        card: &Card,
-        matrix: Matrix,
-        own: usize,
-        relu: bool,
-        is_normed: bool,
-    ) -> Result<Self, CudaError> {
+    pub(super) fn new(card: &Card, matrix: Matrix, own: usize, relu: bool, is_normed: bool) -> Result<Self, CudaError> {
         let pitch = matrix.pitch;
         let norm = || -> Result<Norm, CudaError> {
             Ok(Norm {
@@ -141,8 +135,7 @@ impl Channels {
             ];
             card.launch(Kernel::new(BATCH_NORM, "statistics"), matrix.sum_grid(), arguments)?;
         }
-        let arguments =
-            arguments![sums, matrix.rows, pitch, tile, i32::from(self.relu), &self.channels, activations];
+        let arguments = arguments![sums, matrix.rows, pitch, tile, i32::from(self.relu), &self.channels, activations];
         card.launch(Kernel::new(BATCH_NORM, "normalize"), matrix.value_grid(), arguments)
     }
 
@@ -210,8 +203,7 @@ impl Channels {
     }
 
     pub(super) fn state_bytes(&self) -> usize {
-        let bytes =
-            |norm: &Norm| norm.shifts.bytes() + norm.means.bytes() + norm.variances.bytes() + norm.bias.bytes();
+        let bytes = |norm: &Norm| norm.shifts.bytes() + norm.means.bytes() + norm.variances.bytes() + norm.bias.bytes();
         self.norm.as_ref().map_or(0, bytes)
     }
 

@@ -44,8 +44,7 @@ impl SampleNorm {
         let bytes: Option<&Buffer<i8>> = None;
         let [features, pitch] = [self.image.elements(), self.image.len()].map(|size| size as i32);
         let relu = i32::from(self.relu);
-        let arguments =
-            arguments![sums, bias, features, pitch, self.norm, relu, 0, &self.scales, activations, bytes];
+        let arguments = arguments![sums, bias, features, pitch, self.norm, relu, 0, &self.scales, activations, bytes];
         card.launch(Kernel::new(ACTIVATION, "activate"), self.grid(), arguments)
     }
 

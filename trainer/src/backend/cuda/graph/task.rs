@@ -73,7 +73,13 @@ impl Moved {
 
 impl Task {
     /// Enqueues the forward pass.
-    pub(super) fn forward(&self, card: &Card, batch: usize, inputs: &[&Tensor], output: &Tensor) -> Result<(), CudaError> {
+    pub(super) fn forward(
+        &self,
+        card: &Card,
+        batch: usize,
+        inputs: &[&Tensor],
+        output: &Tensor,
+    ) -> Result<(), CudaError> {
         let (Some(first), Some(last)) = (inputs.first(), inputs.last()) else { return Ok(()) };
         let chunks = batch * output.image.len() / CHUNK;
         let all = Grid::covering(chunks, THREADS);
@@ -100,9 +106,7 @@ impl Task {
                 Ok(())
             }
             Self::Relu => card.launch(Kernel::new(IMAGE, "relu"), all, arguments![input, chunks, activations]),
-            Self::Reshape => {
-                Moved::ALL.enqueue(card, batch, (input, first.image), (activations, output.image), false)
-            }
+            Self::Reshape => Moved::ALL.enqueue(card, batch, (input, first.image), (activations, output.image), false),
             Self::Pad { top, left } => {
                 let corner = [*top as i32, *left as i32];
                 shift(card, batch, (input, first.image), (activations, output.image), corner, false)
@@ -165,9 +169,7 @@ impl Task {
                 let arguments = arguments![&first.activations, gradient, chunks, added, before];
                 card.launch(Kernel::new(IMAGE, "relu_gradient"), Grid::covering(chunks, THREADS), arguments)
             }
-            Self::Reshape => {
-                Moved::ALL.enqueue(card, batch, (gradient, output.image), (before, first.image), adds)
-            }
+            Self::Reshape => Moved::ALL.enqueue(card, batch, (gradient, output.image), (before, first.image), adds),
             Self::Pad { top, left } => {
                 let corner = [-(*top as i32), -(*left as i32)];
                 shift(card, batch, (gradient, output.image), (before, first.image), corner, adds)

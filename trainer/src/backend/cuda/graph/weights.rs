@@ -8,12 +8,12 @@ use super::columns::Matrix;
 use super::norm::{Channels, Pass};
 use super::shape::{CHUNK, Image, Windows, sample_grid};
 use super::sums::SampleNorm;
+use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::{Extent, padded};
 use crate::backend::cuda::layer::Shared;
 use crate::backend::cuda::product::{Format, Lies, Product, ProductShape, Products};
 use crate::backend::cuda::rule::{self, CardRule, Update};
-use crate::backend::cuda::CudaError;
 use crate::config::TrainingConfig;
 use crate::network::{Operation, Stage, StageOutput};
 use trishift_format::Window;
@@ -107,7 +107,7 @@ enum Output {
     /// Logits stay sums.
     Logits,
     /// int8, channel by channel.
-    Channels(Channels),
+    Channels(Box<Channels>),
     /// int8, after a norm over the sample.
     Sample(SampleNorm),
 }
@@ -150,7 +150,7 @@ impl Weights {
         let output = match stage.output {
             StageOutput::Logits => Output::Logits,
             StageOutput::Requantized { .. } => {
-                Output::Channels(Channels::new(card, matrix, stage.rows, place.relu, place.is_normed)?)
+                Output::Channels(Channels::new(card, matrix, stage.rows, place.relu, place.is_normed)?.into())
             }
             StageOutput::ShiftNorm { .. } | StageOutput::RmsNorm { .. } => {
                 Output::Sample(SampleNorm::new(card, batch, place.output, stage.output, place.relu)?)
@@ -377,11 +377,7 @@ impl Source {
         }
         let factors = Factors::new(plan.products, extent, rows, place.is_first)?;
         let Some(window) = place.window() else { return Ok(Self::Straight(factors)) };
-        let kept = if keeps_windows {
-            Some(card.zeros("a layer's windows", place.matrix_len(batch))?)
-        } else {
-            None
-        };
+        let kept = if keeps_windows { Some(card.zeros("a layer's windows", place.matrix_len(batch))?) } else { None };
         Ok(Self::Windows { windows: windows(window)?, kept, factors })
     }
 }
@@ -401,4 +397,3 @@ impl Factors {
         })
     }
 }
-

@@ -290,8 +290,7 @@ impl FloatBias {
         let Some(Float { values, means, squares, workspace }) = &self.0 else { return Ok(()) };
         let Some(sums) = workspace.sum(card, update)? else { return Ok(()) };
         let Extent { rows, group, .. } = workspace.extent;
-        let arguments =
-            arguments![sums.gradients, update.step, learning_rate, rows as i32, values, means, squares];
+        let arguments = arguments![sums.gradients, update.step, learning_rate, rows as i32, values, means, squares];
         card.launch(Kernel::of_group(STRAIGHT_THROUGH, group, "update_biases"), Grid::covering(rows, 256), arguments)
     }
 

@@ -110,11 +110,9 @@ pub enum NetworkError {
         /// What was given.
         found: u32,
     },
-    /// A layer that no backend trains.
-    #[error(
-        "layer {place} ({layer}) cannot be trained yet; `trishift export --preset` makes such networks with random weights"
-    )]
-    Untrainable {
+    /// A layer that cards do not train.
+    #[error("layer {place} ({layer}) cannot be trained on a CUDA card yet; use --device cpu")]
+    UntrainableOnCard {
         /// Position in the configuration.
         place: Place,
         /// What stands there.

@@ -174,35 +174,36 @@ impl Network {
         }
     }
 
-    /// Whether backends can train it: a perceptron with ternary weights whose outputs are classes.
+    /// Whether there is a loss for what it gives.
     ///
     /// # Errors
-    /// [`NetworkError::Untrainable`] or [`NetworkError::UntrainableOutput`].
-    pub fn check_trainable(&self) -> Result<(), NetworkError> {
-        for node in &self.nodes {
-            let layer = match node.operation {
-                Operation::Input | Operation::ShiftNorm | Operation::RmsNorm => continue,
-                Operation::Linear(stage) | Operation::Embedding(stage) => match self.stages.get(stage) {
-                    Some(Stage { precision: Precision::Int8, .. }) => "int8 weights",
-                    _ => continue,
-                },
-                Operation::Conv2d(..) => "conv2d",
-                Operation::DepthwiseConv2d(..) => "depthwise-conv2d",
-                Operation::ShiftBatchNorm => "shift-batch-norm",
-                Operation::Relu => "relu",
-                Operation::MaxPool(_) => "max-pool",
-                Operation::AvgPool(_) => "avg-pool",
-                Operation::Add => "residual",
-                Operation::Concat => "concat",
-                Operation::Reshape => "flatten",
-                Operation::Pad(_) => "pad",
-            };
-            return Err(NetworkError::Untrainable { place: node.place.clone(), layer });
-        }
+    /// [`NetworkError::UntrainableOutput`].
+    pub const fn check_trainable(&self) -> Result<(), NetworkError> {
         match self.output {
             NetworkOutput::Logits => Ok(()),
             NetworkOutput::Values => Err(NetworkError::UntrainableOutput),
         }
+    }
+
+    /// Whether cards can train it: a perceptron with ternary weights.
+    ///
+    /// # Errors
+    /// [`NetworkError::UntrainableOnCard`].
+    pub fn check_trainable_on_card(&self) -> Result<(), NetworkError> {
+        let refuse = |node: &Node, layer| Err(NetworkError::UntrainableOnCard { place: node.place.clone(), layer });
+        for node in &self.nodes {
+            match node.operation.stage().and_then(|stage| self.stages.get(stage)) {
+                _ if !node.operation.is_of_perceptrons() => return refuse(node, node.operation.name()),
+                Some(Stage { precision: Precision::Int8, .. }) => return refuse(node, "int8 weights"),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether its stages follow one behind the other, and nothing else stands between them.
+    pub fn is_perceptron(&self) -> bool {
+        self.nodes.iter().all(|node| node.operation.is_of_perceptrons())
     }
 
     /// Height, width, channels of one sample.

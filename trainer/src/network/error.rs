@@ -110,14 +110,6 @@ pub enum NetworkError {
         /// What was given.
         found: u32,
     },
-    /// A layer that cards do not train.
-    #[error("layer {place} ({layer}) cannot be trained on a CUDA card yet; use --device cpu")]
-    UntrainableOnCard {
-        /// Position in the configuration.
-        place: Place,
-        /// What stands there.
-        layer: &'static str,
-    },
     /// A network for which there is no loss.
     #[error(
         "a network that gives values cannot be trained yet; `trishift export --preset` makes it with random weights"

@@ -185,22 +185,6 @@ impl Network {
         }
     }
 
-    /// Whether cards can train it: a perceptron with ternary weights.
-    ///
-    /// # Errors
-    /// [`NetworkError::UntrainableOnCard`].
-    pub fn check_trainable_on_card(&self) -> Result<(), NetworkError> {
-        let refuse = |node: &Node, layer| Err(NetworkError::UntrainableOnCard { place: node.place.clone(), layer });
-        for node in &self.nodes {
-            match node.operation.stage().and_then(|stage| self.stages.get(stage)) {
-                _ if !node.operation.is_of_perceptrons() => return refuse(node, node.operation.name()),
-                Some(Stage { precision: Precision::Int8, .. }) => return refuse(node, "int8 weights"),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Whether its stages follow one behind the other, and nothing else stands between them.
     pub fn is_perceptron(&self) -> bool {
         self.nodes.iter().all(|node| node.operation.is_of_perceptrons())

@@ -73,27 +73,6 @@ impl Operation {
         matches!(self, Self::Input | Self::Linear(_) | Self::Embedding(_) | Self::ShiftNorm | Self::RmsNorm)
     }
 
-    /// The name of its layer in a configuration.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Linear(_) => "linear",
-            Self::Embedding(_) => "embedding",
-            Self::Conv2d(..) => "conv2d",
-            Self::DepthwiseConv2d(..) => "depthwise-conv2d",
-            Self::ShiftBatchNorm => "shift-batch-norm",
-            Self::ShiftNorm => "shift-norm",
-            Self::RmsNorm => "rms-norm",
-            Self::Relu => "relu",
-            Self::MaxPool(_) => "max-pool",
-            Self::AvgPool(_) => "avg-pool",
-            Self::Add => "residual",
-            Self::Concat => "concat",
-            Self::Reshape => "flatten",
-            Self::Pad(_) => "pad",
-        }
-    }
-
     /// The same with the weights of the stage of this number, where it has some.
     pub(crate) const fn with_stage(self, stage: usize) -> Self {
         match self {

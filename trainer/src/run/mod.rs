@@ -135,7 +135,6 @@ impl<'a> Run<'a> {
             #[cfg(feature = "cuda")]
             Resolved::Cuda { card, .. } => {
                 use crate::backend::cuda::{CudaBackend, Placement};
-                network.check_trainable_on_card()?;
                 Box::new(CudaBackend::new(card, config, &network, &data.train, Placement::Auto)?)
             }
         };

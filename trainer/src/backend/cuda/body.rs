@@ -2,7 +2,7 @@
 
 use super::card::{Buffer, Card};
 use super::extent::padded;
-use super::graph::{Graph, Logits, Pass, is_graph};
+use super::graph::{Graph, Logits, Pass};
 use super::layer::{Input, Layer, LayerInput, Shared, Surroundings};
 use super::{BackendError, CudaError, MemoryUse};
 use crate::checkpoint::StateReader;
@@ -37,10 +37,10 @@ fn input_of<'a>(layers: &'a [Layer], first: &'a FirstInput, index: usize) -> Inp
 impl Body {
     /// Memory and products of a network; its state is loaded after.
     pub(super) fn new(surroundings: &Surroundings<'_>, network: &Network) -> Result<Self, CudaError> {
-        if is_graph(network) {
-            return Ok(Self::Graph(Box::new(Graph::new(surroundings, network)?)));
+        if network.is_perceptron() {
+            return Self::chain(surroundings, network);
         }
-        Self::chain(surroundings, network)
+        Ok(Self::Graph(Box::new(Graph::new(surroundings, network)?)))
     }
 
     /// Enqueues the forward pass over the batch that is there.

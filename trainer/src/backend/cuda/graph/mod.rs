@@ -66,21 +66,6 @@ pub(super) struct Graph {
     matrices: Buffer<u16>,
 }
 
-/// Whether a network is a graph to a card: what is none is a chain of linear layers.
-pub(super) fn is_graph(network: &Network) -> bool {
-    network.nodes.iter().any(|node| {
-        let is_plain = matches!(
-            node.operation,
-            Operation::Input
-                | Operation::Linear(_)
-                | Operation::Embedding(_)
-                | Operation::ShiftNorm
-                | Operation::RmsNorm
-        );
-        !is_plain
-    })
-}
-
 /// Tensors and links in the making.
 struct Builder<'a> {
     card: &'a Card,

@@ -270,15 +270,22 @@ pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: us
     words.saturating_mul(size_of::<i32>())
 }
 
-/// True where a convolution runs as a linear layer on every pixel: for few of them lists do not pay, the fewer the more
-/// rows share the sums that the other way prepares. As measured.
+/// True where a convolution runs as a linear layer, on the whole image or on every pixel: for few of them lists do not pay,
+/// the fewer the more rows share the sums that the other way prepares. As measured.
 pub(crate) const fn is_linear(geometry: &Geometry, rows: usize) -> bool {
     let few = match rows {
         128.. => 48,
         64.. => 24,
         _ => 12,
     };
-    is_pointwise(geometry) && geometry.pixels() <= few
+    is_pointwise(geometry) && geometry.pixels() <= few || is_whole(geometry)
+}
+
+/// True where the only window is the image.
+const fn is_whole(geometry: &Geometry) -> bool {
+    let Geometry { input, kernel, before, .. } = geometry;
+    let covers = kernel[0] == input[0] && kernel[1] == input[1];
+    covers && before[0] == 0 && before[1] == 0 && geometry.pixels() == 1
 }
 
 /// True where each window is one pixel, and each pixel a window.

@@ -76,9 +76,9 @@ const fn halves_around(levels: usize, nonzero: usize) -> usize {
 
 /// Words of the longest record of a row with so many columns, each of which is taken so many times at most.
 pub(super) const fn most_words(columns: usize, times: usize) -> usize {
-    // No group has fewer than four columns, and an empty level may follow.
-    let groups = columns.div_ceil(4) + 1;
-    let levels = if times == 1 && groups < LEVELS { groups } else { LEVELS };
+    // No group has fewer than four columns, an int8 has eight digits, and an empty level may follow.
+    let groups = if times == 1 { columns.div_ceil(4) + 1 } else { 9 };
+    let levels = if groups < LEVELS { groups } else { LEVELS };
     (halves_around(levels, times * columns) + times * columns).div_ceil(2)
 }
 

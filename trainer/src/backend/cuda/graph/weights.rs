@@ -6,7 +6,7 @@
 
 use super::columns::Matrix;
 use super::norm::{Channels, Pass};
-use super::shape::{CHUNK, Image, Windows, sample_grid};
+use super::shape::{CHUNK, Image, MOST_BLOCKS, Windows, sample_grid};
 use super::sums::SampleNorm;
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
@@ -368,6 +368,9 @@ impl Source {
         if let Operation::DepthwiseConv2d(_, window) = place.operation {
             let windows = windows(window)?;
             let (taps, pitch, stretches) = (windows.taps(), extent.padded_rows(), batch.min(STRETCHES));
+            if taps * pitch.div_ceil(CHUNK * TILE) > MOST_BLOCKS {
+                return Err(CudaError::Unsupported { what: "a depthwise convolution with windows as large as these" });
+            }
             return Ok(Self::Depthwise {
                 windows,
                 turned: card.zeros("a layer's weights", taps * pitch)?,

@@ -66,3 +66,31 @@ extern "C" __global__ void collect(const Windows *shape, const u16 *matrix, int 
     });
     give(gradient + ((u64)blockIdx.x * pixels + place.pixel) * windows.by_chunks.value + place.chunk, sums, adds != 0);
 }
+
+// Vectors of four weights that a block takes, and threads among which it shares the parts of each.
+constexpr int VECTORS = 32;
+constexpr int LANES = 8;
+
+// A weight gradient, bfloat16, from those of `parts` stretches of windows, [parts, 4*vectors], added in one order.
+extern "C" __global__ void add_parts(const float4 *partial, int parts, u64 vectors, uint2 *gradient) {
+    __shared__ double shared[LANES][4][VECTORS];
+    int place = threadIdx.x % VECTORS, lane = threadIdx.x / VECTORS;
+    u64 vector = (u64)blockIdx.x * VECTORS + place;
+    double sums[4] = {};
+    if (vector < vectors) {
+#pragma unroll 4
+        for (int part = lane; part < parts; part += LANES) {
+            float4 v = partial[part * vectors + vector];
+            sums[0] += (double)v.x, sums[1] += (double)v.y, sums[2] += (double)v.z, sums[3] += (double)v.w;
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) shared[lane][i][place] = sums[i];
+    __syncthreads();
+    if (lane > 0 || vector >= vectors) return;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        for (int other = 1; other < LANES; other++) sums[i] += shared[other][i][place];
+    }
+    gradient[vector] = make_uint2(two_bf16((float)sums[0], (float)sums[1]), two_bf16((float)sums[2], (float)sums[3]));
+}

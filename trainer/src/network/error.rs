@@ -110,6 +110,12 @@ pub enum NetworkError {
         /// What was given.
         found: u32,
     },
+    /// What cards do not train.
+    #[error("{what} cannot be trained on a card yet; use --device cpu")]
+    UntrainableOnCard {
+        /// What it is.
+        what: &'static str,
+    },
     /// A network for which there is no loss.
     #[error(
         "a network that gives values cannot be trained yet; `trishift export --preset` makes it with random weights"

@@ -185,6 +185,25 @@ impl Network {
         }
     }
 
+    /// What of it cards cannot train yet, if anything.
+    pub fn untrainable_on_card(&self) -> Option<&'static str> {
+        let is_table = |node: &Node| matches!(node.operation, Operation::Embedding(_));
+        match self.activations {
+            _ if self.is_perceptron() => None,
+            Activations::Float => Some("a network of images with float activations"),
+            Activations::Int8 if self.nodes.iter().any(is_table) => Some("a network of images behind an embedding"),
+            Activations::Int8 => None,
+        }
+    }
+
+    /// Whether cards can train it.
+    ///
+    /// # Errors
+    /// [`NetworkError::UntrainableOnCard`].
+    pub fn check_trainable_on_card(&self) -> Result<(), NetworkError> {
+        self.untrainable_on_card().map_or(Ok(()), |what| Err(NetworkError::UntrainableOnCard { what }))
+    }
+
     /// Whether its stages follow one behind the other, and nothing else stands between them.
     pub fn is_perceptron(&self) -> bool {
         self.nodes.iter().all(|node| node.operation.is_of_perceptrons())

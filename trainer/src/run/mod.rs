@@ -98,6 +98,19 @@ pub enum Ending {
     Interrupted,
 }
 
+/// Whether the device trains this network.
+///
+/// # Errors
+/// [`NetworkError`] says what it does not.
+pub fn check_trainable(network: &Network, device: &Resolved) -> Result<(), NetworkError> {
+    network.check_trainable()?;
+    match device {
+        Resolved::Cpu => Ok(()),
+        #[cfg(feature = "cuda")]
+        Resolved::Cuda { .. } => network.check_trainable_on_card(),
+    }
+}
+
 /// A network in training, tied to its data and its folder.
 pub struct Run<'a> {
     config: &'a Config,
@@ -125,7 +138,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         config.validate()?;
         let network = Network::resolve(config, data.train.shape, data.classes.len())?;
-        network.check_trainable()?;
+        check_trainable(&network, device)?;
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }

@@ -20,7 +20,6 @@ use super::card::{Buffer, Card};
 use super::layer::{Shared, Surroundings};
 use super::{BackendError, CudaError};
 use crate::checkpoint::StateReader;
-use crate::config::Activations;
 use crate::network::{Element, Network, Node, Operation, Stage};
 use shape::Windows;
 use trishift_format::write::CheckpointWriter;
@@ -140,9 +139,9 @@ impl Graph {
     /// # Errors
     /// [`CudaError`]; [`CudaError::Unsupported`] for what only the CPU trains.
     pub(super) fn new(surroundings: &Surroundings<'_>, network: &Network) -> Result<Self, CudaError> {
-        let Surroundings { card, products, training, activations, batch } = *surroundings;
-        if activations != Activations::Int8 {
-            return Err(CudaError::Unsupported { what: "a network of convolutions with float activations" });
+        let Surroundings { card, products, training, batch, .. } = *surroundings;
+        if let Some(what) = network.untrainable_on_card() {
+            return Err(CudaError::Unsupported { what });
         }
         let mut builder = Builder { card, batch, tensors: Vec::new(), links: Vec::new() };
         let mut of_nodes: Vec<usize> = Vec::with_capacity(network.nodes.len());
@@ -152,9 +151,6 @@ impl Graph {
             let is_logits = number + 1 == network.nodes.len();
             // A norm stands for the layer whose sums it takes; that layer stands for its own input meanwhile.
             let weights = match (node.operation, node.element) {
-                (Operation::Embedding(_), _) => {
-                    return Err(CudaError::Unsupported { what: "an embedding before convolutions" });
-                }
                 (Operation::ShiftBatchNorm | Operation::ShiftNorm | Operation::RmsNorm, _) => {
                     node.inputs.first().and_then(|input| network.nodes.get(*input))
                 }

@@ -14,7 +14,7 @@ pub const CHUNK: usize = 8;
 const THREADS: usize = 256;
 
 /// Most blocks in y.
-const MOST_BLOCKS: usize = 65_535;
+pub(super) const MOST_BLOCKS: usize = 65_535;
 
 /// Height, width and channels of a sample's image; on a card channels are padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

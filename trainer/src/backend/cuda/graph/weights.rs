@@ -6,7 +6,7 @@
 
 use super::columns::Matrix;
 use super::norm::{Channels, Pass};
-use super::shape::{CHUNK, Image, Windows, sample_grid};
+use super::shape::{CHUNK, Image, MOST_BLOCKS, Windows, sample_grid};
 use super::sums::SampleNorm;
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
@@ -96,9 +96,67 @@ enum Source {
 struct Factors {
     forward: Product,
     input_gradient: Option<Product>,
-    weight_gradient: Product,
+    weight_gradient: WeightGradient,
     /// Columns of the matrix.
     columns: usize,
+}
+
+/// D = gyᵀ·x. A convolution's is small and has many windows to be summed: they are cut into parts, so that all of a card
+/// works on it, whose sums are added in one order.
+#[derive(Debug)]
+struct WeightGradient {
+    product: Product,
+    parts: usize,
+    /// D of every part; none where there is one.
+    partial: Option<Buffer<f32>>,
+    weights: usize,
+}
+
+/// Most parts of a weight gradient, and fewest windows that are worth one.
+const MOST_PARTS: usize = 128;
+const PART_WINDOWS: usize = 512;
+
+/// Weights that one block of a product takes, about: from so many of them on no parts are needed.
+const BLOCK_WEIGHTS: usize = 128 * 128;
+
+/// How many parts the windows are cut into: a power of two that divides them.
+fn parts(weights: usize, windows: usize) -> usize {
+    let wanted = MOST_PARTS.div_ceil(weights.div_ceil(BLOCK_WEIGHTS).max(1));
+    let mut parts = 1;
+    while 2 * parts <= wanted && windows.is_multiple_of(2 * parts) && windows / (2 * parts) >= PART_WINDOWS {
+        parts *= 2;
+    }
+    parts
+}
+
+impl WeightGradient {
+    fn new(card: &Card, products: &Products, extent: Extent, windows: usize) -> Result<Self, CudaError> {
+        let (rows, columns, weights) = (extent.padded_rows(), extent.pitch(), extent.padded_weights());
+        let parts = parts(weights, windows);
+        let result = if parts > 1 { Format::F32 } else { Format::Bf16 };
+        let lies = [Lies::Transposed, Lies::Straight];
+        let shape = ProductShape { rows, columns, inner: windows / parts, lies, factors: Format::Bf16, result };
+        let partial = if parts > 1 { Some(card.zeros("a layer's partial gradients", parts * weights)?) } else { None };
+        Ok(Self { product: products.plan_batches(shape, parts)?, parts, partial, weights })
+    }
+
+    /// Enqueues D to `result`.
+    fn multiply(
+        &self,
+        shared: &Shared<'_>,
+        gradient: &Buffer<u16>,
+        input: &Buffer<u16>,
+        result: &Buffer<u16>,
+    ) -> Result<(), CudaError> {
+        let Some(partial) = &self.partial else {
+            return shared.products.multiply(&self.product, gradient, input, result);
+        };
+        shared.products.multiply(&self.product, gradient, input, partial)?;
+        let vectors = self.weights / 4;
+        let arguments = arguments![partial, self.parts as i32, vectors, result];
+        let grid = Grid::new(vectors.div_ceil(32) as u32, THREADS);
+        shared.card.launch(Kernel::new(CONVOLUTION, "add_parts"), grid, arguments)
+    }
 }
 
 /// What becomes of the sums.
@@ -244,7 +302,7 @@ impl Weights {
                         card.launch(Kernel::new(IMAGE, "add_to"), Grid::covering(chunks, THREADS), arguments)?;
                     }
                 }
-                products.multiply(&factors.weight_gradient, gradient, input, scratch)?;
+                factors.weight_gradient.multiply(shared, gradient, input, scratch)?;
             }
             Source::Windows { windows, kept, factors } => {
                 if let (Some(product), Some(Target { gradient: before, adds })) = (&factors.input_gradient, target) {
@@ -260,7 +318,7 @@ impl Weights {
                         matrices
                     }
                 };
-                products.multiply(&factors.weight_gradient, gradient, matrix, scratch)?;
+                factors.weight_gradient.multiply(shared, gradient, matrix, scratch)?;
             }
             Source::Depthwise { windows, turned, partial, stretches } => {
                 if let Some(Target { gradient: before, adds }) = target {
@@ -348,8 +406,8 @@ impl Weights {
     /// Bytes that a step makes for the samples.
     pub(super) fn activation_bytes(&self) -> usize {
         let source = match &self.source {
-            Source::Straight(_) => 0,
-            Source::Windows { kept, .. } => kept.as_ref().map_or(0, Buffer::bytes),
+            Source::Straight(factors) => factors.bytes(),
+            Source::Windows { kept, factors, .. } => kept.as_ref().map_or(0, Buffer::bytes) + factors.bytes(),
             Source::Depthwise { turned, partial, .. } => turned.bytes() + partial.bytes(),
         };
         let output = match &self.output {
@@ -368,6 +426,9 @@ impl Source {
         if let Operation::DepthwiseConv2d(_, window) = place.operation {
             let windows = windows(window)?;
             let (taps, pitch, stretches) = (windows.taps(), extent.padded_rows(), batch.min(STRETCHES));
+            if taps * pitch.div_ceil(CHUNK * TILE) > MOST_BLOCKS {
+                return Err(CudaError::Unsupported { what: "a depthwise convolution with windows as large as these" });
+            }
             return Ok(Self::Depthwise {
                 windows,
                 turned: card.zeros("a layer's weights", taps * pitch)?,
@@ -375,7 +436,7 @@ impl Source {
                 stretches,
             });
         }
-        let factors = Factors::new(plan.products, extent, rows, place.is_first)?;
+        let factors = Factors::new(plan, extent, rows, place.is_first)?;
         let Some(window) = place.window() else { return Ok(Self::Straight(factors)) };
         let kept = if keeps_windows { Some(card.zeros("a layer's windows", place.matrix_len(batch))?) } else { None };
         Ok(Self::Windows { windows: windows(window)?, kept, factors })
@@ -383,7 +444,8 @@ impl Source {
 }
 
 impl Factors {
-    fn new(products: &Products, extent: Extent, windows: usize, is_first: bool) -> Result<Self, CudaError> {
+    fn new(plan: &Plan<'_>, extent: Extent, windows: usize, is_first: bool) -> Result<Self, CudaError> {
+        let Plan { card, products, .. } = *plan;
         let (rows, columns) = (extent.padded_rows(), extent.pitch());
         let plan = |rows, columns, inner, lies, result| {
             products.plan(ProductShape { rows, columns, inner, lies, factors: Format::Bf16, result })
@@ -392,8 +454,31 @@ impl Factors {
         Ok(Self {
             forward: plan(windows, rows, columns, [Lies::Straight, Lies::Transposed], Format::F32)?,
             input_gradient: if is_first { None } else { Some(plan(windows, columns, rows, straight, Format::Bf16)?) },
-            weight_gradient: plan(rows, columns, windows, [Lies::Transposed, Lies::Straight], Format::Bf16)?,
+            weight_gradient: WeightGradient::new(card, products, extent, windows)?,
             columns,
         })
+    }
+
+    /// Bytes of the parts of the weight gradient.
+    fn bytes(&self) -> usize {
+        self.weight_gradient.partial.as_ref().map_or(0, Buffer::bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_divide_the_windows() {
+        // ResNet-8's layers at batch 256, a layer with weights enough, and windows that nothing divides.
+        let found = [
+            parts(16 * 144, 262_144),
+            parts(64 * 576, 16_384),
+            parts(512 * 4608, 4096),
+            parts(16 * 144, 262_143),
+            parts(16 * 32, 256),
+        ];
+        assert_eq!(found, [128, 32, 1, 1, 1]);
     }
 }

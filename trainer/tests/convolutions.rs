@@ -76,9 +76,12 @@ fn every_rule_trains_convolutions() {
             _ => 0.25,
         };
         assert!(trained["accuracy"].as_f64().unwrap() >= least, "{rule}: {trained}");
-        if rule != RuleName::Correlation {
+        match rule {
             // The one rule whose exponents are rounded by the export.
-            assert_eq!(trained["differing_logits"], 0, "{rule}: {trained}");
+            RuleName::Correlation => {}
+            // Its exponents diverge, so that float32 no longer holds every bit of the sums.
+            RuleName::Exponent => assert_eq!(trained["differing_classes"], 0, "{trained}"),
+            _ => assert_eq!(trained["differing_logits"], 0, "{rule}: {trained}"),
         }
     }
 }

@@ -78,11 +78,6 @@ extern "C" __global__ void find_smallest(const uint4 *weights, u64 rows, int vec
     if (threadIdx.x % 32 == 0) smallest[row] = (least + 1) & 0xFFFFu;
 }
 
-// The exponent of a magnitude, rounded where it is fractional: 53/128 is the square root of 2, as near as bfloat16 has it.
-__device__ __forceinline__ int unit_of(u32 magnitude) {
-    return (int)(magnitude >> 7) - 127 + ((magnitude & 0x7Fu) > 53u);
-}
-
 // The biases in output steps, rounded to each row's unit by `round(value, unit)`, by one block. A row's unit is its own
 // smallest exponent; the layer's where the layer's outputs are wide or the row is all zeros; 0 where the layer is.
 template <class T, class Round>
@@ -103,17 +98,6 @@ __device__ void round_all(const u32 *smallest, int rows, bool wide, const T *val
         int unit = wide || magnitude == 0 ? layer : unit_of(magnitude);
         rounded[row] = (float)round(values[row], unit) * power_of_two(unit);
     }
-}
-
-// value*2^shift, halves to even, saturated to int32.
-__device__ int scaled(int value, int shift) {
-    i64 exact = value;
-    if (shift >= 0) {
-        return (int)min(max(exact << min(shift, 31), -2147483648ll), 2147483647ll);
-    }
-    int right = min(-shift, 40);
-    i64 below = exact >> right, rest = exact - (below << right), half = 1ll << (right - 1);
-    return (int)(below + (rest > half || (rest == half && (below & 1) != 0)));
 }
 
 // Biases in 1/256 of an output step.

@@ -22,9 +22,16 @@ constexpr u32 WHOLE_WARP = 0xFFFFFFFFu;
 // Parameters of a step that change from step to step, in device memory: a captured graph reads them when it runs.
 struct Step {
     float lambda;
+    // Bits of what this part of the run does.
+    u32 phase;
     // Updates done before this one.
     u64 index;
 };
+
+// Batch norms use the batch's own statistics in the forward pass.
+constexpr u32 USES_BATCH = 1;
+// Batch norms move their shifts.
+constexpr u32 MOVES_SHIFTS = 2;
 
 // The scale of a layer's votes; `largest` is state, the rest lasts until the votes are counted.
 struct Scale {

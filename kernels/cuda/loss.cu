@@ -32,9 +32,10 @@ __device__ Best warp_best(Best best) {
 
 // One warp a sample. `logits` is [batch, pitch] in output steps, `bias` [pitch] or null; `gradient`, [batch, pitch]
 // bfloat16, receives the gradient of the mean loss with respect to the logits' steps. `squared`: half the sum of squared
-// differences from the one-hot label, else cross-entropy of the softmax.
+// differences from the one-hot label, else cross-entropy of the softmax, of whose target `smoothing` is spread over all
+// classes.
 extern "C" __global__ void loss(const float *logits, const float *bias, const u16 *labels, int batch, int classes,
-                                int pitch, int squared, u16 *gradient, Totals *totals) {
+                                int pitch, int squared, float smoothing, u16 *gradient, Totals *totals) {
     int sample = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
     if (sample >= batch) return;
     int lane = threadIdx.x % 32;
@@ -64,11 +65,15 @@ extern "C" __global__ void loss(const float *logits, const float *bias, const u1
         float sum = 0.0f;
         for (int i = lane; i < classes; i += 32) sum += expf((logit(i) - best.value) * STEP);
         sum = warp_sum(sum);
+        float of_label = 1.0f - smoothing, of_each = smoothing / (float)classes, all = 0.0f;
         for (int i = lane; i < classes; i += 32) {
-            float share = expf((logit(i) - best.value) * STEP) / sum;
-            g[i] = float_to_bf16((share - (i == label ? 1.0f : 0.0f)) * weight);
+            float distance = logit(i) - best.value, share = expf(distance * STEP) / sum;
+            all += distance;
+            g[i] = float_to_bf16((share - (i == label ? of_label + of_each : of_each)) * weight);
         }
-        loss = (double)(logf(sum) - (logit(label) - best.value) * STEP);
+        float target = logit(label) - best.value;
+        if (smoothing > 0.0f) target = of_label * target + of_each * warp_sum(all);
+        loss = (double)(logf(sum) - target * STEP);
     }
     if (lane == 0) {
         bool finite = isfinite(loss);

@@ -38,7 +38,7 @@ pub const COMMON: &str = include_str!("../cuda/common.cuh");
 
 sources! {
     /// Samples of a batch, from where they lie on the card.
-    BATCH = "batch", grouped: false;
+    BATCH = "batch" after ["control"], grouped: false;
     /// From accumulators to activations and back: requantisation, shift norm, RMS norm.
     ACTIVATION = "activation", grouped: false;
     /// Losses and their gradients.
@@ -46,7 +46,7 @@ sources! {
     /// The scale of a layer's votes.
     SCALE = "scale" after ["vote_scale"], grouped: false;
     /// Biases: their gradient, votes, rounding to accumulator units.
-    BIAS = "bias" after ["vote_scale"], grouped: false;
+    BIAS = "bias" after ["vote_scale", "rounding"], grouped: false;
     /// Rule `correlation`: weights and update.
     CORRELATION = "correlation" after ["signs"], grouped: true;
     /// Rule `flip`: update.
@@ -65,6 +65,20 @@ sources! {
     EXPAND = "expand", grouped: true;
     /// Rule `flip-correlation`, and `integrating-correlation`: update.
     FLIP_CORRELATION = "flip_correlation", grouped: true;
+    /// Images of a batch, changed on the way.
+    GATHER = "gather" after ["control", "window"], grouped: false;
+    /// Convolutions as products: windows to rows of a matrix and back.
+    CONVOLUTION = "convolution" after ["window"], grouped: false;
+    /// Depthwise convolutions, forward and backward.
+    DEPTHWISE = "depthwise" after ["window"], grouped: false;
+    /// Shift batch norm, and requantisation of convolutions, forward and backward.
+    BATCH_NORM = "batch_norm" after ["window", "columns", "vote_scale", "rounding"], grouped: false;
+    /// Pooling, forward and backward.
+    POOL = "pool" after ["window"], grouped: false;
+    /// Sums, lower clamps, channels side by side, other shapes, zeros around images.
+    IMAGE = "image" after ["window"], grouped: false;
+    /// int8 weights: weights and update.
+    INT8_WEIGHTS = "int8_weights" after ["window"], grouped: false;
     /// Primitives: trits in words, five to a byte, one to a byte.
     PACK = "pack" after ["ternary"], grouped: false;
     /// Primitives: the first state, from normal numbers.

@@ -44,6 +44,11 @@ impl FrozenLayer {
         let Ternary { trits, exponents } = state.ternary();
         let mut layer = Self::from_weights(stage, trits, exponents);
         layer.bias = state.bias(&layer.units);
+        if let Some(norm) = state.norm() {
+            let shifts = norm.shifts(&layer.units);
+            let units: Vec<i32> = layer.units.iter().zip(&shifts).map(|(unit, shift)| unit + shift).collect();
+            layer.fold(&shifts, &norm.offsets(&units));
+        }
         layer
     }
 

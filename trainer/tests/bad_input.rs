@@ -89,9 +89,8 @@ fn presets_that_cannot_be_trained_or_exported_say_why() {
     let place = Place::new();
     place.write("there.tsm", "something");
     for (line, parts) in [
-        ("train --preset resnet8", ["layer 0 (conv2d) cannot be trained yet", "export --preset"]),
-        ("train --preset mnist-cnn --data absent", ["layer 0 (conv2d)", "cannot be trained yet"]),
-        ("train --preset autoencoder", ["layer 1 (shift-batch-norm)", "cannot be trained yet"]),
+        ("train --preset resnet8", ["no data was named", "--data DIR"]),
+        ("train --preset autoencoder", ["a network that gives values cannot be trained yet", "export --preset"]),
         ("export --preset digits-mlp --out x.tsm", ["digits-mlp leaves", "shape and classes under [data]"]),
         ("export --preset resnet --out x.tsm", ["\"resnet\"", "resnet8, dscnn"]),
         ("export --preset dscnn --group 5 --out x.tsm", ["group is 5", "4, 6, 8, 16"]),

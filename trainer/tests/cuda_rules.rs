@@ -18,7 +18,7 @@ use trishift_trainer::backend::cuda::card::{Buffer, Card};
 use trishift_trainer::backend::cuda::extent::Extent;
 use trishift_trainer::backend::cuda::rule::{self as card_rule, CardRule, Update};
 use trishift_trainer::checkpoint::StateReader;
-use trishift_trainer::config::Config;
+use trishift_trainer::config::{Config, Precision};
 use trishift_trainer::frozen::FrozenLayer;
 use trishift_trainer::network::{Stage, StageOutput};
 use trishift_trainer::rule::gradient::{Gradient, from_bfloat16, to_bfloat16};
@@ -53,7 +53,17 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(card: &'a Card, rule: RuleName, group: u32, [rows, columns, samples]: [usize; 3], bias: bool) -> Self {
+    fn new(card: &'a Card, rule: RuleName, group: u32, shape: [usize; 3], bias: bool) -> Self {
+        Self::of_precision(card, (rule, Precision::Ternary), group, shape, bias)
+    }
+
+    fn of_precision(
+        card: &'a Card,
+        (rule, precision): (RuleName, Precision),
+        group: u32,
+        [rows, columns, samples]: [usize; 3],
+        bias: bool,
+    ) -> Self {
         let mut config = Config::preset("digits-mlp").unwrap();
         config.training.rule = rule;
         config.training.flip_threshold = 3;
@@ -62,7 +72,7 @@ impl<'a> Pair<'a> {
         // Each row's own unit, or one for all.
         let narrow = (rows + group.get() / 2).is_multiple_of(2);
         let output = if narrow { StageOutput::Requantized { relu: true } } else { StageOutput::Logits };
-        let stage = Stage { bias, ..Stage::linear(rows, columns, group, output) };
+        let stage = Stage { bias, precision, ..Stage::linear(rows, columns, group, output) };
         let extent = Extent::of(&stage);
         let cpu = rule::create(&config, &stage, 0);
         let mut on_card = card_rule::create(card, &config.training, &stage).unwrap();
@@ -97,11 +107,12 @@ impl<'a> Pair<'a> {
             samples[sample * extent.padded_rows() + row] = bits;
         }
         self.card.write(&mut self.output, &samples).unwrap();
-        let parameters = CardStep { lambda: step.lambda, index: step.index };
+        let parameters = CardStep { lambda: step.lambda, index: step.index, phase: 0 };
         self.card.write(&mut self.step, &[parameters]).unwrap();
         let update = Update {
             gradient: &scratch,
             output: Some(&self.output),
+            bias_sums: None,
             batch: self.samples,
             step: &self.step,
             row_squares: &self.row_squares,
@@ -218,6 +229,25 @@ fn integers_agree(rule: RuleName) {
         assert!(saved(fetched.as_ref()) == saved(pair.cpu.as_ref()), "{what}: the states differ");
         pair.compare_forward(fetched.as_ref(), what);
     });
+}
+
+/// The same for int8 weights, which every integer rule has alike.
+#[test]
+fn int8_weights_agree() {
+    let Some(card) = card::first() else { return };
+    let mut generator = ChaCha8Rng::seed_from_u64(23);
+    for (number, shape) in SHAPES.into_iter().enumerate() {
+        let kind = (RuleName::FlipCorrelation, Precision::Int8);
+        let mut pair = Pair::of_precision(&card, kind, 8, shape, number % 3 != 1);
+        for index in 0..UPDATES {
+            let (output, input) = gradients(&mut generator, &pair, index);
+            pair.update(&output, &input, Step { index, lambda: LAMBDAS[index as usize % LAMBDAS.len()] });
+            let what = format!("int8 weights, {shape:?} after update {index}");
+            let fetched = pair.fetched();
+            assert!(saved(fetched.as_ref()) == saved(pair.cpu.as_ref()), "{what}: the states differ");
+            pair.compare_forward(fetched.as_ref(), &what);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Where a run computes.
 
-use crate::config::TrainingConfig;
 use std::fmt;
 use thiserror::Error;
 
@@ -55,13 +54,6 @@ pub enum DeviceError {
     #[cfg(not(feature = "cuda"))]
     #[error("this trishift was built without the feature cuda and trains on the CPU only; use --device cpu")]
     NoCuda,
-    /// A setting that only the CPU knows.
-    #[cfg(feature = "cuda")]
-    #[error("training on a CUDA card knows no {setting} yet; leave it out, or use --device cpu")]
-    Setting {
-        /// Name of the setting.
-        setting: &'static str,
-    },
     /// The card.
     #[cfg(feature = "cuda")]
     #[error(transparent)]
@@ -78,20 +70,6 @@ impl std::str::FromStr for Device {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
             _ => name.strip_prefix("cuda:").and_then(|n| n.parse().ok()).map(Self::Cuda).ok_or_else(unknown),
-        }
-    }
-}
-
-impl Resolved {
-    /// Whether the device can train so.
-    ///
-    /// # Errors
-    /// [`DeviceError`] names the setting that it does not know.
-    pub fn check(&self, training: &TrainingConfig) -> Result<(), DeviceError> {
-        match (self, training.only_on_cpu()) {
-            #[cfg(feature = "cuda")]
-            (Self::Cuda { .. }, Some(setting)) => Err(DeviceError::Setting { setting }),
-            _ => Ok(()),
         }
     }
 }

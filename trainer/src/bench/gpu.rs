@@ -146,7 +146,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let input_gradient = card.zeros::<u16>("the inputs' gradient", batch * pitch)?;
     let scratch = card.zeros::<u16>("the weights", row_pitch * pitch)?;
     let row_squares = card.zeros::<f64>("sums of squares", rows)?;
-    let step = card.upload("a step's parameters", &[Step { lambda: 1.0, index: 0 }])?;
+    let step = card.upload("a step's parameters", &[Step { lambda: 1.0, ..Step::default() }])?;
     let shared = Shared { card, products: &products, scratch: &scratch, row_squares: &row_squares, step: &step };
     let (layer, source) = (&layer, Input::Activations(&input));
 

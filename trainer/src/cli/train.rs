@@ -92,14 +92,14 @@ fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
     // What cannot be trained needs no data to say so.
     if let Ok(network) = Network::without_data(&config) {
-        network.check_trainable()?;
+        run::check_trainable(&network, device)?;
     }
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     // The folder is made only once the data has been read; but a run that cannot begin for its folder says so at once.
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
     let data = run::load(&config.data)?;
-    Network::resolve(&config, data.train.shape, data.classes.len())?.check_trainable()?;
-    run::check(&config, &data, device)?;
+    run::check_trainable(&Network::resolve(&config, data.train.shape, data.classes.len())?, device)?;
+    run::check(&config, &data)?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
     let run = Run::new(&config, &data, &folder, device)?;

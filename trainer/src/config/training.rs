@@ -81,16 +81,6 @@ impl TrainingConfig {
         }
         Ok(())
     }
-
-    /// A setting in use that only the CPU knows yet.
-    pub fn only_on_cpu(&self) -> Option<&'static str> {
-        let settings = [
-            ("augmentation", !self.augmentation.is_none()),
-            ("label-smoothing", self.label_smoothing > 0.0),
-            ("warm-up", self.warm_up > 0),
-        ];
-        settings.into_iter().find_map(|(setting, is_used)| is_used.then_some(setting))
-    }
 }
 
 /// What a network is to make small, as a mean over the batch.
@@ -199,19 +189,5 @@ mod tests {
         let error = training("epochs = 1\nlabel-smoothing = 0.1\nloss = 'squared-error'").unwrap_err();
         assert!(error.contains("cross-entropy only"), "{error}");
         assert!(training("epochs = 1\nlabel-smoothing = -0.1").unwrap_err().contains("0 to below 1"));
-    }
-
-    #[test]
-    fn settings_that_a_card_lacks_are_named() {
-        for (settings, setting) in [
-            ("", None),
-            ("label-smoothing = 0.1", Some("label-smoothing")),
-            ("warm-up = 1", Some("warm-up")),
-            ("[training.augmentation]\nflip = true", Some("augmentation")),
-            ("[training.augmentation]\nflip = false", None),
-        ] {
-            let config = training(&format!("epochs = 2\n{settings}")).unwrap();
-            assert_eq!(config.training.only_on_cpu(), setting, "{settings}");
-        }
     }
 }

@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
                     fit(name, *kernel, *stride, *padding, [height, width, channels])?;
                 let shape = [channels, window.area()];
                 let weights = Weights { shape, bias: *bias, precision: *weights, group: *group };
-                let stage = self.stage(StageKind::Linear, weights, place)?;
+                let stage = Stage { depthwise: true, ..self.stage(StageKind::Linear, weights, place)? };
                 let operation = |stage| Operation::DepthwiseConv2d(stage, window);
                 self.push_weights(operation, stage, at, [height, width, channels], place)
             }
@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
             LayerConfig::RmsNorm => (Operation::RmsNorm, StageOutput::RmsNorm { relu: false }, Element::Int32),
             _ => (Operation::ShiftBatchNorm, StageOutput::Requantized { relu: false }, Element::Folded),
         };
-        (stage.output, node.element) = (output, element);
+        (stage.output, stage.batch_norm, node.element) = (output, is_folded, element);
         self.push(operation, vec![at.node], shape, place)
     }
 
@@ -285,7 +285,8 @@ impl<'a> Builder<'a> {
         }
         let refuse = |found| NetworkError::Group { place: place.clone(), found };
         let group = group.map_or(Ok(self.group), |group| GroupSize::new(group).map_err(|_| refuse(group)))?;
-        Ok(Stage { kind, rows, columns, precision, group, bias, output: StageOutput::Requantized { relu: false } })
+        let output = StageOutput::Requantized { relu: false };
+        Ok(Stage { kind, precision, bias, ..Stage::linear(rows, columns, group, output) })
     }
 
     /// Adds a stage and the node that uses it.

@@ -110,15 +110,11 @@ pub enum NetworkError {
         /// What was given.
         found: u32,
     },
-    /// A layer that no backend trains.
-    #[error(
-        "layer {place} ({layer}) cannot be trained yet; `trishift export --preset` makes such networks with random weights"
-    )]
-    Untrainable {
-        /// Position in the configuration.
-        place: Place,
-        /// What stands there.
-        layer: &'static str,
+    /// What cards do not train.
+    #[error("{what} cannot be trained on a card yet; use --device cpu")]
+    UntrainableOnCard {
+        /// What it is.
+        what: &'static str,
     },
     /// A network for which there is no loss.
     #[error(

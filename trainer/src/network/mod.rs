@@ -44,8 +44,12 @@ pub struct Stage {
     pub precision: Precision,
     /// Group size G; int8 weights have no groups.
     pub group: GroupSize,
+    /// Weights of a depthwise convolution: a row for each channel.
+    pub depthwise: bool,
     /// An int32 bias per output.
     pub bias: bool,
+    /// A shift-batch-norm takes its sums.
+    pub batch_norm: bool,
     /// What happens to the accumulators.
     pub output: StageOutput,
 }
@@ -100,7 +104,8 @@ impl StageOutput {
 impl Stage {
     /// A ternary linear layer without bias.
     pub const fn linear(rows: usize, columns: usize, group: GroupSize, output: StageOutput) -> Self {
-        Self { kind: StageKind::Linear, rows, columns, precision: Precision::Ternary, group, bias: false, output }
+        let (kind, precision) = (StageKind::Linear, Precision::Ternary);
+        Self { kind, rows, columns, precision, group, depthwise: false, bias: false, batch_norm: false, output }
     }
 
     /// Values of one sample that it takes.
@@ -169,35 +174,39 @@ impl Network {
         }
     }
 
-    /// Whether backends can train it: a perceptron with ternary weights whose outputs are classes.
+    /// Whether there is a loss for what it gives.
     ///
     /// # Errors
-    /// [`NetworkError::Untrainable`] or [`NetworkError::UntrainableOutput`].
-    pub fn check_trainable(&self) -> Result<(), NetworkError> {
-        for node in &self.nodes {
-            let layer = match node.operation {
-                Operation::Input | Operation::ShiftNorm | Operation::RmsNorm => continue,
-                Operation::Linear(stage) | Operation::Embedding(stage) => match self.stages.get(stage) {
-                    Some(Stage { precision: Precision::Int8, .. }) => "int8 weights",
-                    _ => continue,
-                },
-                Operation::Conv2d(..) => "conv2d",
-                Operation::DepthwiseConv2d(..) => "depthwise-conv2d",
-                Operation::ShiftBatchNorm => "shift-batch-norm",
-                Operation::Relu => "relu",
-                Operation::MaxPool(_) => "max-pool",
-                Operation::AvgPool(_) => "avg-pool",
-                Operation::Add => "residual",
-                Operation::Concat => "concat",
-                Operation::Reshape => "flatten",
-                Operation::Pad(_) => "pad",
-            };
-            return Err(NetworkError::Untrainable { place: node.place.clone(), layer });
-        }
+    /// [`NetworkError::UntrainableOutput`].
+    pub const fn check_trainable(&self) -> Result<(), NetworkError> {
         match self.output {
             NetworkOutput::Logits => Ok(()),
             NetworkOutput::Values => Err(NetworkError::UntrainableOutput),
         }
+    }
+
+    /// What of it cards cannot train yet, if anything.
+    pub fn untrainable_on_card(&self) -> Option<&'static str> {
+        let is_table = |node: &Node| matches!(node.operation, Operation::Embedding(_));
+        match self.activations {
+            _ if self.is_perceptron() => None,
+            Activations::Float => Some("a network of images with float activations"),
+            Activations::Int8 if self.nodes.iter().any(is_table) => Some("a network of images behind an embedding"),
+            Activations::Int8 => None,
+        }
+    }
+
+    /// Whether cards can train it.
+    ///
+    /// # Errors
+    /// [`NetworkError::UntrainableOnCard`].
+    pub fn check_trainable_on_card(&self) -> Result<(), NetworkError> {
+        self.untrainable_on_card().map_or(Ok(()), |what| Err(NetworkError::UntrainableOnCard { what }))
+    }
+
+    /// Whether its stages follow one behind the other, and nothing else stands between them.
+    pub fn is_perceptron(&self) -> bool {
+        self.nodes.iter().all(|node| node.operation.is_of_perceptrons())
     }
 
     /// Height, width, channels of one sample.

@@ -68,6 +68,11 @@ impl Operation {
         }
     }
 
+    /// Whether it is a stage of a perceptron or a part of one.
+    pub(super) const fn is_of_perceptrons(&self) -> bool {
+        matches!(self, Self::Input | Self::Linear(_) | Self::Embedding(_) | Self::ShiftNorm | Self::RmsNorm)
+    }
+
     /// The same with the weights of the stage of this number, where it has some.
     pub(crate) const fn with_stage(self, stage: usize) -> Self {
         match self {

@@ -196,8 +196,11 @@ mod tests {
             stages.collect::<Vec<_>>(),
             [(7, 24, 2, true, requantized), (7, 9, 1, false, requantized), (3, 21, 3, false, StageOutput::Logits)]
         );
-        let error = network.check_trainable().unwrap_err().to_string();
-        assert!(error.starts_with("layer 0 (conv2d) cannot be trained yet"), "{error}");
+        assert!(network.check_trainable().is_ok() && network.check_trainable_on_card().is_ok());
+        let continuous = Network { activations: crate::config::Activations::Float, ..network };
+        assert!(continuous.check_trainable().is_ok() && !continuous.is_perceptron());
+        let error = continuous.check_trainable_on_card().unwrap_err().to_string();
+        assert!(error.contains("float activations cannot be trained on a card yet; use --device cpu"), "{error}");
     }
 
     #[test]

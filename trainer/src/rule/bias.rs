@@ -10,7 +10,7 @@ use crate::checkpoint::{CheckpointError, StateReader};
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 
 /// Bits below one output step.
-const FRACTION_BITS: i32 = 8;
+pub(super) const FRACTION_BITS: i32 = 8;
 
 /// Largest magnitude of a bias.
 const LIMIT: i32 = 1 << 20;
@@ -33,14 +33,22 @@ impl VotedBias {
 
     /// The biases in units of 2^unit of an output step, halves to even.
     pub(super) fn in_units(&self, units: &[i32]) -> Vec<i32> {
-        self.values.iter().zip(units).map(|(value, unit)| scaled(*value, -FRACTION_BITS - unit)).collect()
+        self.values.iter().zip(units).map(|(value, unit)| scaled((*value).into(), -FRACTION_BITS - unit)).collect()
+    }
+
+    /// The biases in 1/256 of an output step.
+    pub(super) fn values(&self) -> &[i32] {
+        &self.values
     }
 
     pub(super) fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
-        if self.values.is_empty() {
-            return;
+        if !self.values.is_empty() {
+            self.vote(&gradient.bias(), step);
         }
-        let gradients = gradient.bias();
+    }
+
+    /// One update with the gradient of every bias.
+    pub(super) fn vote(&mut self, gradients: &[f64], step: Step) {
         let squares: Vec<f64> = gradients.iter().map(|g| g * g).collect();
         let Some(exponent) = self.scale.next(ordered_sum(&squares) / squares.len() as f64) else { return };
         let factor = 4.0 * step.lambda * power_of_two(-exponent);
@@ -54,16 +62,26 @@ impl VotedBias {
         if self.values.is_empty() {
             return Ok(());
         }
-        writer.push(&format!("{prefix}.bias"), 1, StateValues::I32(&self.values))?;
-        self.scale.save(&format!("{prefix}.bias_scale"), writer)
+        self.save_as(&format!("{prefix}.bias"), writer)
+    }
+
+    /// Adds the biases to a checkpoint by this name.
+    pub(super) fn save_as(&self, name: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
+        writer.push(name, 1, StateValues::I32(&self.values))?;
+        self.scale.save(&format!("{name}_scale"), writer)
     }
 
     pub(super) fn load(&mut self, prefix: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
         if self.values.is_empty() {
             return Ok(());
         }
-        self.values = reader.i32s(&format!("{prefix}.bias"), self.values.len())?;
-        self.scale.load(&format!("{prefix}.bias_scale"), reader)
+        self.load_as(&format!("{prefix}.bias"), reader)
+    }
+
+    /// Takes the biases from a checkpoint by this name.
+    pub(super) fn load_as(&mut self, name: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
+        self.values = reader.i32s(name, self.values.len())?;
+        self.scale.load(&format!("{name}_scale"), reader)
     }
 
     pub(super) fn state_bytes(&self) -> usize {
@@ -72,18 +90,18 @@ impl VotedBias {
 }
 
 /// value·2^shift, halves to even, saturated to int32.
-fn scaled(value: i32, shift: i32) -> i32 {
-    let value = i64::from(value);
+pub(super) fn scaled(value: i64, shift: i32) -> i32 {
+    let value = i128::from(value);
+    let saturated = |value: i128| value.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
     if shift >= 0 {
-        // |value| ≤ 2^20 and units are at least 2^−40, so 2^63 is not reached.
-        (value << shift.min(40)).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
-    } else {
-        let right = shift.unsigned_abs().min(40);
-        let floor = value >> right;
-        let rest = value - (floor << right);
-        let half = 1i64 << (right - 1);
-        (floor + i64::from(rest > half || (rest == half && floor & 1 == 1))) as i32
+        // Below 2^127; and what is shifted further is saturated or 0 already.
+        return saturated(value << shift.min(63));
     }
+    let right = shift.unsigned_abs().min(100);
+    let floor = value >> right;
+    let rest = value - (floor << right);
+    let half = 1i128 << (right - 1);
+    saturated(floor + i128::from(rest > half || (rest == half && floor & 1 == 1)))
 }
 
 #[cfg(test)]
@@ -94,6 +112,6 @@ mod tests {
     fn halves_go_to_even() {
         assert_eq!([-6, -2, 2, 6, 5, 7].map(|v| scaled(v, -2)), [-2, 0, 0, 2, 1, 2]);
         assert_eq!(scaled(-3, 4), -48);
-        assert_eq!(scaled(LIMIT, 40), i32::MAX);
+        assert_eq!(scaled(LIMIT.into(), 40), i32::MAX);
     }
 }

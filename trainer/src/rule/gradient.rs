@@ -31,6 +31,13 @@ pub enum Gradient<'a> {
         /// Gradient of the mean loss with respect to what each position gave, [positions, columns].
         output: ArrayView2<'a, f32>,
     },
+    /// Of a convolution, small and summed over all windows already.
+    Whole {
+        /// D itself.
+        values: ArrayView2<'a, f32>,
+        /// Gradient of the bias of every row.
+        bias: &'a [f64],
+    },
 }
 
 impl Gradient<'_> {
@@ -39,6 +46,7 @@ impl Gradient<'_> {
         match self {
             Self::Product { output, .. } => output.nrows(),
             Self::Lookup { positions, .. } => positions.rows(),
+            Self::Whole { values, .. } => values.nrows(),
         }
     }
 
@@ -47,6 +55,7 @@ impl Gradient<'_> {
         match self {
             Self::Product { input, .. } => input.ncols(),
             Self::Lookup { output, .. } => output.ncols(),
+            Self::Whole { values, .. } => values.ncols(),
         }
     }
 
@@ -60,6 +69,7 @@ impl Gradient<'_> {
             Self::Lookup { positions, output } => {
                 Gradient::Lookup { positions, output: output.slice_axis(Axis(1), part) }
             }
+            Self::Whole { values, bias } => Gradient::Whole { values: values.slice_axis(Axis(1), part), bias },
         }
     }
 
@@ -81,6 +91,7 @@ impl Gradient<'_> {
                     }
                 }
             }
+            Self::Whole { values, .. } => panel.assign(&values.slice_axis(Axis(0), Slice::from(rows))),
         }
     }
 
@@ -91,6 +102,7 @@ impl Gradient<'_> {
                 output.rows().into_iter().map(|row| row.iter().map(|g| f64::from(*g)).sum()).collect()
             }
             Self::Lookup { .. } => Vec::new(),
+            Self::Whole { bias, .. } => bias.to_vec(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Initial weights: w ~ N(0, σ²), σ = min(0.1, K^−½), drawn on the host from a portable generator, so that every
+//! Initial weights: w ~ N(0, σ²), σ = min(0.1, K^−½), or K^−½ in depthwise convolutions, drawn on the host from a portable generator, so that every
 //! backend starts from the same integers. How they become trits and exponents is [`crate::ternary::initial`]'s.
 
 use super::Ternary;
@@ -23,11 +23,22 @@ pub struct Draw {
 /// Streams of the generator below this one order the samples of an epoch.
 const FIRST_WEIGHT_STREAM: u64 = 1 << 40;
 
-/// Normal weights [rows, columns] of standard deviation [`deviation`].
+/// σ of a stage's weights: [`deviation`], but K^−½ where each channel has weights of its own, few as they are.
+pub fn stage_deviation(stage: &Stage) -> f32 {
+    if stage.depthwise { (stage.columns as f32).powf(-0.5) } else { deviation(stage.columns) }
+}
+
+/// θ' of a stage: as [`initial::threshold`], but always σ/2 in depthwise convolutions.
+fn threshold(stage: &Stage) -> f32 {
+    let deviation = stage_deviation(stage);
+    if stage.depthwise { deviation / 2.0 } else { initial::threshold(deviation) }
+}
+
+/// Normal weights [rows, columns] of standard deviation [`stage_deviation`].
 pub fn normal_weights(stage: &Stage, draw: Draw) -> Vec<f32> {
     let mut generator = ChaCha8Rng::seed_from_u64(draw.seed);
     generator.set_stream(FIRST_WEIGHT_STREAM + draw.layer);
-    let sigma = deviation(stage.columns);
+    let sigma = stage_deviation(stage);
     (0..stage.weights()).map(|_| sigma * Distribution::<f32>::sample(&StandardNormal, &mut generator)).collect()
 }
 
@@ -39,7 +50,7 @@ pub fn ternary(stage: &Stage, draw: Draw) -> Ternary {
 }
 
 fn from_weights(stage: &Stage, weights: &[f32], convention: Convention) -> Ternary {
-    let trits = initial::trits(weights, initial::threshold(deviation(stage.columns)));
+    let trits = initial::trits(weights, threshold(stage));
     // A stage without rows or columns has no groups.
     let shape = Shape::new(stage.rows, stage.columns, stage.group);
     let exponents = shape.map(|shape| initial::exponents(&shape, weights, convention));
@@ -67,6 +78,14 @@ mod tests {
         let weights = draw(1, 0);
         let variance = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / weights.len() as f64;
         assert!((variance.sqrt() / 0.1 - 1.0).abs() < 0.05, "{variance}");
+    }
+
+    #[test]
+    fn depthwise_weights_are_drawn_wider() {
+        let stage = Stage { depthwise: true, ..stage(1, 9, 4) };
+        assert_eq!(stage_deviation(&stage), 1.0 / 3.0);
+        let ternary = from_weights(&stage, &[0.16, 0.17, -0.17, 0.0, 0.1, 0.5, -0.5, 1.0, 0.1], Convention::Standard);
+        assert_eq!(ternary.trits, [0, 1, -1, 0, 0, 1, -1, 1, 0]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) struct Latent {
 
 impl Latent {
     pub(super) fn new(stage: &Stage, draw: Draw) -> Self {
-        let scale = UNIT / initial::deviation(stage.columns);
+        let scale = UNIT / initial::stage_deviation(stage);
         let latent = |w: f32| (w * scale).round_ties_even().clamp(-32767.0, 32767.0) as i16;
         Self {
             stage: *stage,
@@ -71,7 +71,7 @@ impl Latent {
     /// Exponent of a group, from the sum of its latents' magnitudes.
     fn exponent(&self, sum: i64, len: usize) -> i32 {
         let mean = (sum as f64 / len.max(1) as f64).max(1.0);
-        let scale = mean * f64::from(initial::deviation(self.stage.columns)) / f64::from(UNIT);
+        let scale = mean * f64::from(initial::stage_deviation(&self.stage)) / f64::from(UNIT);
         clamp_exponent(rounded_log2(scale))
     }
 
@@ -154,7 +154,7 @@ fn follow(moment: &mut i32, sum: i64, count: usize) {
 }
 
 /// round(log2(value)) of a positive normal number by its bits: √2 parts one power from the next.
-fn rounded_log2(value: f64) -> i32 {
+pub(super) fn rounded_log2(value: f64) -> i32 {
     let bits = value.to_bits();
     let mantissa = bits & ((1 << 52) - 1);
     let root_two = std::f64::consts::SQRT_2.to_bits() & ((1 << 52) - 1);

@@ -4,6 +4,7 @@
 //! [`create`]. The state's named tensors ([`LayerState::save`], [`LayerState::load`]) are what checkpoints hold and what
 //! another backend uploads; nothing else about a layer lasts.
 
+pub mod batch_norm;
 mod bias;
 mod correlation;
 mod expand;
@@ -12,15 +13,18 @@ mod flip;
 pub(crate) mod flip_correlation;
 pub mod gradient;
 pub mod initial;
+pub(crate) mod int8;
 pub(crate) mod integrating_correlation;
 mod latent;
 mod magnitude;
+mod normalized;
 mod straight_through;
 mod votes;
 
 use crate::checkpoint::{CheckpointError, StateReader};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Precision};
 use crate::network::{Stage, StageOutput};
+use batch_norm::BatchNorm;
 use gradient::Gradient;
 use serde::{Deserialize, Serialize};
 use trishift_format::write::{CheckpointWriter, WriteError};
@@ -103,7 +107,7 @@ pub struct Step {
 /// A layer's weights as they would be exported now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ternary {
-    /// Trits, [rows, columns].
+    /// Trits, or the weights of a layer with int8 ones, [rows, columns].
     pub trits: Vec<i8>,
     /// Integer exponents, [rows, groups].
     pub exponents: Vec<i8>,
@@ -112,16 +116,26 @@ pub struct Ternary {
 /// The state of one layer under one rule.
 pub trait LayerState: Send + Sync + std::fmt::Debug {
     /// Writes W for `rows.len()` rows from `first_row` on to `weights`, [rows, columns]: the weights of the training
-    /// forward pass.
+    /// forward pass, before the shifts of a norm.
     fn weights(&self, first_row: usize, weights: &mut [f32]);
 
-    /// The weights as they would be exported now.
+    /// The weights as they would be exported now, before the shifts of a norm.
     fn ternary(&self) -> Ternary;
 
     /// One bias per row in units of 2^`units[row]` of an output step, rounded; empty for a layer without bias.
     fn bias(&self, units: &[i32]) -> Vec<i32>;
 
-    /// One update.
+    /// The shift-batch-norm that takes the layer's sums, if one does.
+    fn norm(&self) -> Option<&BatchNorm> {
+        None
+    }
+
+    /// The same, to be moved.
+    fn norm_mut(&mut self) -> Option<&mut BatchNorm> {
+        None
+    }
+
+    /// One update of weights and bias.
     fn update(&mut self, gradient: &Gradient<'_>, step: Step);
 
     /// Adds the state's tensors, named with `prefix`, to a checkpoint.
@@ -145,7 +159,12 @@ pub fn create(config: &Config, stage: &Stage, index: usize) -> Box<dyn LayerStat
     let training = &config.training;
     let draw = initial::Draw { seed: training.seed, layer: index as u64, convention: training.initialization };
     let is_last = stage.output == StageOutput::Logits;
-    match training.rule {
+    let weights: Box<dyn LayerState> = match training.rule {
+        RuleName::StraightThrough => {
+            Box::new(straight_through::StraightThrough::new(stage, draw, training.learning_rate as f32))
+        }
+        // One rule for them all: integers that move by votes.
+        _ if stage.precision == Precision::Int8 => Box::new(int8::Int8Weights::new(stage, draw, is_last)),
         RuleName::FlipCorrelation => Box::new(flip_correlation::FlipCorrelation::new(stage, draw, is_last)),
         RuleName::Latent => Box::new(latent::Latent::new(stage, draw)),
         RuleName::IntegratingCorrelation => Box::new(integrating_correlation::IntegratingCorrelation::new(stage, draw)),
@@ -154,10 +173,8 @@ pub fn create(config: &Config, stage: &Stage, index: usize) -> Box<dyn LayerStat
         RuleName::Correlation => {
             Box::new(correlation::Correlation::new(stage, draw, training.correlation_strength as f32))
         }
-        RuleName::StraightThrough => {
-            Box::new(straight_through::StraightThrough::new(stage, draw, training.learning_rate as f32))
-        }
-    }
+    };
+    if stage.batch_norm { Box::new(normalized::Normalized::new(weights, stage.rows)) } else { weights }
 }
 
 /// 2^exponent as f32, by building its bits; the exponent is clamped to −126..=127.

@@ -1,13 +1,15 @@
 //! Straight-through training with floating-point latent weights and Adam: the baseline to compare with, not a product.
 //!
-//! Per group, m = mean |w|: `T = clip(round(w/m), ±1)`, `E = clamp(round(log2 m), −14, 15)`; the gradient passes straight
-//! through to w. Adam with β₁ = 0.9, β₂ = 0.999, the learning rate times the schedule's λ. Its state is three floats a
+//! Per group, m = mean |w|: `T = clip(round(w/m), ±1)`, `E = clamp(round(log2 m), −14, 15)`. Layers with int8 weights have
+//! `E = clamp(⌈log2(max |w| of the row/127)⌉, −14, 15)`, `W = clip(round(w/2^E), ±127)`. The gradient passes straight through
+//! to w. Adam with β₁ = 0.9, β₂ = 0.999, the learning rate times the schedule's λ. Its state is three floats a
 //! weight: the one place where a checkpoint holds floating-point numbers.
 
 use super::gradient::{Gradient, PANEL_ROWS, with_buffer};
 use super::initial::{self, Draw};
 use super::{LayerState, Step, Ternary, clamp_exponent, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
+use crate::config::Precision;
 use crate::network::Stage;
 use rayon::prelude::*;
 use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
@@ -20,6 +22,8 @@ const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-10;
 /// Keeps a group's mean above 0.
 const SMALLEST_MEAN: f32 = 1e-8;
+/// Keeps the logarithm of a row's largest weight finite.
+const SMALLEST_STEP: f32 = 1e-12;
 /// Biases are counted in output steps, 32 of which make 1.
 const BIAS_STEPS: f32 = 32.0;
 
@@ -84,28 +88,47 @@ impl StraightThrough {
         Self { stage: *stage, learning_rate, weights, bias: Adam::new(bias) }
     }
 
-    /// Mean magnitude of a group, and the exponent it gives.
-    fn group_scale(group: &[f32]) -> (f32, i32) {
-        let mean = group.iter().map(|w| w.abs()).sum::<f32>() / group.len() as f32 + SMALLEST_MEAN;
-        let exponent = mean.log2().round_ties_even() as i32;
-        (mean, clamp_exponent(exponent))
+    /// What the weights of a group become.
+    fn scale_of(&self, group: &[f32]) -> Scale {
+        match self.stage.precision {
+            Precision::Ternary => {
+                let mean = group.iter().map(|w| w.abs()).sum::<f32>() / group.len() as f32 + SMALLEST_MEAN;
+                let exponent = clamp_exponent(mean.log2().round_ties_even() as i32);
+                Scale { divisor: mean, limit: 1.0, exponent }
+            }
+            Precision::Int8 => {
+                let largest = group.iter().fold(0f32, |largest, w| largest.max(w.abs()));
+                let exponent = clamp_exponent((largest / 127.0 + SMALLEST_STEP).log2().ceil() as i32);
+                Scale { divisor: power_of_two(exponent), limit: 127.0, exponent }
+            }
+        }
     }
+}
 
-    fn trit(weight: f32, mean: f32) -> f32 {
-        (weight / mean).round_ties_even().clamp(-1.0, 1.0)
+/// The rounding of a group of weights.
+#[derive(Clone, Copy)]
+struct Scale {
+    divisor: f32,
+    limit: f32,
+    exponent: i32,
+}
+
+impl Scale {
+    fn round(self, weight: f32) -> f32 {
+        (weight / self.divisor).round_ties_even().clamp(-self.limit, self.limit)
     }
 }
 
 impl LayerState for StraightThrough {
     fn weights(&self, first_row: usize, weights: &mut [f32]) {
-        let (columns, group) = (self.stage.columns, self.stage.group.get());
+        let (columns, group) = (self.stage.columns, self.stage.group_columns());
         let latent = self.weights.values[first_row * columns..].chunks(columns);
         for (weights, latent) in weights.chunks_mut(columns).zip(latent) {
             for (weights, latent) in weights.chunks_mut(group).zip(latent.chunks(group)) {
-                let (mean, exponent) = Self::group_scale(latent);
-                let scale = power_of_two(exponent);
+                let scale = self.scale_of(latent);
+                let unit = power_of_two(scale.exponent);
                 for (weight, latent) in weights.iter_mut().zip(latent) {
-                    *weight = Self::trit(*latent, mean) * scale;
+                    *weight = scale.round(*latent) * unit;
                 }
             }
         }
@@ -113,12 +136,13 @@ impl LayerState for StraightThrough {
 
     fn ternary(&self) -> Ternary {
         let rows = self.weights.values.chunks(self.stage.columns);
-        let groups = || rows.clone().flat_map(|row| row.chunks(self.stage.group.get()));
+        let groups = || rows.clone().flat_map(|row| row.chunks(self.stage.group_columns()));
         let trits = groups().flat_map(|group| {
-            let (mean, _) = Self::group_scale(group);
-            group.iter().map(move |w| Self::trit(*w, mean) as i8)
+            let scale = self.scale_of(group);
+            group.iter().map(move |w| scale.round(*w) as i8)
         });
-        Ternary { trits: trits.collect(), exponents: groups().map(|group| Self::group_scale(group).1 as i8).collect() }
+        let exponents = groups().map(|group| self.scale_of(group).exponent as i8);
+        Ternary { trits: trits.collect(), exponents: exponents.collect() }
     }
 
     fn bias(&self, units: &[i32]) -> Vec<i32> {

@@ -98,6 +98,19 @@ pub enum Ending {
     Interrupted,
 }
 
+/// Whether the device trains this network.
+///
+/// # Errors
+/// [`NetworkError`] says what it does not.
+pub fn check_trainable(network: &Network, device: &Resolved) -> Result<(), NetworkError> {
+    network.check_trainable()?;
+    match device {
+        Resolved::Cpu => Ok(()),
+        #[cfg(feature = "cuda")]
+        Resolved::Cuda { .. } => network.check_trainable_on_card(),
+    }
+}
+
 /// A network in training, tied to its data and its folder.
 pub struct Run<'a> {
     config: &'a Config,
@@ -125,11 +138,11 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         config.validate()?;
         let network = Network::resolve(config, data.train.shape, data.classes.len())?;
-        network.check_trainable()?;
+        check_trainable(&network, device)?;
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }
-        check(config, data, device)?;
+        check(config, data)?;
         let backend: Box<dyn Backend> = match device {
             Resolved::Cpu => Box::new(CpuBackend::new(config, &network, &data.train)),
             #[cfg(feature = "cuda")]
@@ -329,13 +342,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether the samples can be changed, and the device can train, as the configuration says.
+/// Whether the samples can be changed as the configuration says.
 ///
 /// # Errors
-/// [`RunError::Config`] or [`RunError::Device`] names the setting.
-pub fn check(config: &Config, data: &Prepared, device: &Resolved) -> Result<(), RunError> {
-    config.training.augmentation.check(data.train.shape)?;
-    Ok(device.check(&config.training)?)
+/// [`RunError::Config`] names the setting.
+pub fn check(config: &Config, data: &Prepared) -> Result<(), RunError> {
+    Ok(config.training.augmentation.check(data.train.shape)?)
 }
 
 /// Steps of the next stretch, so that it takes about [`STRETCH`].

@@ -14,6 +14,23 @@ use rayon::prelude::*;
 /// Elements that one task takes.
 const CHUNK: usize = 1 << 13;
 
+/// Evaluates an expression with the nonlinearity of these activations: once for each kind, so that loops know theirs.
+macro_rules! nonlinear {
+    ($activations:expr, $relu:expr, |$function:ident| $body:expr) => {
+        match $activations {
+            $crate::config::Activations::Int8 => {
+                let $function = $crate::backend::cpu::activation::Rounding::new($relu);
+                $body
+            }
+            $crate::config::Activations::Float => {
+                let $function = $crate::backend::cpu::activation::Continuous { relu: $relu };
+                $body
+            }
+        }
+    };
+}
+pub(super) use nonlinear;
+
 /// What makes one stage's activations, and what its backward pass needs of the forward pass.
 #[derive(Debug, Default)]
 pub(super) struct Activation {
@@ -36,10 +53,7 @@ impl Activation {
         let (rows, batch) = values.dim();
         let apply = |gain: &mut Array2<f32>, values: &mut Array2<f32>, scales: &[f32], relu| {
             resize(gain, rows, batch);
-            match activations {
-                Activations::Int8 => scale_and(Rounding::new(relu), values, gain, scales),
-                Activations::Float => scale_and(Continuous { relu }, values, gain, scales),
-            }
+            nonlinear!(activations, relu, |function| scale_and(function, values, gain, scales))
         };
         match output {
             StageOutput::Logits => {}
@@ -94,19 +108,19 @@ impl Activation {
 }
 
 /// What becomes of a scaled accumulator: the activation, and whether the gradient passes.
-trait Nonlinearity: Copy + Sync {
+pub(super) trait Nonlinearity: Copy + Sync {
     fn apply(self, y: f32) -> (f32, bool);
 }
 
 /// int8: rounded and saturated.
 #[derive(Clone, Copy)]
-struct Rounding {
+pub(super) struct Rounding {
     lowest: f32,
     pass_above: f32,
 }
 
 impl Rounding {
-    fn new(relu: bool) -> Self {
+    pub(super) fn new(relu: bool) -> Self {
         if relu { Self { lowest: 0.0, pass_above: 0.0 } } else { Self { lowest: -128.0, pass_above: -128.5 } }
     }
 }
@@ -120,8 +134,8 @@ impl Nonlinearity for Rounding {
 
 /// Float: as it is.
 #[derive(Clone, Copy)]
-struct Continuous {
-    relu: bool,
+pub(super) struct Continuous {
+    pub(super) relu: bool,
 }
 
 impl Nonlinearity for Continuous {

@@ -3,9 +3,10 @@
 //!
 //! Activations lie feature after feature, [features, batch], so that a panel of a layer's rows is contiguous in weights,
 //! outputs and gradients alike. Work is divided into panels of fixed size: results do not depend on the number of
-//! threads.
+//! threads. Perceptrons run stage after stage, all other networks node after node ([`graph`]).
 
 mod activation;
+mod graph;
 mod lookup;
 mod loss;
 mod product;
@@ -16,10 +17,12 @@ use crate::config::{Config, Loss};
 use crate::data::{Augmentation, Dataset};
 use crate::frozen::FrozenLayer;
 use crate::network::{Network, Stage, StageKind};
+use crate::rule::batch_norm::Phase;
 use crate::rule::gradient::{Gradient, Positions};
 use crate::rule::{self, LayerState, Step, power_of_two};
 use crate::schedule;
 use activation::Activation;
+use graph::{Graph, Pass};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -39,7 +42,10 @@ pub struct CpuBackend<'a> {
     batch: usize,
     order: Vec<u32>,
     totals: Totals,
+    /// For every stage of a perceptron; of any other network one, for its output.
     work: Vec<Work>,
+    /// Of a network that is no perceptron.
+    graph: Option<Graph>,
 }
 
 /// What a step makes for one layer; kept from step to step.
@@ -63,6 +69,8 @@ impl<'a> CpuBackend<'a> {
     /// A fresh network for the training samples of `data`.
     pub fn new(config: &Config, network: &Network, data: &'a Dataset) -> Self {
         let stages = network.stages.iter().enumerate();
+        let graph = (!network.is_perceptron()).then(|| Graph::new(network));
+        let outputs = if graph.is_some() { 1 } else { network.stages.len() };
         Self {
             network: network.clone(),
             layers: stages.map(|(index, stage)| rule::create(config, stage, index)).collect(),
@@ -74,13 +82,21 @@ impl<'a> CpuBackend<'a> {
             batch: config.training.batch as usize,
             order: Vec::new(),
             totals: Totals::default(),
-            work: network.stages.iter().map(|_| Work::default()).collect(),
+            work: (0..outputs).map(|_| Work::default()).collect(),
+            graph,
         }
     }
 
-    /// Forward pass over `input`, [batch, inputs]; leaves every layer's output in `self.work`.
-    fn forward(&mut self, input: &Array2<f32>) {
-        let Self { network, layers, work, .. } = self;
+    /// Forward pass over `input`, [batch, inputs]; leaves every layer's output in `self.work`. The pass says something to
+    /// norms of batches alone, which perceptrons have none of.
+    fn forward(&mut self, input: &Array2<f32>, pass: Pass) {
+        let Self { network, layers, work, graph, .. } = self;
+        if let (Some(graph), Some(last)) = (graph, work.last_mut()) {
+            let output = graph.forward(network, layers, input, pass);
+            product::resize(&mut last.output, output.nrows(), output.ncols());
+            last.output.assign(output);
+            return;
+        }
         let mut done: &mut [Work] = &mut [];
         let mut rest: &mut [Work] = work;
         for (stage, layer) in network.stages.iter().zip(layers) {
@@ -107,7 +123,11 @@ impl<'a> CpuBackend<'a> {
 
     /// Backward pass and updates, last layer first, after [`CpuBackend::forward`] over the same input and the gradient
     /// of the last layer.
-    fn backward(&mut self, input: &Array2<f32>, step: Step) {
+    fn backward(&mut self, input: &Array2<f32>, step: Step, phase: Phase) {
+        if let (Some(graph), Some(last)) = (&mut self.graph, self.work.last()) {
+            graph.backward(&self.network, &mut self.layers, &last.gradient, step, phase);
+            return;
+        }
         let stages = self.network.stages.iter().zip(&mut self.layers).enumerate().rev();
         for (index, (stage, layer)) in stages {
             let (before, current) = self.work.split_at_mut(index);
@@ -183,12 +203,16 @@ impl Backend for CpuBackend<'_> {
             let start = (steps.first_batch + offset) as usize * self.batch;
             let end = (start + self.batch).min(self.order.len());
             let labels = self.gather(steps.epoch, &self.order[start.min(end)..end], &mut input);
-            self.forward(&input);
+            let phase = Phase::of(step.index, steps.total);
+            if let (0, Some(graph)) = (step.index, &mut self.graph) {
+                graph.calibrate(&self.network, &mut self.layers, &input);
+            }
+            self.forward(&input, Pass::Learn(phase));
             if let Some(last) = self.work.last_mut() {
                 let totals = loss::loss(self.loss, self.smoothing, &last.output, &labels, &mut last.gradient);
                 self.totals.add(totals);
             }
-            self.backward(&input, step);
+            self.backward(&input, step, phase);
         }
         Ok(())
     }
@@ -204,12 +228,14 @@ impl Backend for CpuBackend<'_> {
     fn logits(&mut self, samples: &[i8]) -> Result<Vec<f32>, BackendError> {
         let inputs = self.network.inputs();
         let mut logits = Vec::with_capacity(samples.len() / inputs.max(1) * self.network.outputs());
-        for chunk in samples.chunks(EVALUATION_BATCH * inputs.max(1)) {
+        // Images take room: no more of them than a step has.
+        let batch = if self.graph.is_some() { self.batch.clamp(1, EVALUATION_BATCH) } else { EVALUATION_BATCH };
+        for chunk in samples.chunks(batch * inputs.max(1)) {
             let rows = chunk.len() / inputs.max(1);
             let values: Vec<f32> = chunk.iter().take(rows * inputs).map(|value| f32::from(*value)).collect();
             // The length is rows × inputs by construction.
             let Ok(input) = Array2::from_shape_vec((rows, inputs), values) else { continue };
-            self.forward(&input);
+            self.forward(&input, Pass::Judge);
             if let Some(last) = self.work.last() {
                 logits.extend(last.output.t().iter());
             }
@@ -226,10 +252,11 @@ impl Backend for CpuBackend<'_> {
         let activations = |work: &Work| {
             matrix(&work.output) + matrix(&work.gradient) + matrix(&work.of_positions) + work.activation.bytes()
         };
+        let [weights, images] = self.graph.as_ref().map_or([0; 2], Graph::bytes);
         MemoryUse {
             state: self.layers.iter().map(|layer| layer.state_bytes()).sum(),
-            scratch: self.work.iter().map(|work| matrix(&work.weights)).sum(),
-            activations: self.work.iter().map(activations).sum(),
+            scratch: self.work.iter().map(|work| matrix(&work.weights)).sum::<usize>() + weights,
+            activations: self.work.iter().map(activations).sum::<usize>() + images,
         }
     }
 }

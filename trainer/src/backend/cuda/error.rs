@@ -97,6 +97,12 @@ pub enum CudaError {
         /// MiB of the card.
         total: usize,
     },
+    /// What only the CPU trains.
+    #[error("{what} cannot be trained on a card yet; use --device cpu")]
+    Unsupported {
+        /// What it is.
+        what: &'static str,
+    },
     /// No algorithm for a product.
     #[error("cuBLASLt failed in a product of {rows} × {columns} × {inner}: {code}")]
     Product {

@@ -147,7 +147,7 @@ impl Layer {
     /// with this batch.
     pub(crate) fn takes_bytes(surroundings: &Surroundings<'_>, stage: &Stage) -> bool {
         let Surroundings { card, training, activations, batch, .. } = *surroundings;
-        let has_trits = training.forward == ForwardProduct::Trits && rule::is_ternary(training.rule);
+        let has_trits = training.forward == ForwardProduct::Trits && rule::is_ternary(training.rule, stage);
         let is_exact = activations == Activations::Int8 && stage.kind == StageKind::Linear && !stage.bias;
         has_trits && is_exact && TernaryProduct::suits(card, &Extent::of(stage), batch)
     }
@@ -299,7 +299,10 @@ impl Layer {
     pub(crate) fn update(&self, shared: &Shared<'_>) -> Result<(), CudaError> {
         let Shared { card, scratch, row_squares, step, .. } = *shared;
         let output = (self.stage.kind == StageKind::Linear).then_some(&self.gradient);
-        self.rule.update(card, &rule::Update { gradient: scratch, output, batch: self.batch, step, row_squares })
+        self.rule.update(
+            card,
+            &rule::Update { gradient: scratch, output, bias_sums: None, batch: self.batch, step, row_squares },
+        )
     }
 
     /// Accumulators of an embedding.

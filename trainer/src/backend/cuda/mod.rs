@@ -9,10 +9,13 @@
 //! The host keeps a copy of every layer's state, as the CPU's rules hold it: it makes the initial state and gives
 //! checkpoints their form. It is brought up to date when somebody asks.
 
+mod body;
+mod calibration;
 pub mod card;
 pub mod compile;
 mod error;
 pub mod extent;
+pub mod graph;
 pub(crate) mod layer;
 pub mod primitives;
 pub mod product;
@@ -27,20 +30,23 @@ use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
 use crate::data::Dataset;
-use crate::network::{Network, StageKind};
+use crate::network::Network;
 use crate::rule::LayerState;
+use crate::rule::batch_norm::Phase;
 use crate::schedule;
+use body::{Body, FirstInput};
 use card::{Buffer, Card, Grid, Kernel, arguments};
 use cudarc::driver::CudaGraph;
 use extent::{Extent, padded};
-use layer::{Input, Layer, LayerInput, Shared, Surroundings};
+use graph::{Logits, Pass};
+use layer::{Layer, Shared, Surroundings};
 use product::Products;
 use rayon::prelude::*;
-use samples::{Control, MOST_STEPS, Samples, Source};
+use samples::{Changes, Control, MOST_STEPS, Samples, Source};
 use std::path::Path;
 use std::sync::Arc;
 use trishift_format::write::CheckpointWriter;
-use trishift_kernels::cuda::{BATCH, LOSS};
+use trishift_kernels::cuda::{BATCH, GATHER, LOSS};
 
 /// Steps of the longer one of the two graphs.
 const GRAPH_STEPS: usize = 16;
@@ -54,15 +60,26 @@ const LOSS_WARPS: usize = 8;
 pub struct Step {
     /// The schedule's λ.
     pub lambda: f32,
+    /// Bits of what this part of the run does: [`Step::USES_BATCH`], [`Step::MOVES_SHIFTS`].
+    pub phase: u32,
     /// Updates done before this one.
     pub index: u64,
 }
 
-/// What the first layer reads.
-#[derive(Debug)]
-enum FirstInput {
-    Activations(Buffer<u16>),
-    Indices(Buffer<u8>),
+impl Step {
+    /// Batch norms use the batch's own statistics in the forward pass.
+    pub const USES_BATCH: u32 = 1;
+    /// Batch norms move their shifts.
+    pub const MOVES_SHIFTS: u32 = 2;
+
+    /// Update number `index` of a run.
+    fn of(index: u64, steps: &Steps) -> Self {
+        let Steps { total, warm_up, .. } = *steps;
+        let Phase { moves_shifts, uses_batch } = Phase::of(index, total);
+        let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
+        let phase = bit(uses_batch, Self::USES_BATCH) | bit(moves_shifts, Self::MOVES_SHIFTS);
+        Self { lambda: schedule::lambda(index, warm_up, total), phase, index }
+    }
 }
 
 /// A network in training on a card.
@@ -73,14 +90,12 @@ pub struct CudaBackend<'a> {
     /// Every layer's state as the CPU's rules hold it; `is_current` says whether it is the card's.
     host: Vec<Box<dyn LayerState>>,
     is_current: bool,
-    layers: Vec<Layer>,
+    body: Body,
     data: &'a Dataset,
     samples: Samples<'a>,
     loss: Loss,
+    smoothing: f32,
     batch: usize,
-    input: FirstInput,
-    /// The input as int8, where the first layer multiplies it so.
-    input_bytes: Option<Buffer<i8>>,
     labels: Buffer<u16>,
     scratch: Buffer<u16>,
     row_squares: Buffer<f64>,
@@ -90,6 +105,8 @@ pub struct CudaBackend<'a> {
     steps: Buffer<Step>,
     control: Buffer<Control>,
     totals: Buffer<i64>,
+    /// How kernels change images on their way to a step.
+    changes: Option<Buffer<u64>>,
     /// Samples that are judged, and labels that nobody reads.
     judged: Buffer<i8>,
     judged_labels: Buffer<u16>,
@@ -126,31 +143,27 @@ impl<'a> CudaBackend<'a> {
         let inputs = network.inputs();
         let (training, activations) = (&config.training, network.activations);
         let surroundings = Surroundings { card, products: &products, training, activations, batch };
-        let takes_bytes =
-            |index: usize| network.stages.get(index).is_some_and(|stage| Layer::takes_bytes(&surroundings, stage));
-        let input_bytes = if takes_bytes(0) { Some(card.zeros("a batch", batch * padded(inputs))?) } else { None };
-        let mut layers: Vec<Layer> = Vec::new();
-        for (index, stage) in stages().enumerate() {
-            let bytes = if index == 0 { input_bytes.as_ref() } else { layers.last().and_then(Layer::bytes) };
-            let input = LayerInput { is_first: index == 0, bytes, gives_bytes: takes_bytes(index + 1) };
-            layers.push(Layer::new(&surroundings, stage, input)?);
-        }
-        let begins_with_table = stages().next().is_some_and(|stage| stage.kind != StageKind::Linear);
-        let input = if begins_with_table {
-            FirstInput::Indices(card.zeros("a batch", batch * inputs)?)
-        } else {
-            FirstInput::Activations(card.zeros("a batch", batch * padded(inputs))?)
+        let body = Body::new(&surroundings, network)?;
+        // Kernels change images that lie on the card as the network takes them; the host all others, on their way there.
+        let changes =
+            training.augmentation.of_images(data.shape).map(|augmentation| Changes::new(training.seed, augmentation));
+        let by_kernels = matches!(body, Body::Graph(_)) && network.input_shape() == data.shape;
+        let placement = if changes.is_some() && !by_kernels { Placement::Host } else { placement };
+        // Last: it asks for the memory that the network leaves.
+        let samples = Samples::new(card, data, batch, placement, changes)?;
+        let changes = match (&samples, changes) {
+            (Samples::Resident(_), Some(changes)) => Some(card.upload("how images are changed", &changes.fields())?),
+            _ => None,
         };
         let mut backend = Self {
             network: network.clone(),
             host,
             is_current: true,
-            layers,
+            body,
             data,
             loss: config.training.loss,
+            smoothing: config.training.label_smoothing as f32,
             batch,
-            input,
-            input_bytes,
             labels: card.zeros("a batch's labels", batch)?,
             scratch,
             row_squares: card.zeros("sums of squares", rows)?,
@@ -161,8 +174,8 @@ impl<'a> CudaBackend<'a> {
             judged: card.zeros("samples to be judged", batch * inputs)?,
             judged_labels: card.zeros("samples to be judged", batch)?,
             graphs: None,
-            // Last: it asks for the memory that the network leaves.
-            samples: Samples::new(card, data, batch, placement)?,
+            samples,
+            changes,
             products,
             card: card.clone(),
         };
@@ -178,10 +191,11 @@ impl<'a> CudaBackend<'a> {
 
     /// Sends the host's state to the card.
     fn upload(&mut self) -> Result<(), BackendError> {
-        for (index, (host, layer)) in self.host.iter().zip(&mut self.layers).enumerate() {
+        let (card, body) = (&self.card, &mut self.body);
+        for (index, host) in self.host.iter().enumerate() {
             transfer(
                 |writer| Ok(host.save(&prefix(index), writer)?),
-                |reader| layer.rule.load(&self.card, &prefix(index), reader),
+                |reader| body.load(card, index, &prefix(index), reader),
             )?;
         }
         self.is_current = true;
@@ -193,9 +207,10 @@ impl<'a> CudaBackend<'a> {
         if self.is_current {
             return Ok(());
         }
-        for (index, (host, layer)) in self.host.iter_mut().zip(&self.layers).enumerate() {
+        let (card, body) = (&self.card, &self.body);
+        for (index, host) in self.host.iter_mut().enumerate() {
             transfer(
-                |writer| layer.rule.save(&self.card, &prefix(index), writer),
+                |writer| body.save(card, index, &prefix(index), writer),
                 |reader| Ok(host.load(&prefix(index), reader)?),
             )?;
         }
@@ -213,68 +228,59 @@ impl<'a> CudaBackend<'a> {
         }
     }
 
-    /// What layer number `index` reads.
-    fn input_of(&self, index: usize) -> Input<'_> {
-        let before = index.checked_sub(1).and_then(|index| self.layers.get(index)?.activations());
-        match (before, &self.input) {
-            (Some(activations), _) | (None, FirstInput::Activations(activations)) => Input::Activations(activations),
-            (None, FirstInput::Indices(indices)) => Input::Indices(indices),
-        }
-    }
-
-    /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next.
-    fn gather(&self, control: &Buffer<Control>, offset: usize, stride: usize) -> Result<(), CudaError> {
+    /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next; `changes` says
+    /// that images may be changed on the way.
+    fn gather(&self, control: &Buffer<Control>, offset: usize, stride: usize, changes: bool) -> Result<(), CudaError> {
         let inputs = self.network.inputs();
         let grid = Grid::new(self.batch as u32, inputs.next_multiple_of(32).clamp(32, 256) as u32);
         let [offset, batch, features] = [offset, self.batch, inputs].map(|value| value as i32);
-        match &self.input {
-            FirstInput::Activations(input) => {
-                let pitch = padded(inputs) as i32;
-                let (bytes, labels, step) = (self.input_bytes.as_ref(), &self.labels, &self.step);
+        let (labels, step) = (&self.labels, &self.step);
+        match &self.body {
+            Body::Chain { input: FirstInput::Activations(input), bytes, .. } => {
+                let (pitch, bytes) = (padded(inputs) as i32, bytes.as_ref());
                 let arguments = arguments![control, offset, batch, stride, features, pitch, input, bytes, labels, step];
                 self.card.launch(Kernel::new(BATCH, "gather"), grid, arguments)
             }
-            FirstInput::Indices(indices) => {
-                let arguments = arguments![control, offset, batch, stride, features, indices, &self.labels, &self.step];
+            Body::Chain { input: FirstInput::Indices(indices), .. } => {
+                let arguments = arguments![control, offset, batch, stride, features, indices, labels, step];
                 self.card.launch(Kernel::new(BATCH, "gather_indices"), grid, arguments)
+            }
+            Body::Graph(graph) => {
+                let Some((images, image)) = graph.input() else { return Ok(()) };
+                let [height, width, channels] = image.0.map(|side| side as i32);
+                let (pitch, changes) = (image.pitch() as i32, self.changes.as_ref().filter(|_| changes));
+                let arguments = arguments![
+                    control, offset, batch, stride, height, width, channels, pitch, changes, images, labels, step
+                ];
+                self.card.launch(Kernel::new(GATHER, "gather_images"), Grid::new(self.batch as u32, 256), arguments)
             }
         }
     }
 
-    fn forward(&self) -> Result<(), CudaError> {
-        let shared = self.shared();
-        self.layers.iter().enumerate().try_for_each(|(index, layer)| layer.forward(&shared, self.input_of(index)))
-    }
-
     fn backward(&self) -> Result<(), CudaError> {
-        let Some((last_index, last)) = self.layers.iter().enumerate().next_back() else { return Ok(()) };
+        let Some((Logits { sums, bias, pitch }, gradient)) = self.body.last() else { return Ok(()) };
         let arguments = arguments![
-            last.accumulators(),
-            last.rule.bias(),
+            sums,
+            bias,
             &self.labels,
             self.batch as i32,
             self.network.outputs() as i32,
-            last.pitch() as i32,
+            pitch as i32,
             i32::from(self.loss == Loss::SquaredError),
-            last.gradient(),
+            self.smoothing,
+            gradient,
             &self.totals,
         ];
         let grid = Grid::covering(self.batch * 32, 32 * LOSS_WARPS as u32);
         self.card.launch(Kernel::new(LOSS, "loss"), grid, arguments)?;
-        let shared = self.shared();
-        for (index, layer) in self.layers.iter().enumerate().rev() {
-            let previous = index.checked_sub(1).and_then(|index| self.layers.get(index)).map(Layer::gradient);
-            let expanded = index == last_index && layer.leaves_weights();
-            layer.backward(&shared, self.input_of(index), previous, expanded)?;
-        }
-        Ok(())
+        self.body.backward(&self.shared())
     }
 
     /// Enqueues `count` steps of the stretch and moves its cursor.
     fn enqueue(&self, count: usize) -> Result<(), CudaError> {
         for offset in 0..count {
-            self.gather(&self.control, offset, self.samples.stride(self.data))?;
-            self.forward()?;
+            self.gather(&self.control, offset, self.samples.stride(self.data), true)?;
+            self.body.forward(&self.shared(), Pass::Training)?;
             self.backward()?;
         }
         let arguments = arguments![&self.control, count as i32];
@@ -290,8 +296,8 @@ impl<'a> CudaBackend<'a> {
         Ok(())
     }
 
-    /// Enqueues the steps of a stretch for which `source` has the samples.
-    fn run(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
+    /// Tells kernels of the steps of a stretch, and where their samples are.
+    fn tell(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
         self.card.write(&mut self.steps, steps)?;
         let control = Control {
             steps: self.steps.address(),
@@ -300,8 +306,14 @@ impl<'a> CudaBackend<'a> {
             order: source.order,
             first_place: source.first_place,
             cursor: 0,
+            epoch: source.epoch,
         };
-        self.card.write(&mut self.control, &[control])?;
+        self.card.write(&mut self.control, &[control])
+    }
+
+    /// Enqueues the steps of a stretch for which `source` has the samples.
+    fn run(&mut self, source: &Source, steps: &[Step]) -> Result<(), CudaError> {
+        self.tell(source, steps)?;
         let Some([one, many]) = &self.graphs else { return Ok(()) };
         let launch = |graph: &CudaGraph| graph.launch().map_err(CudaError::during("launching a step"));
         for _ in 0..steps.len() / GRAPH_STEPS {
@@ -346,14 +358,18 @@ impl Backend for CudaBackend<'_> {
     }
 
     fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
+        if steps.first == 0 && steps.count > 0 {
+            self.calibrate(&steps)?;
+        }
         self.is_current = false;
         let mut done = 0;
         while done < steps.count {
             let first = (steps.first_batch + done) as usize;
-            let source = self.samples.prepare(&self.card, first, (steps.count - done) as usize, self.batch)?;
+            let source =
+                self.samples.prepare(&self.card, (steps.epoch, first), (steps.count - done) as usize, self.batch)?;
             let parameters: Vec<Step> = (0..source.steps as u64)
                 .map(|offset| steps.first + done + offset)
-                .map(|index| Step { lambda: schedule::cosine(index, steps.total), index })
+                .map(|index| Step::of(index, &steps))
                 .collect();
             self.run(&source, &parameters)?;
             done += source.steps as u64;
@@ -386,12 +402,12 @@ impl Backend for CudaBackend<'_> {
         let control = self.card.upload("control of a judgement", &[source])?;
         for chunk in samples.chunks(self.batch * inputs) {
             self.card.write(&mut self.judged, chunk)?;
-            self.gather(&control, 0, inputs)?;
-            self.forward()?;
-            let Some(last) = self.layers.last() else { break };
-            let accumulators = self.card.read(last.accumulators())?;
-            let bias = last.rule.bias().map(|bias| self.card.read(bias)).transpose()?;
-            for row in accumulators.chunks(last.pitch()).take(chunk.len() / inputs) {
+            self.gather(&control, 0, inputs, false)?;
+            self.body.forward(&self.shared(), Pass::Inference)?;
+            let Some((last, _)) = self.body.last() else { break };
+            let accumulators = self.card.read(last.sums)?;
+            let bias = last.bias.map(|bias| self.card.read(bias)).transpose()?;
+            for row in accumulators.chunks(last.pitch).take(chunk.len() / inputs) {
                 match &bias {
                     Some(bias) => logits.extend(row.iter().zip(bias).take(outputs).map(|(logit, bias)| logit + bias)),
                     None => logits.extend(&row[..outputs]),
@@ -407,12 +423,7 @@ impl Backend for CudaBackend<'_> {
     }
 
     fn memory(&self) -> MemoryUse {
-        MemoryUse {
-            state: self.layers.iter().map(|layer| layer.rule.state_bytes()).sum(),
-            scratch: self.scratch.bytes()
-                + self.row_squares.bytes()
-                + self.layers.iter().map(Layer::weight_bytes).sum::<usize>(),
-            activations: self.layers.iter().map(Layer::activation_bytes).sum(),
-        }
+        let MemoryUse { state, scratch, activations } = self.body.memory();
+        MemoryUse { state, scratch: self.scratch.bytes() + self.row_squares.bytes() + scratch, activations }
     }
 }

@@ -103,6 +103,8 @@ impl Drop for Products {
 /// One product whose algorithm is chosen. Rows of its matrices follow each other without gaps.
 pub struct Product {
     shape: ProductShape,
+    /// How many products of this shape, behind each other.
+    batches: usize,
     description: sys::cublasLtMatmulDesc_t,
     /// Layouts of the library's own A, B and C.
     layouts: [sys::cublasLtMatrixLayout_t; 3],
@@ -154,6 +156,14 @@ impl Products {
     /// # Errors
     /// [`CudaError::Product`] where there is none.
     pub fn plan(&self, shape: ProductShape) -> Result<Product, CudaError> {
+        self.plan_batches(shape, 1)
+    }
+
+    /// Chooses an algorithm for so many products of one shape at once. Their A follow each other, as do their B and C.
+    ///
+    /// # Errors
+    /// [`CudaError::Product`] where there is none.
+    pub fn plan_batches(&self, shape: ProductShape, batches: usize) -> Result<Product, CudaError> {
         let ProductShape { rows, columns, inner, lies, factors, result: output } = shape;
         let failed = || shape.failed();
         let (compute, scale) = match factors {
@@ -164,6 +174,7 @@ impl Products {
         // From here on dropping frees what there is.
         let mut product = Product {
             shape,
+            batches,
             description,
             layouts: [null_mut(); 3],
             // SAFETY: plain numbers, overwritten below before anyone reads them.
@@ -197,6 +208,30 @@ impl Products {
         for (layout, (format, [height, width])) in product.layouts.iter_mut().zip(shapes) {
             *layout = result::create_matrix_layout(format.data_type(), height as u64, width as u64, height as i64)
                 .map_err(failed())?;
+            if batches > 1 {
+                use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
+                let (count, distance) = (batches as i32, (height * width) as i64);
+                let [of_count, of_distance]: [*const c_void; 2] =
+                    [(&raw const count).cast(), (&raw const distance).cast()];
+                // SAFETY: the layout is alive, the attributes have these types.
+                unsafe {
+                    result::set_matrix_layout_attribute(
+                        *layout,
+                        Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                        of_count,
+                        size_of_val(&count),
+                    )
+                    .and_then(|()| {
+                        result::set_matrix_layout_attribute(
+                            *layout,
+                            Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                            of_distance,
+                            size_of_val(&distance),
+                        )
+                    })
+                }
+                .map_err(failed())?;
+            }
         }
         product.algorithm = self.algorithm(&product)?;
         Ok(product)
@@ -244,7 +279,8 @@ impl Products {
         c: &Buffer<C>,
     ) -> Result<(), CudaError> {
         let ProductShape { rows, columns, inner, .. } = product.shape;
-        debug_assert!(a.len() >= rows * inner && b.len() >= inner * columns && c.len() >= rows * columns);
+        let len = |height: usize, width: usize| product.batches * height * width;
+        debug_assert!(a.len() >= len(rows, inner) && b.len() >= len(inner, columns) && c.len() >= len(rows, columns));
         let one = if product.shape.factors == Format::Int8 { 1i32.to_le_bytes() } else { 1f32.to_le_bytes() };
         let zero = [0u8; 4];
         let pointer = |address: u64| address as *mut c_void;

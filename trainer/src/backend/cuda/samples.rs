@@ -6,7 +6,8 @@
 
 use super::card::{Buffer, Card};
 use super::{CudaError, Step};
-use crate::data::Dataset;
+use crate::data::augment::Edge;
+use crate::data::{Augmentation, Dataset};
 use cudarc::driver::{CudaEvent, CudaStream, PinnedHostSlice, result};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -30,6 +31,27 @@ pub enum Placement {
     Card,
     /// In the host's memory.
     Host,
+}
+
+/// How images are changed while a network trains on them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changes {
+    seed: u64,
+    augmentation: Augmentation,
+}
+
+impl Changes {
+    /// Those of a run with this seed.
+    pub(super) fn new(seed: u64, augmentation: Augmentation) -> Self {
+        Self { seed, augmentation }
+    }
+
+    /// `Augmentation` of the kernels: a seed and two pairs of integers.
+    pub(super) fn fields(&self) -> [u64; 3] {
+        let Augmentation { reach, edge, flip, cutout, .. } = self.augmentation;
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        [self.seed, pair(reach, u32::from(edge == Edge::Repeat)), pair(u32::from(flip), cutout)]
+    }
 }
 
 /// The training samples.
@@ -65,6 +87,8 @@ pub(super) struct Source {
     pub(super) first_place: u64,
     /// Steps that can be done from here.
     pub(super) steps: usize,
+    /// The epoch, from 0.
+    pub(super) epoch: u64,
 }
 
 impl<'a> Samples<'a> {
@@ -76,7 +100,14 @@ impl<'a> Samples<'a> {
         }
     }
 
-    pub(super) fn new(card: &Card, data: &'a Dataset, batch: usize, placement: Placement) -> Result<Self, CudaError> {
+    /// Brings samples to the card, or prepares to. `changes` is what the host does to those that it gathers.
+    pub(super) fn new(
+        card: &Card,
+        data: &'a Dataset,
+        batch: usize,
+        placement: Placement,
+        changes: Option<Changes>,
+    ) -> Result<Self, CudaError> {
         let bytes = data.samples.len() + data.labels.len() * 6;
         let fits = || -> Result<bool, CudaError> { Ok((bytes as f64) < RESIDENT_SHARE * card.memory()?.0 as f64) };
         let resident = match placement {
@@ -86,7 +117,7 @@ impl<'a> Samples<'a> {
         };
         tracing::debug!(bytes, resident, "training samples");
         if !resident {
-            return Ok(Self::Streamed(Box::new(Streamed::new(card, data, batch)?)));
+            return Ok(Self::Streamed(Box::new(Streamed::new(card, data, batch, changes)?)));
         }
         Ok(Self::Resident(Resident {
             samples: card.upload("the training samples", &data.samples)?,
@@ -105,11 +136,11 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Makes ready the samples of up to `steps` batches, from batch `first` of the epoch on.
+    /// Makes ready the samples of up to `steps` batches, from batch `first` of the epoch, which has a number, on.
     pub(super) fn prepare(
         &mut self,
         card: &Card,
-        first: usize,
+        (epoch, first): (u64, usize),
         steps: usize,
         batch: usize,
     ) -> Result<Source, CudaError> {
@@ -121,8 +152,9 @@ impl<'a> Samples<'a> {
                 order: resident.order.address(),
                 first_place: place as u64,
                 steps: steps.min(MOST_STEPS),
+                epoch,
             }),
-            Self::Streamed(streamed) => streamed.prepare(card, place, steps, batch),
+            Self::Streamed(streamed) => streamed.prepare(card, (epoch, place), steps, batch),
         }
     }
 
@@ -138,6 +170,7 @@ impl<'a> Samples<'a> {
 /// Samples in the host's memory, brought to the card piece by piece.
 pub(super) struct Streamed<'a> {
     data: &'a Dataset,
+    changes: Option<Changes>,
     order: Vec<u32>,
     stream: Arc<CudaStream>,
     pieces: [Piece; 2],
@@ -155,7 +188,7 @@ struct Piece {
 }
 
 impl<'a> Streamed<'a> {
-    fn new(card: &Card, data: &'a Dataset, batch: usize) -> Result<Self, CudaError> {
+    fn new(card: &Card, data: &'a Dataset, batch: usize, changes: Option<Changes>) -> Result<Self, CudaError> {
         let features = data.features();
         let steps = (PIECE_BYTES / (batch * features).max(1)).clamp(1, MOST_STEPS);
         let len = steps * batch;
@@ -175,10 +208,17 @@ impl<'a> Streamed<'a> {
             })
         };
         let pieces = [piece()?, piece()?];
-        Ok(Self { data, order: Vec::new(), stream: card.new_stream()?, pieces, next: 0, steps_per_piece: steps })
+        let stream = card.new_stream()?;
+        Ok(Self { data, changes, order: Vec::new(), stream, pieces, next: 0, steps_per_piece: steps })
     }
 
-    fn prepare(&mut self, card: &Card, place: usize, steps: usize, batch: usize) -> Result<Source, CudaError> {
+    fn prepare(
+        &mut self,
+        card: &Card,
+        (epoch, place): (u64, usize),
+        steps: usize,
+        batch: usize,
+    ) -> Result<Source, CudaError> {
         let during = || CudaError::during("bringing samples to the card");
         let steps = steps.min(self.steps_per_piece);
         let features = self.data.features();
@@ -191,7 +231,13 @@ impl<'a> Streamed<'a> {
         let labels = piece.host_labels.as_mut_slice().map_err(during())?;
         let data = self.data;
         let places = order.par_iter().zip(samples.par_chunks_mut(features.max(1)));
-        places.for_each(|(index, sample)| sample.copy_from_slice(data.row(*index as usize)));
+        let changes = self.changes;
+        places.for_each(|(index, sample)| match &changes {
+            None => sample.copy_from_slice(data.row(*index as usize)),
+            Some(Changes { seed, augmentation }) => {
+                augmentation.augment(*seed, epoch, u64::from(*index), data.row(*index as usize), sample);
+            }
+        });
         for (label, index) in labels.iter_mut().zip(order) {
             *label = data.labels.get(*index as usize).copied().unwrap_or_default();
         }
@@ -206,7 +252,7 @@ impl<'a> Streamed<'a> {
         let copied = self.stream.record_event(None).map_err(during())?;
         card.stream().wait(&copied).map_err(during())?;
         let (samples, labels) = (piece.samples.address(), piece.labels.address());
-        Ok(Source { samples, labels, order: 0, first_place: 0, steps })
+        Ok(Source { samples, labels, order: 0, first_place: 0, steps, epoch })
     }
 
     fn enqueued(&mut self, card: &Card) -> Result<(), CudaError> {
@@ -226,13 +272,14 @@ pub(super) struct Control {
     pub(super) order: u64,
     pub(super) first_place: u64,
     pub(super) cursor: u64,
+    pub(super) epoch: u64,
 }
 
-// SAFETY: six 64-bit integers without padding.
+// SAFETY: seven 64-bit integers without padding.
 unsafe impl cudarc::driver::DeviceRepr for Control {}
 // SAFETY: as above.
 unsafe impl cudarc::driver::ValidAsZeroBits for Control {}
-// SAFETY: a float, padding that nobody reads, and a 64-bit integer.
+// SAFETY: a float and two integers without padding.
 unsafe impl cudarc::driver::DeviceRepr for Step {}
 // SAFETY: as above.
 unsafe impl cudarc::driver::ValidAsZeroBits for Step {}

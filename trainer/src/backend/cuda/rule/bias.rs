@@ -7,9 +7,9 @@
 use super::Update;
 use super::scale::VoteScale;
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::{CudaError, Step};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues};
@@ -52,8 +52,13 @@ impl Workspace {
         })
     }
 
-    /// Enqueues summing the output gradient over the samples. The squares take the place of the rows' in the update's memory.
-    fn sum(&self, card: &Card, update: &Update<'_>, output: &Buffer<u16>) -> Result<(), CudaError> {
+    /// Enqueues summing the output gradient over the samples, where nobody has: the squares then take the place of the rows'
+    /// in the update's memory. `None` for a layer whose biases learn nothing.
+    fn sum<'a>(&'a self, card: &Card, update: &Update<'a>) -> Result<Option<BiasSums<'a>>, CudaError> {
+        if update.bias_sums.is_some() {
+            return Ok(update.bias_sums);
+        }
+        let Some(output) = update.output else { return Ok(None) };
         let rows = self.extent.padded_rows();
         let arguments = arguments![
             output,
@@ -64,7 +69,8 @@ impl Workspace {
             update.row_squares,
         ];
         let blocks = rows.div_ceil(SUM_ROWS) as u32;
-        card.launch(Kernel::new(BIAS, "sum_samples"), Grid::new(blocks, SUM_THREADS), arguments)
+        card.launch(Kernel::new(BIAS, "sum_samples"), Grid::new(blocks, SUM_THREADS), arguments)?;
+        Ok(Some(BiasSums { gradients: &self.gradient, squares: update.row_squares }))
     }
 
     /// Enqueues rounding `values` to units of the weights.
@@ -75,16 +81,115 @@ impl Workspace {
         kernel: &'static str,
         values: &Buffer<T>,
     ) -> Result<(), CudaError> {
-        let rows = self.extent.rows;
-        let arguments = arguments![weights, rows, (self.extent.pitch() / 8) as i32, &self.smallest];
-        let grid = Grid::covering(rows * 32, SMALLEST_THREADS);
-        card.launch(Kernel::new(BIAS, "find_smallest"), grid, arguments)?;
-        let arguments = arguments![&self.smallest, rows as i32, i32::from(self.is_wide), values, &self.rounded];
+        find_units(card, &self.extent, weights, &self.smallest)?;
+        self.round_to(card, &self.smallest, kernel, values)
+    }
+
+    /// Enqueues rounding `values` to the units whose bits are at `units`.
+    fn round_to<T>(
+        &self,
+        card: &Card,
+        units: &Buffer<u32>,
+        kernel: &'static str,
+        values: &Buffer<T>,
+    ) -> Result<(), CudaError> {
+        let rows = self.extent.rows as i32;
+        let arguments = arguments![units, rows, i32::from(self.is_wide), values, &self.rounded];
         card.launch(Kernel::new(BIAS, kernel), Grid::new(1, ALONE), arguments)
     }
 
     fn bytes(&self) -> usize {
         self.gradient.bytes() + self.smallest.bytes() + self.rounded.bytes()
+    }
+}
+
+/// Gradients of biases, summed over samples and windows.
+#[derive(Clone, Copy, Debug)]
+pub struct BiasSums<'a> {
+    /// The gradient of every bias, [padded rows].
+    pub gradients: &'a Buffer<f64>,
+    /// Their squares, likewise.
+    pub squares: &'a Buffer<f64>,
+}
+
+/// Enqueues finding the smallest weight of every row that is not 0; `smallest` receives the bits of its magnitude, 0 for a row
+/// of zeros: [padded rows].
+pub(in crate::backend::cuda) fn find_units(
+    card: &Card,
+    extent: &Extent,
+    weights: &Buffer<u16>,
+    smallest: &Buffer<u32>,
+) -> Result<(), CudaError> {
+    let arguments = arguments![weights, extent.rows, (extent.pitch() / 8) as i32, smallest];
+    let grid = Grid::covering(extent.rows * 32, SMALLEST_THREADS);
+    card.launch(Kernel::new(BIAS, "find_smallest"), grid, arguments)
+}
+
+/// Enqueues votes on `rows` integer biases.
+fn vote(
+    card: &Card,
+    sums: BiasSums<'_>,
+    step: &Buffer<Step>,
+    rows: usize,
+    scale: &VoteScale,
+    values: &Buffer<i32>,
+) -> Result<(), CudaError> {
+    let BiasSums { gradients, squares } = sums;
+    let arguments = arguments![gradients, squares, rows as i32, step, scale.fields(), values];
+    card.launch(Kernel::new(BIAS, "move_biases"), Grid::new(1, ALONE), arguments)
+}
+
+/// Integer biases of a shift batch norm, under every rule.
+#[derive(Debug)]
+pub(in crate::backend::cuda) struct NormBias {
+    rows: usize,
+    values: Buffer<i32>,
+    scale: VoteScale,
+}
+
+impl NormBias {
+    /// Zeros for `rows` channels, with padding.
+    pub(in crate::backend::cuda) fn new(card: &Card, padded: usize, rows: usize) -> Result<Self, CudaError> {
+        Ok(Self { rows, values: card.zeros("a norm's biases", padded)?, scale: VoteScale::new(card)? })
+    }
+
+    /// Where kernels find them.
+    pub(in crate::backend::cuda) fn values(&self) -> &Buffer<i32> {
+        &self.values
+    }
+
+    /// Enqueues the votes of an update.
+    pub(in crate::backend::cuda) fn vote(
+        &self,
+        card: &Card,
+        sums: BiasSums<'_>,
+        step: &Buffer<Step>,
+    ) -> Result<(), CudaError> {
+        vote(card, sums, step, self.rows, &self.scale, &self.values)
+    }
+
+    pub(in crate::backend::cuda) fn bytes(&self) -> usize {
+        self.values.bytes() + self.scale.fields().bytes()
+    }
+
+    pub(in crate::backend::cuda) fn save(
+        &self,
+        card: &Card,
+        name: &str,
+        writer: &mut CheckpointWriter,
+    ) -> Result<(), BackendError> {
+        writer.push(name, 1, StateValues::I32(&card.read(&self.values)?[..self.rows]))?;
+        self.scale.save(card, &format!("{name}_scale"), writer)
+    }
+
+    pub(in crate::backend::cuda) fn load(
+        &mut self,
+        card: &Card,
+        name: &str,
+        reader: &StateReader<'_>,
+    ) -> Result<(), BackendError> {
+        card.write(&mut self.values, &reader.i32s(name, self.rows)?)?;
+        self.scale.load(card, &format!("{name}_scale"), reader)
     }
 }
 
@@ -113,19 +218,21 @@ impl VotedBias {
 
     /// Enqueues the votes of an update, after those of the weights.
     pub(super) fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {
-        let Some((Voted { values, scale, workspace }, output)) = self.0.as_ref().zip(update.output) else {
-            return Ok(());
-        };
-        workspace.sum(card, update, output)?;
-        let rows = workspace.extent.rows as i32;
-        let arguments = arguments![&workspace.gradient, update.row_squares, rows, update.step, scale.fields(), values];
-        card.launch(Kernel::new(BIAS, "move_biases"), Grid::new(1, ALONE), arguments)
+        let Some(Voted { values, scale, workspace }) = &self.0 else { return Ok(()) };
+        let Some(sums) = workspace.sum(card, update)? else { return Ok(()) };
+        vote(card, sums, update.step, workspace.extent.rows, scale, values)
     }
 
     /// Enqueues rounding to units of the weights.
     pub(super) fn round(&self, card: &Card, weights: &Buffer<u16>) -> Result<(), CudaError> {
         let Some(Voted { values, workspace, .. }) = &self.0 else { return Ok(()) };
         workspace.round(card, weights, "round_biases", values)
+    }
+
+    /// Enqueues rounding to units that are known.
+    pub(super) fn round_to(&self, card: &Card, units: &Buffer<u32>) -> Result<(), CudaError> {
+        let Some(Voted { values, workspace, .. }) = &self.0 else { return Ok(()) };
+        workspace.round_to(card, units, "round_biases", values)
     }
 
     /// The rounded biases in output steps.
@@ -180,13 +287,10 @@ impl FloatBias {
 
     /// Enqueues an update, after that of the weights. `learning_rate` is theirs.
     pub(super) fn update(&self, card: &Card, update: &Update<'_>, learning_rate: f32) -> Result<(), CudaError> {
-        let Some((Float { values, means, squares, workspace }, output)) = self.0.as_ref().zip(update.output) else {
-            return Ok(());
-        };
-        workspace.sum(card, update, output)?;
+        let Some(Float { values, means, squares, workspace }) = &self.0 else { return Ok(()) };
+        let Some(sums) = workspace.sum(card, update)? else { return Ok(()) };
         let Extent { rows, group, .. } = workspace.extent;
-        let arguments =
-            arguments![&workspace.gradient, update.step, learning_rate, rows as i32, values, means, squares];
+        let arguments = arguments![sums.gradients, update.step, learning_rate, rows as i32, values, means, squares];
         card.launch(Kernel::of_group(STRAIGHT_THROUGH, group, "update_biases"), Grid::covering(rows, 256), arguments)
     }
 

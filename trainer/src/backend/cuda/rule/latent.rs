@@ -13,7 +13,7 @@ use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
-use crate::rule::initial::deviation;
+use crate::rule::initial::stage_deviation;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::LATENT;
 
@@ -27,6 +27,8 @@ const THREADS: u32 = 256;
 #[derive(Debug)]
 pub(super) struct Latent {
     extent: Extent,
+    /// Of the initial weights.
+    deviation: f32,
     latent: Matrix<i16>,
     momentum: Matrix<i16>,
     rows: Moments,
@@ -78,6 +80,7 @@ impl Latent {
         let extent = Extent::of(stage);
         Ok(Self {
             extent,
+            deviation: stage_deviation(stage),
             latent: Matrix::of_weights(card, "a layer's latent weights", extent)?,
             momentum: Matrix::of_weights(card, "a layer's momentum", extent)?,
             rows: Moments::new(card, extent.rows, extent.padded_rows())?,
@@ -111,10 +114,10 @@ impl Latent {
 
 impl CardRule for Latent {
     fn expand(&self, card: &Card, weights: &Buffer<u16>) -> Result<(), CudaError> {
-        let Self { extent, .. } = self;
+        let Self { extent, deviation, .. } = self;
         let arguments = arguments![
             &self.latent.values,
-            deviation(extent.columns),
+            *deviation,
             extent.columns as i32,
             extent.words() as i32,
             extent.words_per_block() as i32,

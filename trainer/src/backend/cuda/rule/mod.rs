@@ -9,6 +9,7 @@ mod correlation;
 mod exponent;
 mod flip;
 mod flip_correlation;
+mod int8;
 mod integrating_correlation;
 mod latent;
 mod matrix;
@@ -16,11 +17,14 @@ mod scale;
 mod straight_through;
 mod ternary;
 
+pub use bias::BiasSums;
+pub(super) use bias::{NormBias, find_units};
+
 use super::card::{Buffer, Card};
 use super::{CudaError, Step};
 use crate::backend::BackendError;
 use crate::checkpoint::StateReader;
-use crate::config::TrainingConfig;
+use crate::config::{Precision, TrainingConfig};
 use crate::network::Stage;
 use crate::rule::RuleName;
 use trishift_format::write::CheckpointWriter;
@@ -33,7 +37,9 @@ pub struct Update<'a> {
     /// The gradient with respect to the accumulators in bfloat16, [batch, padded rows], from which a bias learns; none for
     /// an embedding.
     pub output: Option<&'a Buffer<u16>>,
-    /// Samples.
+    /// The bias gradient, where it has been summed already.
+    pub bias_sums: Option<BiasSums<'a>>,
+    /// Rows of `output`: samples, or windows of samples.
     pub batch: usize,
     /// The step's parameters.
     pub step: &'a Buffer<Step>,
@@ -73,6 +79,12 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Bits of the power of two that every row's weights count in, 0 for a row of zeros, [padded rows], after
+    /// [`CardRule::expand`]; none where it is the row's smallest weight.
+    fn units(&self) -> Option<&Buffer<u32>> {
+        None
+    }
+
     /// The weights as the card holds them, where they are trits and integer exponents.
     fn ternary(&self) -> Option<TernaryView<'_>> {
         None
@@ -100,17 +112,22 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
     fn load(&mut self, card: &Card, prefix: &str, reader: &StateReader<'_>) -> Result<(), BackendError>;
 }
 
-/// Whether a layer under this rule has trits and integer exponents while it trains: [`CardRule::ternary`].
-pub(super) fn is_ternary(rule: RuleName) -> bool {
-    matches!(rule, RuleName::FlipCorrelation)
+/// Whether a stage under this rule has trits and integer exponents while it trains: [`CardRule::ternary`].
+pub(super) fn is_ternary(rule: RuleName, stage: &Stage) -> bool {
+    matches!(rule, RuleName::FlipCorrelation) && stage.precision == Precision::Ternary
 }
 
 /// Memory on the card for a stage under the configuration's rule; its state is loaded after.
 ///
 /// # Errors
-/// [`CudaError`].
+/// [`CudaError`]; [`CudaError::Unsupported`] for int8 weights of the rule `straight-through`.
 pub fn create(card: &Card, training: &TrainingConfig, stage: &Stage) -> Result<Box<dyn CardRule>, CudaError> {
     Ok(match training.rule {
+        RuleName::StraightThrough if stage.precision == Precision::Int8 => {
+            return Err(CudaError::Unsupported { what: "a layer with int8 weights under the rule straight-through" });
+        }
+        // One rule for them all: integers that move by votes.
+        _ if stage.precision == Precision::Int8 => Box::new(int8::Int8Weights::new(card, stage)?),
         RuleName::FlipCorrelation => Box::new(flip_correlation::FlipCorrelation::new(card, stage)?),
         RuleName::Latent => Box::new(latent::Latent::new(card, stage)?),
         RuleName::IntegratingCorrelation => {

@@ -152,8 +152,12 @@ impl<'model> EnginePool<'model> {
         }
         let chunks: Vec<_> = input.chunks(chunk * sample).zip(split(output, chunk * result)).collect();
         match &self.threads {
-            Some(threads) if chunks.len() > 1 => threads
-                .install(|| chunks.into_par_iter().try_for_each(|(input, output)| self.chunk(input, output, None))),
+            Some(threads) if chunks.len() > 1 => {
+                let run = |(input, output)| self.chunk(input, output, None);
+                // In the order of the samples: which error is the first does not depend on who came first.
+                let outcomes: Vec<_> = threads.install(|| chunks.into_par_iter().map(run).collect());
+                outcomes.into_iter().collect()
+            }
             _ => chunks.into_iter().try_for_each(|(input, output)| self.chunk(input, output, None)),
         }
     }

@@ -162,7 +162,7 @@ pub fn depthwise_conv2d_in_place(layer: &Conv2d<'_>, scratch: &mut [i32], data: 
 }
 
 /// Words as bytes.
-#[cfg(feature = "depthwise-conv2d")]
+#[cfg(feature = "conv2d")]
 #[allow(unsafe_code, reason = "words read as bytes")]
 pub(crate) fn bytes_of(words: &mut [i32]) -> &mut [i8] {
     // SAFETY: an i8 lies anywhere, and four of any value are a word.

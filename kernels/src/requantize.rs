@@ -54,7 +54,11 @@ const fn shift_left(value: i32, shift: u32) -> i32 {
 /// the compiler makes vectors.
 #[cfg(not(all(small_core, feature = "linear")))]
 #[cfg_attr(
-    not(any(feature = "linear", feature = "int8-depthwise-conv2d")),
+    not(any(
+        all(feature = "alloc", feature = "linear"),
+        feature = "depthwise-conv2d",
+        feature = "int8-depthwise-conv2d"
+    )),
     allow(dead_code, reason = "not every build has such loops")
 )]
 #[inline(always)]

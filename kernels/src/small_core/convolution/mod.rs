@@ -11,6 +11,10 @@
 
 mod band;
 mod int8;
+#[cfg_attr(
+    not(any(feature = "depthwise-conv2d", feature = "int8-depthwise-conv2d")),
+    allow(dead_code, reason = "but for its scratch, for depthwise convolutions alone")
+)]
 mod plane;
 mod portable;
 mod records;
@@ -21,6 +25,7 @@ mod thumbv6m;
 #[cfg(small_core = "thumbv7m")]
 mod thumbv7m;
 
+#[cfg(any(feature = "depthwise-conv2d", feature = "int8-depthwise-conv2d"))]
 pub(super) use plane::depthwise_conv2d;
 #[cfg(feature = "depthwise-conv2d")]
 pub(super) use plane::depthwise_conv2d_in_place;

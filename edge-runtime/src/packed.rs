@@ -55,6 +55,10 @@ enum PackedWeights<'model> {
     Conv2d(PackedConv2d<'model>),
     #[cfg(feature = "depthwise-conv2d")]
     Depthwise(PackedDepthwise<'model>),
+    /// Of a build that keeps nothing of the model.
+    #[cfg(not(any(feature = "conv2d", feature = "depthwise-conv2d")))]
+    #[allow(dead_code, reason = "matrices alone are packed then")]
+    Nothing(core::marker::PhantomData<&'model ()>),
 }
 
 impl<'model> PackedModel<'model> {
@@ -147,6 +151,8 @@ impl PackedWeights<'_> {
             Self::Conv2d(convolution) => convolution.bytes(),
             #[cfg(feature = "depthwise-conv2d")]
             Self::Depthwise(convolution) => convolution.bytes(),
+            #[cfg(not(any(feature = "conv2d", feature = "depthwise-conv2d")))]
+            Self::Nothing(_) => 0,
         }
     }
 }

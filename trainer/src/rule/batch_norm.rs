@@ -12,7 +12,7 @@
 //! - Each update: `M += ⌊(256·mean − M)/16 + ½⌋`, `V += round((256·variance − V)/16)`, mean and variance of the batch; then
 //!   with `Δ = round(log2(24/√(V/256)))` within ±12, and not above −1 − e₀ − k (but that never lowers k):
 //!   `k += Δ`, `M = round(M·2^Δ)`, `V = round(V·2^2Δ)`. From 70 % of the updates on, k stays as it is.
-//! - Bias votes: as those of a layer without a norm ([`super::bias`]), from the sums over a channel of the gradient with
+//! - Bias votes: as those of a layer without a norm (`rule/bias.rs`), from the sums over a channel of the gradient with
 //!   respect to the norm's outputs.
 //!
 //! Up to 75 % of the updates the forward pass of training norms with the batch's own mean and variance, from then on with

@@ -3,7 +3,7 @@
 //!
 //! Activations lie feature after feature, [features, batch], so that a panel of a layer's rows is contiguous in weights,
 //! outputs and gradients alike. Work is divided into panels of fixed size: results do not depend on the number of
-//! threads. Perceptrons run stage after stage, all other networks node after node ([`graph`]).
+//! threads. Perceptrons run stage after stage, all other networks node after node (`graph`).
 
 mod activation;
 mod graph;

@@ -72,9 +72,10 @@ impl Case {
         writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).ok()
     }
 
-    fn check(&self) {
+    /// Compares the kernels; false where there is no such model.
+    fn check(&self) -> bool {
         let mut seed = self.seed;
-        let Some(file) = self.file(&mut seed) else { return };
+        let Some(file) = self.file(&mut seed) else { return false };
         let model = Model::parse(&file).unwrap();
         let (op, depthwise) = match model.operators().next().unwrap() {
             Operator::DepthwiseConv2d(op) => (op, true),
@@ -124,6 +125,7 @@ impl Case {
                 assert!(data == expected.0, "in place, {}: {self:?}", kernels.name);
             }
         }
+        true
     }
 }
 
@@ -167,7 +169,7 @@ proptest! {
 
     #[test]
     fn tiles_give_what_the_definition_gives(case in case()) {
-        case.check();
+        prop_assume!(case.check());
     }
 }
 
@@ -188,9 +190,11 @@ fn large_convolutions() {
         seed: 1,
         saturated: true,
     };
-    case.check();
-    Case { spread: 6, seed: 2, saturated: false, ..case.clone() }.check();
+    assert!(case.check());
+    assert!(Case { spread: 6, seed: 2, saturated: false, ..case.clone() }.check());
     let window = Window { kernel: [8, 8], stride: [1, 1], padding: [0; 4] };
-    Case { input: [8, 8, 64], channels: 10, window, exponent: None, ..case.clone() }.check();
-    Case { input: [17, 3, 64], channels: 1, window: Window { kernel: [9, 1], ..window }, ..case }.check();
+    // The whole image is a linear layer; of a part of it there are too many columns.
+    assert!(Case { input: [8, 8, 64], channels: 10, window, exponent: None, ..case.clone() }.check());
+    assert!(Case { input: [8, 9, 64], channels: 10, window, exponent: None, ..case.clone() }.check());
+    assert!(Case { input: [17, 3, 64], channels: 1, window: Window { kernel: [9, 1], ..window }, ..case }.check());
 }

@@ -198,3 +198,47 @@ fn large_convolutions() {
     assert!(Case { input: [8, 9, 64], channels: 10, window, exponent: None, ..case.clone() }.check());
     assert!(Case { input: [17, 3, 64], channels: 1, window: Window { kernel: [9, 1], ..window }, ..case }.check());
 }
+
+/// Sizes that no parsed model has: lists must not name columns that no tile has.
+#[test]
+fn weights_that_do_not_go_with_their_tensors() {
+    let (rows, columns, group) = (5, 90, GroupSize::new(8).unwrap());
+    let mut seed = 3;
+    let trits: Vec<i8> = (0..rows * columns).map(|_| (mix(&mut seed) % 3) as i8 - 1).collect();
+    let mut writer = ModelWriter::new("case");
+    let exponents = vec![-9; rows * group.count(columns)];
+    let values = MatrixValues { rows, columns, group, trits: &trits, exponents: &exponents };
+    let weights = writer.add_matrix(&values).unwrap();
+    let linear = trishift_format::Linear { input: 0, output: 1, relu: false, weights, bias: None };
+    writer.push(&Operator::Linear(linear)).unwrap();
+    writer.input_scales(&[trishift_format::InputScale::IDENTITY]);
+    let tensor =
+        |class, shape| Tensor { data_type: DataType::I8, class, exponent: 0, shape, offset: 0, first: 0, last: 0 };
+    let tensors = [tensor(TensorClass::Input, [1, 1, 90]), tensor(TensorClass::Output, [1, 1, 5])];
+    let file = writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).unwrap();
+    let model = Model::parse(&file).unwrap();
+    for channels in [[2, 5], [10, 4], [10, 6], [5, 5], [5, 1]] {
+        let [from, to] = channels.map(|channels| tensor(TensorClass::Arena, [9, 12, channels]));
+        let window = Window { kernel: [3, 3], stride: [1, 1], padding: [1; 4] };
+        let layer = trishift_kernels::conv2d::Conv2d {
+            matrix: model.matrix(&weights),
+            bias: None,
+            accumulators: Accumulators::PerRow { scale: 0 },
+            relu: false,
+            geometry: Geometry::new(&window, &from, &to),
+        };
+        let input = vec![3; from.len()];
+        let run = |kernels: &Kernels, depthwise: bool| {
+            let (kernel, bytes) = match depthwise {
+                true => (kernels.depthwise_conv2d, kernels.scratch.depthwise_conv2d(&layer.geometry, false)),
+                false => (kernels.conv2d, kernels.scratch.conv2d(&layer.geometry, rows, columns)),
+            };
+            let mut output = vec![77; to.len()];
+            kernel(&layer, &input, &mut vec![0x5A5A_5A5A; bytes / 4], Outputs::I8(&mut output));
+            output
+        };
+        for depthwise in [false, true] {
+            assert_eq!(run(&PORTABLE, depthwise), run(&SCALAR, depthwise), "{channels:?} channels");
+        }
+    }
+}

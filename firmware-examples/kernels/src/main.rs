@@ -166,7 +166,19 @@ fn counted(count: Result<(u32, ()), CountError>) -> Result<u32, CountError> {
     }
 }
 
-/// One line of JSON; ratios are printed from integers, and a ratio of 0 says that nothing could be counted.
+/// Thousandths; null for 0, which nothing takes: it could not be counted.
+struct Thousandths(u64);
+
+impl core::fmt::Display for Thousandths {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            0 => f.write_str("null"),
+            thousandths => write!(f, "{}.{:03}", thousandths / 1000, thousandths % 1000),
+        }
+    }
+}
+
+/// One line of JSON; ratios are printed from integers.
 fn print(layer: &Layer, model: &Model<'_>, instructions: u32, by_definition: u32, mismatches: usize) {
     let (columns, rows) = (model.input().len(), model.output().len());
     let macs = (columns * rows) as u64;
@@ -184,14 +196,13 @@ fn print(layer: &Layer, model: &Model<'_>, instructions: u32, by_definition: u32
     println!(
         "{{\"board\":\"{}\",\"kernel\":\"linear_{columns}x{rows}_g{}{order}{output}\",\"instructions\":{instructions},\
          \"macs\":{macs},\"instructions_per_mac\":{}.{:03},\"mismatches\":{mismatches},\"samples\":1,\
-         \"group\":{},\"layout\":\"{layout}\",\"algorithm\":\"{name}\",\"weight_bytes\":{},\"scalar_instructions_per_mac\":{}.{:03}}}",
+         \"group\":{},\"layout\":\"{layout}\",\"algorithm\":\"{name}\",\"weight_bytes\":{},\"scalar_instructions_per_mac\":{}}}",
         emulated_board::NAME,
         layer.group,
         ratio / 1000,
         ratio % 1000,
         layer.group,
         model.weight_bytes(),
-        scalar / 1000,
-        scalar % 1000,
+        Thousandths(scalar),
     );
 }

@@ -165,10 +165,10 @@ pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch
 pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
     let Conv2d { matrix, bias, accumulators, relu, ref geometry } = *layer;
     if !convolution::is_linear(geometry, matrix.rows()) {
-        if convolution::has_too_many(matrix.columns()) {
-            return crate::conv2d::conv2d(layer, input, output);
-        }
-        return convolution::conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
+        return match convolution::Layer::of_all_channels(layer) {
+            Some(layer) => convolution::conv2d(F::STEPS, &layer, input, scratch, output),
+            None => crate::conv2d::conv2d(layer, input, output),
+        };
     }
     match (accumulators, output) {
         (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
@@ -184,19 +184,19 @@ pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut 
 /// A depthwise convolution; `scratch` holds as much as [`Scratch::depthwise_conv2d`] says.
 #[cfg(feature = "depthwise-conv2d")]
 pub(crate) fn depthwise_conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
-    if convolution::has_too_many(layer.matrix.columns()) {
-        return crate::conv2d::depthwise_conv2d(layer, input, output);
+    match convolution::Layer::of_each_channel(layer) {
+        Some(layer) => convolution::depthwise_conv2d(F::STEPS, &layer, input, scratch, output),
+        None => crate::conv2d::depthwise_conv2d(layer, input, output),
     }
-    convolution::depthwise_conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
 }
 
 /// The same where the output takes the input's place.
 #[cfg(feature = "depthwise-conv2d")]
 pub(crate) fn depthwise_conv2d_in_place<F: Family>(layer: &Conv2d<'_>, scratch: &mut [i32], data: &mut [i8]) {
-    if convolution::has_too_many(layer.matrix.columns()) {
-        return crate::conv2d::depthwise_conv2d_in_place(layer, scratch, data);
+    match convolution::Layer::of_each_channel(layer) {
+        Some(layer) => convolution::depthwise_conv2d_in_place(F::STEPS, &layer, scratch, data),
+        None => crate::conv2d::depthwise_conv2d_in_place(layer, scratch, data),
     }
-    convolution::depthwise_conv2d_in_place(F::STEPS, &convolution::Layer::new(layer), scratch, data);
 }
 
 /// A convolution with int8 weights; `scratch` holds as much as [`Scratch::int8_conv2d`] says.
@@ -207,10 +207,10 @@ pub(crate) fn int8_conv2d<F: Family>(
     scratch: &mut [i32],
     output: Outputs<'_>,
 ) {
-    if convolution::has_too_many(layer.matrix.columns()) {
-        return crate::conv2d::int8_conv2d(layer, input, output);
+    match convolution::Layer::of_all_channels(layer) {
+        Some(layer) => convolution::conv2d(F::STEPS, &layer, input, scratch, output),
+        None => crate::conv2d::int8_conv2d(layer, input, output),
     }
-    convolution::conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
 }
 
 /// A depthwise convolution with int8 weights; `scratch` holds as much as [`Scratch::int8_depthwise_conv2d`] says.
@@ -221,10 +221,10 @@ pub(crate) fn int8_depthwise_conv2d<F: Family>(
     scratch: &mut [i32],
     output: Outputs<'_>,
 ) {
-    if convolution::has_too_many(layer.matrix.columns()) {
-        return crate::conv2d::int8_depthwise_conv2d(layer, input, output);
+    match convolution::Layer::of_each_channel(layer) {
+        Some(layer) => convolution::depthwise_conv2d(F::STEPS, &layer, input, scratch, output),
+        None => crate::conv2d::int8_depthwise_conv2d(layer, input, output),
     }
-    convolution::depthwise_conv2d(F::STEPS, &convolution::Layer::new(layer), input, scratch, output);
 }
 
 /// A layer of either kind.

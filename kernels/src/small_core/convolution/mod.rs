@@ -136,6 +136,8 @@ type CopyChannel = unsafe extern "C" fn(to: *mut i8, from: *const i8, step: usiz
 pub(super) trait Weights {
     fn rows(&self) -> usize;
 
+    fn columns(&self) -> usize;
+
     /// The unit of a row's sums where every row has its own.
     fn unit(&self, row: usize) -> i32;
 
@@ -149,6 +151,10 @@ pub(super) trait Weights {
 impl Weights for TernaryMatrix<'_> {
     fn rows(&self) -> usize {
         self.rows()
+    }
+
+    fn columns(&self) -> usize {
+        self.columns()
     }
 
     fn unit(&self, row: usize) -> i32 {
@@ -169,6 +175,10 @@ impl Weights for TernaryMatrix<'_> {
 impl Weights for Int8Matrix<'_> {
     fn rows(&self) -> usize {
         self.rows()
+    }
+
+    fn columns(&self) -> usize {
+        self.columns()
     }
 
     fn unit(&self, row: usize) -> i32 {
@@ -198,9 +208,29 @@ pub(super) struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    pub(super) fn new<M: Weights>(layer: &'a Conv2d<'a, M>) -> Self {
+    /// A convolution of all channels. `None` where it runs by the definition: for so many columns that lists cannot name them,
+    /// and where weights and tensors do not go together, as only those of a model may that nobody parsed.
+    pub(super) fn of_all_channels<M: Weights>(layer: &'a Conv2d<'a, M>) -> Option<Self> {
+        Self::new(layer, layer.geometry.input[2])
+    }
+
+    /// The same of a depthwise convolution.
+    #[cfg(any(feature = "depthwise-conv2d", feature = "int8-depthwise-conv2d"))]
+    pub(super) fn of_each_channel<M: Weights>(layer: &'a Conv2d<'a, M>) -> Option<Self> {
+        Self::new(layer, 1).filter(|layer| layer.weights.rows() == layer.geometry.input[2])
+    }
+
+    fn new<M: Weights>(layer: &'a Conv2d<'a, M>, channels: usize) -> Option<Self> {
         let Conv2d { matrix, bias, accumulators, relu, geometry } = layer;
-        Self { weights: matrix, bias: *bias, accumulators: *accumulators, relu: *relu, geometry }
+        let [height, width] = geometry.kernel;
+        let fits = matrix.columns() == height * width * channels && matrix.rows() == geometry.output[2];
+        (fits && !has_too_many(matrix.columns())).then_some(Self {
+            weights: matrix,
+            bias: *bias,
+            accumulators: *accumulators,
+            relu: *relu,
+            geometry,
+        })
     }
 
     /// What becomes of a row's sums.
@@ -230,7 +260,7 @@ impl<'a> Layer<'a> {
 }
 
 /// True where a row has more columns than a list can name.
-pub(super) const fn has_too_many(columns: usize) -> bool {
+const fn has_too_many(columns: usize) -> bool {
     columns >= TOO_MANY
 }
 

@@ -189,9 +189,11 @@ proptest! {
                 let mean = of_rows.iter().sum::<i64>() as f64 / rows as f64;
                 for weight in 0..weights {
                     momentum[weight] += ((16 * votes[weight] - momentum[weight]) as f64 / 8.0).round_ties_even() as i64;
-                    let product = of_rows[weight / columns] as f64 * of_columns[weight % columns] as f64;
-                    let root = if mean > 0.0 { (product / mean / 4096.0).sqrt() } else { 0.0 };
-                    let shift = (root + 0.1).log2().round();
+                    // Single precision, as its definition says: next to a half, the last bit decides.
+                    let root = |value: f64| value.sqrt() as f32;
+                    let of_row = root(of_rows[weight / columns] as f64 / 4096.0);
+                    let of_column = if mean > 0.0 { root(of_columns[weight % columns] as f64 / mean) } else { 0.0 };
+                    let shift = f64::from(of_row * of_column + 0.1).log2().round();
                     let change = 256.0 * f64::from(step.lambda) * (momentum[weight] as f64 / 16.0) / shift.exp2();
                     latent[weight] = (latent[weight] - change.round_ties_even() as i64).clamp(-32767, 32767);
                 }

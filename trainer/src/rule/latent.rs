@@ -10,7 +10,7 @@
 //! - Votes: `q = clip(round(16·D/s), ±127)`, s as in `flip-correlation`.
 //! - Momentum: `m += round((16·q − m)/8)`.
 //! - Second moments: `v_row += round((mean q² of the row − v_row)/128)`, `v_col` likewise over columns; a weight's is
-//!   `√v = √v_row·√(v_col/mean(v_row))`.
+//!   `√v = √v_row·√(v_col/mean(v_row))`, both roots rounded to single precision before they are multiplied.
 //! - Update: `L = clip(L − round(256·λ·(m/16)/2^round(log2(√v + 0.1))), ±32767)`.
 
 use super::bias::VotedBias;

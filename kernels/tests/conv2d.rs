@@ -6,42 +6,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod random;
+
+use random::{Random, Trits};
 use trishift_format::bound::Accumulators;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{Conv2d, DataType, GroupSize, InputScale, Layout, Model, Operator, Tensor, TensorClass, Window};
 use trishift_kernels::geometry::Geometry;
 use trishift_kernels::simd::linear::{PORTABLE_PACKED, PackedKernels, Workspace};
 use trishift_kernels::{Outputs, SCALAR, conv2d};
-
-/// Numbers that are the same on every machine (xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 11
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
-
-/// What the trits of a matrix are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Trits {
-    Random,
-    AllOne,
-    AllZero,
-    /// One in 64 is not 0: what wide windows of exponents need, and what leaves groups and rows without a trit.
-    Sparse,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -65,13 +38,7 @@ impl Case {
         let Self { input: [height, width, channels], group, distance, window, .. } = *self;
         let [output_height, output_width] = window.output([height, width])?;
         let (rows, columns) = (self.channels as usize, window.area() * channels as usize);
-        let trit = |random: &mut Random| match self.trits {
-            Trits::Random => random.below(3) as i8 - 1,
-            Trits::AllOne => 1,
-            Trits::AllZero => 0,
-            Trits::Sparse => [1, -1].get(random.below(128)).copied().unwrap_or(0),
-        };
-        let trits: Vec<i8> = (0..rows * columns).map(|_| trit(random)).collect();
+        let trits = self.trits.draw(random, rows * columns);
         // The widest distance stands in few groups, so that sums fit.
         let mut exponent = || {
             let largest = if distance > 10 && random.below(8) != 0 { 10 } else { distance };

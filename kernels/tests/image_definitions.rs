@@ -2,34 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod random;
+
+use random::Random;
 use trishift_format::{DataType, Tensor, TensorClass, Window};
 use trishift_kernels::geometry::Geometry;
 use trishift_kernels::pool::{avg_pool, max_pool, mean_shift};
 use trishift_kernels::rearrange::{concat, pad};
 
-/// Numbers that are the same on every machine (xorshift64).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 11
-    }
-
     /// A number in `low..=high`.
     fn between(&mut self, low: usize, high: usize) -> usize {
-        low + self.next() as usize % (high - low + 1)
-    }
-
-    /// Mostly anything, now and then one extreme throughout.
-    fn activations(&mut self, len: usize) -> Vec<i8> {
-        match self.between(0, 7) {
-            0 => vec![i8::MIN; len],
-            1 => vec![i8::MAX; len],
-            _ => (0..len).map(|_| self.next() as i8).collect(),
-        }
+        low + self.below(high - low + 1)
     }
 }
 
@@ -72,7 +56,7 @@ fn check_pools(window: Window, input: [u32; 3], samples: usize, random: &mut Ran
     let [height, width] = window.output([input[0], input[1]]).unwrap();
     let output = [height, width, input[2]];
     let geometry = Geometry::new(&window, &tensor(input), &tensor(output));
-    let data: Vec<i8> = (0..samples).flat_map(|_| random.activations(geometry.input_len())).collect();
+    let data: Vec<i8> = (0..samples).flat_map(|_| random.bytes(geometry.input_len())).collect();
     let distance = [0, 0, 1, -1, -3, 5, 31, 40, -40, 200][random.between(0, 9)];
     let (mut largest, mut means) =
         (vec![55; samples * geometry.output_len()], vec![55; samples * geometry.output_len()]);
@@ -133,7 +117,7 @@ fn concatenation_of_channels() {
     let mut random = Random(2);
     for (left, right) in (1..=9).flat_map(|left| (1..=9).map(move |right| (left, right))).chain([(64, 3), (1, 200)]) {
         let pixels = random.between(1, 12);
-        let (first, second) = (random.activations(pixels * left), random.activations(pixels * right));
+        let (first, second) = (random.bytes(pixels * left), random.bytes(pixels * right));
         let mut output = vec![55; pixels * (left + right)];
         concat(&first, &second, [left, right], &mut output);
         for (index, found) in output.iter().enumerate() {
@@ -157,7 +141,7 @@ fn zeros_around_images() {
         let shapes = [[height, width, channels], padded].map(|shape| tensor(shape.map(|size| size as u32)));
         let geometry =
             Geometry { before: [above, left], ..Geometry::new(&Window::new([1, 1]), &shapes[0], &shapes[1]) };
-        let input = random.activations(2 * height * width * channels);
+        let input = random.bytes(2 * height * width * channels);
         let mut output = vec![55; 2 * padded.iter().product::<usize>()];
         pad(&geometry, &input, &mut output);
         for (index, found) in output.iter().enumerate() {

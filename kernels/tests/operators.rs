@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod random;
+
+use random::Random;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{DataType, GroupSize, InputScale, Linear, Model, Operator, Tensor, TensorClass};
 use trishift_kernels::add::Alignment;
@@ -10,23 +13,9 @@ use trishift_kernels::embedding::Embedding;
 use trishift_kernels::softmax::Exponents;
 use trishift_kernels::{Kernels, SCALAR, Values};
 
-/// Numbers that are the same on every machine (xorshift64).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 11
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
     fn i8s(&mut self, length: usize) -> Vec<i8> {
-        (0..length).map(|_| [-128, 127, 0, self.next() as i8][self.below(4) as usize]).collect()
+        (0..length).map(|_| [-128, 127, 0, self.next() as i8][self.below(4)]).collect()
     }
 
     /// Of any magnitude, the largest ones too.

@@ -6,7 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod random;
+
 use core::ops::Range;
+use random::{Random, Trits};
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
     Bias, DataType, ExponentEncoding, GroupSize, InputScale, Layout, Linear, Model, Operator, Tensor, TensorClass,
@@ -14,32 +17,6 @@ use trishift_format::{
 };
 use trishift_kernels::linear::{LinearI8, LinearI32, linear_i8, linear_i32};
 use trishift_kernels::simd::linear::{PORTABLE_PACKED, PackedI8, PackedI32, PackedKernels, PackedMatrix, Workspace};
-
-/// Numbers that are the same on every machine (xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 11
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
-
-/// What the trits of a matrix are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Trits {
-    Random,
-    AllOne,
-    AllZero,
-    /// One in 64 is not 0: what wide windows need, and what leaves groups and rows without a trit.
-    Sparse,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -60,13 +37,7 @@ impl Case {
     /// A model of one layer with int32 outputs; none where its sums do not fit int32.
     fn file(&self, random: &mut Random) -> Option<Vec<u8>> {
         let Self { rows, columns, group, layout, window, .. } = *self;
-        let trit = |random: &mut Random| match self.trits {
-            Trits::Random => random.below(3) as i8 - 1,
-            Trits::AllOne => 1,
-            Trits::AllZero => 0,
-            Trits::Sparse => [1, -1].get(random.below(128)).copied().unwrap_or(0),
-        };
-        let trits: Vec<i8> = (0..rows * columns).map(|_| trit(random)).collect();
+        let trits = self.trits.draw(random, rows * columns);
         // The widest distance stands in few groups, so that sums fit.
         let mut exponent = || {
             let largest = if window > 12 && random.below(8) != 0 { 12 } else { window };

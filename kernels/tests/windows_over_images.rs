@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod random;
+
+use random::Random;
 use trishift_format::bound::Accumulators;
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{Conv2d, DataType, GroupSize, InputScale, Linear, Model, Operator, Tensor, TensorClass, Window};
@@ -13,25 +16,7 @@ use trishift_kernels::pool::mean_shift;
 use trishift_kernels::simd::depthwise::PackedDepthwise;
 use trishift_kernels::{Kernels, Outputs, SCALAR};
 
-/// Numbers that are the same on every machine (xorshift64).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 11
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
     /// All of the smallest, the extremes, or any.
     fn elements(&mut self, length: usize) -> Vec<i8> {
         match self.below(4) {

@@ -13,6 +13,13 @@ use trishift_kernels::geometry::Geometry;
 use trishift_kernels::int8_linear::{Int8Linear, int8_linear};
 use trishift_kernels::{Outputs, SCALAR};
 
+impl Random {
+    /// A number in `low..=high`.
+    pub(crate) fn between(&mut self, low: i32, high: i32) -> i32 {
+        low + self.below((high - low + 1) as usize) as i32
+    }
+}
+
 /// What is tested: the four convolutions, and the layer whose window is its whole input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -83,12 +90,12 @@ impl Case {
             input,
             window,
             rows: random.between(1, 9) as usize,
-            group: random.pick(&GroupSize::ALL).get(),
-            layout: random.pick(&[Layout::Rows, Layout::Groups]),
+            group: random.of(&GroupSize::ALL).get(),
+            layout: random.of(&[Layout::Rows, Layout::Groups]),
             weights: vec![],
             exponents: vec![],
             bias: None,
-            output: random.pick(&[Output::I8 { scale: 0, relu: false }, Output::I32 { unit: 0 }]),
+            output: random.of(&[Output::I8 { scale: 0, relu: false }, Output::I32 { unit: 0 }]),
         };
         if case.is_depthwise() {
             case.rows = input[2];
@@ -109,7 +116,7 @@ impl Case {
             random.bytes(rows * columns)
         } else {
             // Whole groups and rows of zeros come of the last two.
-            let rarity = random.pick(&[1, 2, 3, 30]);
+            let rarity = random.of(&[1, 2, 3, 30]);
             let mut trit = || if random.between(1, rarity) == 1 { random.between(-1, 1) as i8 } else { 0 };
             (0..rows * columns).map(|_| trit()).collect()
         };
@@ -117,12 +124,12 @@ impl Case {
         self.exponents = (0..groups).map(|_| (base + random.between(0, span)) as i8).collect();
         let mut bias = || random.between(-(1 << 20), 1 << 20);
         let bias = (0..rows).map(|_| bias()).collect();
-        self.bias = random.pick(&[true, false]).then_some(bias);
+        self.bias = random.of(&[true, false]).then_some(bias);
         self.output = match self.output {
             Output::I8 { .. } => {
                 let usual = base + span / 2 + magnitude - 8;
-                let scale = random.pick(&[usual, usual, usual - 2, base - 40, base, base + 1, base + 31, base + 60]);
-                Output::I8 { scale, relu: random.pick(&[true, false]) }
+                let scale = random.of(&[usual, usual, usual - 2, base - 40, base, base + 1, base + 31, base + 60]);
+                Output::I8 { scale, relu: random.of(&[true, false]) }
             }
             // Rows of zeros have the exponent 0.
             Output::I32 { .. } => Output::I32 { unit: base.min(0) - random.between(0, 29 - magnitude - span) },

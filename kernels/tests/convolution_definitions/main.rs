@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod case;
+#[path = "../random/mod.rs"]
 mod random;
 
 use case::Kind::{Int8, Int8Depthwise, Ternary, TernaryDepthwise};
@@ -29,7 +30,7 @@ fn every_kernel_stride_and_padding() {
                 // More windows than the definition takes at once, and images smaller than the window.
                 let size =
                     |axis: usize, random: &mut Random| random.between(1, 9) as usize + usize::from(kernel[axis]) / 2;
-                let channels = random.pick(&[1, 2, 3, 5, 8, 13]);
+                let channels = random.of(&[1, 2, 3, 5, 8, 13]);
                 let input = [size(0, &mut random), size(1, &mut random), channels];
                 let same = Window::same(kernel, stride, [input[0] as u32, input[1] as u32]).unwrap();
                 let ragged = [0, 1, 0, 1].map(|axis: usize| random.between(0, i32::from(kernel[axis]) - 1) as u8);

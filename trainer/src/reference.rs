@@ -97,8 +97,8 @@ fn reference_node(network: &FrozenNetwork, dense: &[Array2<f64>], node: &Node, b
         Operation::MaxPool(window) => by_channel(&window, shape, node.shape, values, |_, elements| {
             elements.filter_map(|(_, x)| x).fold(f64::NEG_INFINITY, f64::max)
         }),
-        Operation::AvgPool(window) => {
-            let shift = (window.area() as f64).log2().round() as i32;
+        Operation::AvgPool(window, extra_bits) => {
+            let shift = (window.area() as f64).log2().round() as i32 - i32::from(extra_bits);
             by_channel(&window, shape, node.shape, values, |_, elements| {
                 let sum: f64 = elements.filter_map(|(_, x)| x).sum();
                 (sum * 2f64.powi(-shift) + 0.5).floor().clamp(-128.0, 127.0)

@@ -7,6 +7,7 @@ mod support;
 use serde_json::Value;
 use std::path::Path;
 use support::{json, trishift, words, write};
+use trishift_format::Model;
 use trishift_trainer::backend::Resolved;
 use trishift_trainer::checkpoint::StateReader;
 use trishift_trainer::config::Config;
@@ -64,6 +65,31 @@ fn assert_exact(trained: &Value, accuracy: f64) {
 fn every_kind_of_layer_is_trained_as_it_runs() {
     assert_exact(&train(PARTS, "epochs = 12"), 0.95);
     assert_exact(&train(BARE, "epochs = 12"), 0.9);
+}
+
+/// The last layer's weights are the larger in the file for it, so that logits mean what they meant to the loss.
+#[test]
+fn finer_means_are_trained_as_they_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, last) in
+        ["{ type = 'linear', bias = true }", "{ type = 'linear', weights = 'int8' }"].iter().enumerate()
+    {
+        let layers = SMALL.replace("{ type = 'linear', bias = true }", "{ type = 'global-avg-pool', extra-bits = 2 }");
+        write(folder.path(), "net.toml", config(&format!("{layers}, {last}"), "epochs = 12"));
+        let trained = json(folder.path(), &format!("train --config net.toml --out run{index} --json --quiet"));
+        assert_exact(&trained, 0.6);
+        let file = std::fs::read(folder.path().join(format!("run{index}/model.tsm"))).unwrap();
+        let model = Model::parse(&file).unwrap();
+        let before = model.operators().nth(model.operators().count() - 2).unwrap();
+        assert_eq!(model.tensor(before.output()).exponent, -7, "the means");
+        // Of an epoch that is not saturated: the file's loss is near that of training.
+        let judged =
+            json(folder.path(), &format!("eval run{index}/model.tsm --data builtin:digits --part train --json"));
+        let line = std::fs::read_to_string(folder.path().join(format!("run{index}/metrics.jsonl"))).unwrap();
+        let last: Value = serde_json::from_str(line.lines().last().unwrap()).unwrap();
+        let [found, expected] = [&judged["loss"], &last["loss"]].map(|loss| loss.as_f64().unwrap());
+        assert!((found / expected - 1.0).abs() < 0.25, "{found} {expected}");
+    }
 }
 
 #[test]

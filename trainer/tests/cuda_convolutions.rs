@@ -47,7 +47,7 @@ const RESIDUAL: &str = "
     {type='residual', layers=[{type='conv2d', outputs=16, kernel=3}, {type='shift-batch-norm'}, {type='relu'},
         {type='conv2d', outputs=16, kernel=3}, {type='shift-batch-norm'}]}, {type='relu'},
     {type='conv2d', outputs=32, kernel=3, stride=2}, {type='shift-batch-norm'}, {type='relu'},
-    {type='global-avg-pool'}, {type='linear'}";
+    {type='global-avg-pool', extra-bits=2}, {type='linear'}";
 
 /// The card, for one test at a time, or nothing.
 fn card() -> Option<(Arc<Card>, MutexGuard<'static, ()>)> {

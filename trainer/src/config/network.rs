@@ -175,7 +175,12 @@ pub enum LayerConfig {
         padding: Padding,
     },
     /// The mean element of each channel.
-    GlobalAvgPool,
+    GlobalAvgPool {
+        /// Binary digits that the means keep beyond those of their inputs; only directly before the last layer, which takes
+        /// them times two to this power.
+        #[serde(rename = "extra-bits", default, skip_serializing_if = "is_zero")]
+        extra_bits: u8,
+    },
     /// The sum of two ways through the network.
     Residual {
         /// The one.
@@ -215,7 +220,7 @@ impl LayerConfig {
             Self::Relu => "relu",
             Self::MaxPool { .. } => "max-pool",
             Self::AvgPool { .. } => "avg-pool",
-            Self::GlobalAvgPool => "global-avg-pool",
+            Self::GlobalAvgPool { .. } => "global-avg-pool",
             Self::Residual { .. } => "residual",
             Self::Concat { .. } => "concat",
             Self::Flatten => "flatten",
@@ -235,6 +240,10 @@ fn default_width() -> f64 {
 #[allow(clippy::float_cmp, reason = "what is left out is exactly 1")]
 fn is_default_width(width: &f64) -> bool {
     *width == default_width()
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 fn one() -> Extent {

@@ -4,6 +4,7 @@ use super::ExportError;
 use crate::config::Precision;
 use crate::frozen::{FrozenLayer, FrozenNetwork};
 use crate::network::{ACTIVATION_EXPONENT, Element, Node, Operation};
+use std::borrow::Cow;
 use trishift_format::write::{MatrixValues, ModelWriter};
 use trishift_format::{
     Add, Concat, Conv2d, DataType, Embedding, Layout, Linear, Operator, Pad, Pool2d, Relu, Reshape, RmsNorm, ShiftNorm,
@@ -60,9 +61,11 @@ impl Graph {
             (operation, _) => operation,
         };
         let layer = operation.stage().and_then(|stage| network.layers.get(stage));
+        let layer = layer.map(|layer| coarser(layer, self.extra_bits(input)));
+        let layer = layer.as_deref();
         let (data_type, exponent) = match (node.element, layer) {
-            (Element::Int32, Some(layer)) => (DataType::I32, sums(operation, layer)),
-            _ => (DataType::I8, ACTIVATION_EXPONENT),
+            (Element::Int32, Some(layer)) => (DataType::I32, sums(operation, layer) - self.extra_bits(input)),
+            _ => (DataType::I8, ACTIVATION_EXPONENT - operation.extra_bits()),
         };
         let output = self.push_tensor(node, class, data_type, exponent)?;
         let relu = node.relu;
@@ -72,7 +75,7 @@ impl Graph {
             (Operation::RmsNorm, _) => Operator::RmsNorm(RmsNorm { input, output, relu }),
             (Operation::Relu, _) => Operator::Relu(Relu { input, output }),
             (Operation::MaxPool(window), _) => Operator::MaxPool(Pool2d { input, output, window }),
-            (Operation::AvgPool(window), _) => Operator::AvgPool(Pool2d { input, output, window }),
+            (Operation::AvgPool(window, _), _) => Operator::AvgPool(Pool2d { input, output, window }),
             (Operation::Add, _) => Operator::Add(Add { left: input, right, output, relu }),
             (Operation::Concat, _) => Operator::Concat(Concat { left: input, right, output }),
             (Operation::Reshape, _) => Operator::Reshape(Reshape { input, output }),
@@ -89,6 +92,12 @@ impl Graph {
         }
         self.operators.push(operator);
         Ok(output)
+    }
+
+    /// Binary digits by which a tensor of steps is finer than others.
+    fn extra_bits(&self, tensor: u16) -> i32 {
+        let tensor = self.tensors.get(usize::from(tensor)).filter(|tensor| tensor.data_type == DataType::I8);
+        tensor.map_or(0, |tensor| ACTIVATION_EXPONENT - i32::from(tensor.exponent))
     }
 
     /// Adds a node's output, written by the next operator.
@@ -109,6 +118,19 @@ impl Graph {
         self.tensors.push(Tensor { data_type, class, exponent, shape, offset: 0, first, last: first });
         Ok(index)
     }
+}
+
+/// The layer with its weights times 2^bits: to a network in training, finer inputs are as many times larger ones.
+fn coarser(layer: &FrozenLayer, bits: i32) -> Cow<'_, FrozenLayer> {
+    if bits == 0 {
+        return Cow::Borrowed(layer);
+    }
+    let (mut layer, has_bias) = (layer.clone(), !layer.bias.is_empty());
+    layer.fold(&vec![bits; layer.stage.rows], &[]);
+    if !has_bias {
+        layer.bias.clear();
+    }
+    Cow::Owned(layer)
 }
 
 /// The exponent of a layer's int32 outputs: its sums count its input's steps, a table's weights count ones.

@@ -8,6 +8,9 @@ use trishift_format::{GroupSize, Window};
 /// Most weights of one layer, and most outputs: indices fit u32 with room to spare.
 const MAX_WEIGHTS: u64 = 1 << 31;
 
+/// Most binary digits that means keep beyond those of their inputs.
+const MOST_EXTRA_BITS: u8 = 4;
+
 /// A network in the making.
 pub(super) struct Builder<'a> {
     config: &'a Config,
@@ -122,11 +125,14 @@ impl<'a> Builder<'a> {
                 self.pool(Operation::MaxPool, name, (*kernel, *stride, *padding), at)
             }
             LayerConfig::AvgPool { kernel, stride, padding } => {
-                self.pool(Operation::AvgPool, name, (*kernel, *stride, *padding), at)
+                self.pool(|window| Operation::AvgPool(window, 0), name, (*kernel, *stride, *padding), at)
             }
-            LayerConfig::GlobalAvgPool => {
+            LayerConfig::GlobalAvgPool { extra_bits } => {
                 let window = whole(place, layer.name(), [height, width, channels])?;
-                self.push(Operation::AvgPool(window), vec![at.node], [1, 1, channels], place)
+                if *extra_bits > MOST_EXTRA_BITS {
+                    return Err(order(name, "extra-bits is 0 to 4"));
+                }
+                self.push(Operation::AvgPool(window, *extra_bits), vec![at.node], [1, 1, channels], place)
             }
             LayerConfig::Residual { layers, shortcut } | LayerConfig::Concat { layers, shortcut } => {
                 self.ways(layer, [layers, shortcut], at, place)
@@ -179,7 +185,7 @@ impl<'a> Builder<'a> {
             Operation::Relu => return Err(order(name, "there is a relu directly before it")),
             _ if node.relu => return Err(order(name, "there is a relu directly before it")),
             Operation::MaxPool(_)
-            | Operation::AvgPool(_)
+            | Operation::AvgPool(..)
             | Operation::Concat
             | Operation::Reshape
             | Operation::Pad(_)

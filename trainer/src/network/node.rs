@@ -45,8 +45,8 @@ pub enum Operation {
     Relu,
     /// The largest element under a window.
     MaxPool(Window),
-    /// The mean element under a window.
-    AvgPool(Window),
+    /// The mean element under a window, times two to the power of a number: so many binary digits finer.
+    AvgPool(Window, u8),
     /// The sum of two nodes.
     Add,
     /// The channels of two nodes.
@@ -65,6 +65,14 @@ impl Operation {
                 Some(*stage)
             }
             _ => None,
+        }
+    }
+
+    /// Binary digits by which its output is finer than its inputs.
+    pub(crate) const fn extra_bits(&self) -> i32 {
+        match self {
+            Self::AvgPool(_, bits) => *bits as i32,
+            _ => 0,
         }
     }
 

@@ -1,7 +1,7 @@
 //! From a configuration to a network: its ends, its samples' shape, its depth.
 
 use super::build::Builder;
-use super::{Element, Network, NetworkError, Place, Shape};
+use super::{Element, Network, NetworkError, Node, Operation, Place, Shape};
 use crate::config::{Config, LayerConfig, NetworkOutput, Scaling};
 use trishift_format::Tensor;
 
@@ -23,6 +23,7 @@ impl Network {
             at = builder.layer(layer, at, &Place::new(index), index + 1 == layers.len())?;
         }
         let (nodes, stages) = builder.finish();
+        check_extra_bits(&nodes)?;
         let tensors = nodes.iter().filter(|node| node.element != Element::Folded).count();
         if tensors > Tensor::MAX_COUNT {
             return Err(NetworkError::TooDeep { tensors });
@@ -73,10 +74,24 @@ fn check_ends(layers: &[LayerConfig]) -> Result<(), NetworkError> {
     }
 }
 
+/// Finer means are read by the last layer alone, whose weights the export moves by as many powers of two.
+fn check_extra_bits(nodes: &[Node]) -> Result<(), NetworkError> {
+    let ends_with_logits = nodes
+        .last()
+        .is_some_and(|node| matches!(node.operation, Operation::Linear(_)) && node.element == Element::Int32);
+    for (index, node) in nodes.iter().enumerate() {
+        if node.operation.extra_bits() != 0 && !(ends_with_logits && index + 2 == nodes.len()) {
+            let why = "extra-bits need the last layer directly behind them, one that gives logits";
+            return Err(NetworkError::Order { place: node.place.clone(), layer: "global-avg-pool", why });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Operation, StageKind, StageOutput};
+    use crate::network::{StageKind, StageOutput};
 
     fn resolve(layers: &str) -> Result<Network, NetworkError> {
         resolve_scaled("feature", layers)
@@ -256,6 +271,13 @@ mod tests {
             (
                 &format!("{conv}, {{type='pad', padding=[0, 0, 255, 0]}}, {{type='global-avg-pool'}}"),
                 "no window covers 263 × 6 × 4",
+            ),
+            (&"{type='global-avg-pool', extra-bits=5}".into(), "extra-bits is 0 to 4"),
+            (&"{type='global-avg-pool', extra-bits=2}, {type='flatten'}".into(), "directly behind them"),
+            (
+                &"{type='concat', layers=[{type='global-avg-pool', extra-bits=1}], shortcut=[{type='global-avg-pool'}]}"
+                    .into(),
+                "layer 0.layers.0 (global-avg-pool) cannot stand here",
             ),
         ] {
             let error = of_image(&format!("{layers}, {{type='linear'}}")).unwrap_err().to_string();

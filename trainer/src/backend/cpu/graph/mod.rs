@@ -210,10 +210,10 @@ impl Forward<'_> {
             Operation::MaxPool(window) => {
                 pool::max_forward(&Windows::new(&window, source.shape, node.shape), &input.values, &mut current.values);
             }
-            Operation::AvgPool(window) => {
+            Operation::AvgPool(window, extra_bits) => {
                 let windows = Windows::new(&window, source.shape, node.shape);
                 let Work { values, gain, .. } = current;
-                pool::mean_forward(&windows, activations, &input.values, values, gain);
+                pool::mean_forward(&windows, extra_bits, activations, &input.values, values, gain);
             }
             Operation::Add => {
                 let Some((_, other)) = self.source(node, 1) else { return };
@@ -320,7 +320,7 @@ impl Backward<'_> {
                 let Work { values, gradient, .. } = current;
                 pool::max_backward(&windows, &input.values, values, gradient, &mut input.gradient);
             }
-            Operation::AvgPool(window) => {
+            Operation::AvgPool(window, _) => {
                 let windows = Windows::new(&window, source.shape, node.shape);
                 pool::mean_backward(&windows, &current.gain, &current.gradient, &mut input.gradient);
             }

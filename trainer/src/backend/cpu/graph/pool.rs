@@ -53,9 +53,10 @@ pub(super) fn max_backward(
     });
 }
 
-/// The means; `gain` receives their derivative with respect to every element of their window.
+/// The means times 2^extra_bits; `gain` receives their derivative with respect to every element of their window.
 pub(super) fn mean_forward(
     windows: &Windows,
+    extra_bits: u8,
     activations: Activations,
     input: &Array2<f32>,
     output: &mut Array2<f32>,
@@ -63,7 +64,7 @@ pub(super) fn mean_forward(
 ) {
     fold(windows, input, output, 0.0, |sum, element| *sum += element);
     resize(gain, output.nrows(), output.ncols());
-    let scale = power_of_two(-mean_shift(windows.taps(), 0, 0));
+    let scale = power_of_two(-mean_shift(windows.taps(), 0, -i32::from(extra_bits)));
     nonlinear!(activations, false, |function| {
         for (value, gain) in output.iter_mut().zip(gain.iter_mut()) {
             let (mean, passes) = function.apply(*value * scale);

@@ -183,7 +183,8 @@ fn gradients_of_pooling_are_differences() {
     Case::new(
         "{type='conv2d', outputs=4, kernel=1, bias=true}, {type='max-pool', kernel=3, stride=2, padding=[1, 0, 1, 1]}, \
          {type='conv2d', outputs=6, kernel=2}, {type='avg-pool', kernel=[3, 2], stride=1, padding=[1, 0, 1, 1]}, \
-         {type='relu'}, {type='conv2d', outputs=5, kernel=1}, {type='global-avg-pool'}, {type='linear'}",
+         {type='relu'}, {type='conv2d', outputs=5, kernel=1}, {type='global-avg-pool', extra-bits=2}, \
+         {type='linear'}",
     )
     .check();
 }
@@ -223,6 +224,11 @@ fn int8_maxima_go_to_the_first_of_equals_and_sums_are_cut_off() {
     // Three elements count as four: 23/4 = 5.75.
     let mut gain = Array2::zeros((0, 0));
     let mut means = Array2::zeros((0, 0));
-    pool::mean_forward(&windows, Activations::Int8, &input, &mut means, &mut gain);
-    assert_eq!((means, gain), (ndarray::array![[6.0]], ndarray::array![[0.25]]));
+    pool::mean_forward(&windows, 0, Activations::Int8, &input, &mut means, &mut gain);
+    assert_eq!((&means, &gain), (&ndarray::array![[6.0]], &ndarray::array![[0.25]]));
+    // Two digits finer: 23; five: 184, cut off, and with it the gradient.
+    pool::mean_forward(&windows, 2, Activations::Int8, &input, &mut means, &mut gain);
+    assert_eq!((&means, &gain), (&ndarray::array![[23.0]], &ndarray::array![[1.0]]));
+    pool::mean_forward(&windows, 5, Activations::Int8, &input, &mut means, &mut gain);
+    assert_eq!((means, gain), (ndarray::array![[127.0]], ndarray::array![[0.0]]));
 }

@@ -114,7 +114,10 @@ impl Builder<'_> {
             Operation::MaxPool(window) => {
                 Task::MaxPool { windows: windows(window)?, places: card.zeros("places of the largest", len)? }
             }
-            Operation::AvgPool(window) => Task::AvgPool { windows: windows(window)?, means: card.zeros("means", len)? },
+            Operation::AvgPool(window, extra_bits) => {
+                let windows = Windows::of_means(card, window, input, output, extra_bits)?;
+                Task::AvgPool { windows, means: card.zeros("means", len)? }
+            }
             Operation::Add => Task::Add { relu: node.relu },
             Operation::Concat => Task::Concat,
             Operation::Relu => Task::Relu,

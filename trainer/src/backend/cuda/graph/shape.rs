@@ -3,7 +3,6 @@
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid};
 use crate::backend::cuda::extent::padded;
-use crate::network::ACTIVATION_EXPONENT;
 use trishift_format::Window;
 use trishift_kernels::pool::mean_shift;
 
@@ -93,9 +92,33 @@ impl Windows {
         output: Image,
         matrix_pitch: usize,
     ) -> Result<Self, CudaError> {
+        Self::build(card, window, [input, output], matrix_pitch, 0)
+    }
+
+    /// A window whose means keep so many binary digits more than their inputs.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn of_means(
+        card: &Card,
+        window: Window,
+        input: Image,
+        output: Image,
+        extra_bits: u8,
+    ) -> Result<Self, CudaError> {
+        Self::build(card, window, [input, output], 0, extra_bits)
+    }
+
+    fn build(
+        card: &Card,
+        window: Window,
+        [input, output]: [Image; 2],
+        matrix_pitch: usize,
+        extra_bits: u8,
+    ) -> Result<Self, CudaError> {
         let [height, width, channels] = input.0;
         let [rows, columns, _] = output.0;
-        let shift = mean_shift(window.area(), ACTIVATION_EXPONENT, ACTIVATION_EXPONENT);
+        let shift = mean_shift(window.area(), 0, -i32::from(extra_bits));
         let sizes = [height, width, channels, input.pitch(), rows, columns].map(|size| size as i32);
         let of_window = [window.kernel, window.stride, [window.padding[0], window.padding[1]]];
         let divisors = [

@@ -55,6 +55,8 @@
 extern crate std;
 
 mod arena;
+#[cfg(feature = "detector")]
+pub mod detector;
 mod engine;
 mod error;
 mod logging;

@@ -55,6 +55,8 @@
 extern crate std;
 
 mod arena;
+#[cfg(feature = "audio")]
+pub mod audio;
 mod engine;
 mod error;
 mod logging;

@@ -55,6 +55,8 @@
 extern crate std;
 
 mod arena;
+#[cfg(feature = "audio")]
+pub mod audio;
 #[cfg(feature = "detector")]
 pub mod detector;
 mod engine;

@@ -268,6 +268,13 @@ impl<'a> Model<'a> {
         self.graph.scales.as_chunks().0.iter().map(|bytes| InputScale::from_bytes(*bytes))
     }
 
+    /// How raw values become this element of the input: the one record for all elements, or its own.
+    pub fn input_scale(&self, element: usize) -> Option<InputScale> {
+        let (records, _) = self.graph.scales.as_chunks();
+        let record = if records.len() == 1 { records.first() } else { records.get(element) };
+        record.map(|bytes| InputScale::from_bytes(*bytes))
+    }
+
     /// Names of the output's elements; none where the file holds none.
     pub const fn labels(&self) -> Labels<'a> {
         Labels { bytes: self.graph.labels }

@@ -15,12 +15,17 @@ use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor};
 use trishift_kernels::Kernels;
 #[allow(unused_imports, reason = "not every build has an operator with a window")]
 use trishift_kernels::geometry::Geometry;
+#[cfg(feature = "slide")]
+use trishift_kernels::rearrange;
 #[cfg(all(feature = "std", any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
 use trishift_kernels::simd::linear::Workspace;
 #[cfg(all(feature = "std", feature = "linear"))]
 use trishift_kernels::simd::linear::{PackedI8, PackedI32};
 
-/// Runs a model. Holds no state between runs but the arena's persistent tensors.
+/// Runs a model. Holds no state between runs but the arena's persistent tensors, which a new engine sets to zeros.
+///
+/// Each sample of a batch has persistent tensors of its own: those of the sample number i are those of number i of the run
+/// before, whatever the size of the batches.
 #[derive(Debug)]
 pub struct Engine<'model, 'arena> {
     model: Model<'model>,
@@ -173,7 +178,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             [] => &mut [],
             _ => bytemuck::try_cast_slice_mut(scratch).map_err(|_| EngineError::ArenaAlignment)?,
         };
-        Ok(Memory { arena, scratch, batch })
+        let mut memory = Memory { arena, scratch, batch };
+        memory.forget(model);
+        Ok(memory)
+    }
+
+    /// Forgets all earlier runs: persistent tensors hold zeros, as in a new engine. A model without any does not change.
+    pub fn reset(&mut self) {
+        self.memory.forget(&self.model);
     }
 
     /// The model.
@@ -191,7 +203,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     ///
     /// # Errors
     /// [`RunError`] where the slices do not fit the model: nothing has been computed then. Or where an embedding's input
-    /// names a row that is not there: the output and the persistent tensors are not to be relied on then.
+    /// names a row that is not there: the output is not to be relied on then, nor are persistent tensors until a
+    /// [`reset`](Engine::reset).
     pub fn run<'o>(&mut self, input: &[i8], output: impl Into<OutputSlice<'o>>) -> Result<(), RunError> {
         let mut output = output.into();
         let samples = self.check_slices(input, &output)?;
@@ -279,7 +292,8 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             feature = "avg-pool",
             feature = "concat",
             feature = "reshape",
-            feature = "pad"
+            feature = "pad",
+            feature = "slide"
         )),
         allow(unreachable_code, unused_variables, reason = "a build without operators runs nothing")
     )]
@@ -292,7 +306,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
         output: &mut OutputSlice<'_>,
     ) -> Result<(), RunError> {
         let unreachable = RunError::Unreachable { index };
-        #[allow(unused_variables, reason = "reshaping takes no kernel")]
+        #[allow(unused_variables, reason = "what only moves elements takes no table of kernels")]
         let (model, kernels) = (self.model, self.kernels);
         let target = model.tensor(operator.output());
         let (target_slice, sources, scratch) = self.memory.split(&target, samples, input, output).ok_or(unreachable)?;
@@ -530,6 +544,16 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 let geometry = Geometry { before: [above, left], ..Geometry::new(&window, &tensor, &target) };
                 (kernels.pad)(&geometry, input, out);
             }
+            #[cfg(feature = "slide")]
+            (Operator::Slide(op), target_slice) => {
+                let (tensor, source) = read(op.input);
+                let lengths = [tensor.len(), target.len()];
+                match (source, target_slice) {
+                    (Source::I8(input), OutputSlice::I8(state)) => rearrange::slide(input, lengths, state),
+                    (Source::I32(input), OutputSlice::I32(state)) => rearrange::slide(input, lengths, state),
+                    _ => return Err(unreachable),
+                }
+            }
             #[allow(unreachable_patterns, reason = "reached where an operator's feature is off")]
             _ => return Err(unreachable),
         }
@@ -596,5 +620,6 @@ const fn is_built_in(kind: OperatorKind) -> bool {
         OperatorKind::Concat => cfg!(feature = "concat"),
         OperatorKind::Reshape => cfg!(feature = "reshape"),
         OperatorKind::Pad => cfg!(feature = "pad"),
+        OperatorKind::Slide => cfg!(feature = "slide"),
     }
 }

@@ -1,7 +1,7 @@
 //! The memory of an engine: where an operator reads, where it writes, and what it may use meanwhile.
 
 use crate::output::OutputSlice;
-use trishift_format::{DataType, Tensor, TensorClass};
+use trishift_format::{DataType, Model, Tensor, TensorClass};
 
 /// The arena, for runs of up to `batch` samples.
 #[derive(Debug)]
@@ -14,6 +14,18 @@ pub(crate) struct Memory<'arena> {
 }
 
 impl Memory<'_> {
+    /// Persistent tensors hold zeros from now on, those of every sample of a batch.
+    pub(crate) fn forget(&mut self, model: &Model<'_>) {
+        for tensor in model.tensors().filter(|tensor| tensor.class == TensorClass::Persistent) {
+            // They wrap as below.
+            let start = (tensor.offset as usize).wrapping_mul(self.batch);
+            let end = start.wrapping_add(tensor.bytes().wrapping_mul(self.batch));
+            if let Some(state) = self.arena.get_mut(start..end) {
+                state.fill(0);
+            }
+        }
+    }
+
     /// The memory that the operator writes, a reader for everything else, and scratch.
     pub(crate) fn split<'s>(
         &'s mut self,

@@ -9,7 +9,6 @@ use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::vec::Vec;
 use thiserror::Error;
-use trishift_format::TensorClass;
 use trishift_kernels::Kernels;
 use trishift_kernels::simd::linear::Workspace;
 
@@ -69,8 +68,6 @@ pub struct EnginePool<'model> {
     threads: Option<rayon::ThreadPool>,
     /// Most samples of a chunk.
     chunk: usize,
-    /// The model has persistent tensors.
-    stateful: bool,
     /// Memory of chunks that nobody runs.
     idle: ArrayQueue<ChunkMemory>,
 }
@@ -111,7 +108,6 @@ impl<'model> EnginePool<'model> {
         let pool = Self {
             packed,
             threads: workers,
-            stateful: model.tensors().any(|tensor| tensor.class == TensorClass::Persistent),
             chunk: fitting.clamp(SMALLEST_CHUNK, LARGEST_CHUNK),
             idle: ArrayQueue::new(2 * threads),
         };
@@ -170,9 +166,6 @@ impl<'model> EnginePool<'model> {
         threads: Option<&rayon::ThreadPool>,
     ) -> Result<(), BatchError> {
         let mut memory = self.memory()?;
-        if self.stateful {
-            memory.arena.bytes().fill(0);
-        }
         let ChunkMemory { arena, workspace, of_threads } = &mut memory;
         let engine = Engine::with_workspace(&self.packed, arena.bytes(), self.chunk, core::mem::take(workspace))?;
         let mut engine = match threads {

@@ -102,6 +102,31 @@ fn an_output_that_is_read_again_is_the_callers_memory() {
     assert_eq!(stored, classes);
 }
 
+/// The last two rows of three samples: what a place of a batch keeps is its own, whatever the size of the
+/// batch, and a new engine or a reset one has forgotten it.
+#[test]
+fn every_place_of_a_batch_has_a_state_of_its_own() {
+    let slide = Step { rows: 2, ..Step::new(OperatorKind::Slide, 0) };
+    let network = Network::generate([1, 1, 2], &[slide, Step::new(OperatorKind::Reshape, 0)], 0);
+    let file = network.file();
+    let model = Model::parse(&file).unwrap();
+    let mut arena = HeapArena::new(&model, 3).unwrap();
+    arena.bytes().fill(0xA5);
+    let mut engine = Engine::new(&model, arena.bytes(), 3).unwrap();
+    let run = |engine: &mut Engine<'_, '_>, input: &[i8]| {
+        let mut output = vec![UNTOUCHED; 2 * input.len()];
+        engine.run(input, &mut output).unwrap();
+        output
+    };
+    assert_eq!(run(&mut engine, &[1, 2, 3, 4, 5, 6]), [0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 5, 6]);
+    assert_eq!(run(&mut engine, &[7, 8]), [1, 2, 7, 8]);
+    assert_eq!(run(&mut engine, &[10, 20, 30, 40, 50, 60]), [7, 8, 10, 20, 3, 4, 30, 40, 5, 6, 50, 60]);
+    engine.reset();
+    assert_eq!(run(&mut engine, &[9, 9]), [0, 0, 9, 9]);
+    let mut again = Engine::new(&model, arena.bytes(), 3).unwrap();
+    assert_eq!(run(&mut again, &[1, 2, 3, 4]), [0, 0, 1, 2, 0, 0, 3, 4]);
+}
+
 #[test]
 fn the_arena_is_exact_and_aligned() {
     let network = residual();

@@ -17,7 +17,7 @@ fn a_network_of_images_computes_the_definitions() {
         let network = images(in_place);
         let kinds: Vec<_> = network.nodes.iter().map(|node| node.kind()).collect();
         assert!(OperatorKind::ALL[9..].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
-        for output in 1..network.values.len() {
+        for output in (1..network.values.len()).filter(|output| !network.is_kept(*output)) {
             check(&Network { output, ..network.clone() }, &[1, 2, 3], 4, 17);
         }
     }
@@ -62,6 +62,7 @@ fn a_batch_in_place_is_each_sample_by_itself() {
             let input = Random::new(samples as u64).activations(samples * inputs);
             let mut expected = vec![0i32; samples * outputs];
             for (input, output) in input.chunks(inputs).zip(expected.chunks_mut(outputs)) {
+                alone.reset();
                 alone.run(input, output).unwrap();
             }
             let mut arena = HeapArena::new(&model, capacity).unwrap();

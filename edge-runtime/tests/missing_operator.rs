@@ -6,12 +6,13 @@
 use trishift::format::write::{MatrixValues, ModelWriter, Region, WriteError};
 use trishift::format::{
     Add, ArgMax, Concat, Conv2d, DataType, Embedding, GroupSize, InputScale, Linear, MatrixRecord, Operator,
-    OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass, Window,
+    OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax, Tensor, TensorClass,
+    Window,
 };
 use trishift::{Arena, Engine, EngineError, Model};
 
 /// Every operator but the linear layer, and whether it is in this build.
-const KINDS: [(OperatorKind, bool); 18] = [
+const KINDS: [(OperatorKind, bool); 19] = [
     (OperatorKind::ShiftNorm, cfg!(feature = "shift-norm")),
     (OperatorKind::Requantize, cfg!(feature = "requantize")),
     (OperatorKind::Relu, cfg!(feature = "relu")),
@@ -30,6 +31,7 @@ const KINDS: [(OperatorKind, bool); 18] = [
     (OperatorKind::Concat, cfg!(feature = "concat")),
     (OperatorKind::Reshape, cfg!(feature = "reshape")),
     (OperatorKind::Pad, cfg!(feature = "pad")),
+    (OperatorKind::Slide, cfg!(feature = "slide")),
 ];
 
 fn tensor(data_type: DataType, class: TensorClass, first: u16, last: u16) -> Tensor {
@@ -73,12 +75,13 @@ fn operator(kind: OperatorKind, writer: &mut ModelWriter, weights: MatrixRecord)
         OperatorKind::Concat => Operator::Concat(Concat { left: input, right: input, output }),
         OperatorKind::Reshape => Operator::Reshape(Reshape { input, output }),
         OperatorKind::Pad => Operator::Pad(Pad { input, output, padding: [0, 0, 1, 0] }),
+        OperatorKind::Slide => Operator::Slide(Slide { input, state: output }),
     })
 }
 
 /// Four inputs through an identity, then, if asked for, another operator.
 fn file(second: Option<OperatorKind>) -> Result<Vec<u8>, WriteError> {
-    use OperatorKind::{ArgMax, Concat, Embedding, Pad, Requantize, Reshape, RmsNorm, ShiftNorm};
+    use OperatorKind::{ArgMax, Concat, Embedding, Pad, Requantize, Reshape, RmsNorm, ShiftNorm, Slide};
     let mut writer = ModelWriter::new("identity");
     let trits = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
     let group = GroupSize::ALL[0];
@@ -106,6 +109,15 @@ fn file(second: Option<OperatorKind>) -> Result<Vec<u8>, WriteError> {
         Pad => Tensor { shape: [2, 1, 4], ..output },
         _ => output,
     };
+    if second == Slide {
+        // The state is kept, and the output is another tensor.
+        let middle = Tensor { last: 2, ..middle };
+        let state = Tensor { class: TensorClass::Persistent, offset: 4, ..output };
+        let output = Tensor { exponent: -7, ..tensor(DataType::I32, TensorClass::Output, 2, 2) };
+        writer.push(&Operator::Linear(Linear { input: 1, output: 3, relu: false, weights, bias: None }))?;
+        let tensors = [input, middle, state, output];
+        return writer.finish(&Region { tensors: &tensors, input: 0, output: 3, arena_bytes: 16 });
+    }
     writer.finish(&Region { tensors: &[input, middle, output], input: 0, output: 2, arena_bytes: 16 })
 }
 

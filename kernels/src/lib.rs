@@ -39,7 +39,7 @@ pub mod int8_linear;
 pub mod linear;
 #[cfg(any(feature = "max-pool", feature = "avg-pool"))]
 pub mod pool;
-#[cfg(any(feature = "concat", feature = "pad"))]
+#[cfg(any(feature = "concat", feature = "pad", feature = "slide"))]
 pub mod rearrange;
 #[cfg(feature = "relu")]
 pub mod relu;

@@ -1,4 +1,4 @@
-//! Operators that only move elements: concatenation of channels, zeros around an image.
+//! Operators that only move elements: concatenation of channels, zeros around an image, the latest rows of a stream.
 
 #[cfg(feature = "pad")]
 use crate::geometry::Geometry;
@@ -31,6 +31,22 @@ pub fn pad(geometry: &Geometry, input: &[i8], output: &mut [i8]) {
             let row = output.get_mut(left.wrapping_mul(channels)..).and_then(|row| row.get_mut(..input.len()));
             let Some(output) = row else { return };
             output.copy_from_slice(input);
+        }
+    }
+}
+
+/// Scalar definition of sliding: each sample's state keeps the last `state_len` elements of all that came, `input_len` of
+/// which are new.
+#[cfg(feature = "slide")]
+#[inline(always)]
+pub fn slide<T: Copy>(input: &[T], [input_len, state_len]: [usize; 2], states: &mut [T]) {
+    for (input, state) in input.chunks_exact(input_len.max(1)).zip(states.chunks_exact_mut(state_len.max(1))) {
+        // An input that is longer than the state leaves nothing of it.
+        let new = input.len().min(state.len());
+        let kept = state.len() - new;
+        state.copy_within(new.., 0);
+        if let (Some(newest), Some(end)) = (input.get(input.len() - new..), state.get_mut(kept..)) {
+            end.copy_from_slice(newest);
         }
     }
 }

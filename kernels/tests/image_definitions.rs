@@ -1,4 +1,4 @@
-//! The definitions of pooling, concatenation and padding against the formula, written out in wide integers.
+//! The definitions of pooling, concatenation, padding and sliding against the formula, written out in wide integers.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,7 +8,7 @@ use random::Random;
 use trishift_format::{DataType, Tensor, TensorClass, Window};
 use trishift_kernels::geometry::Geometry;
 use trishift_kernels::pool::{avg_pool, max_pool, mean_shift};
-use trishift_kernels::rearrange::{concat, pad};
+use trishift_kernels::rearrange::{concat, pad, slide};
 
 impl Random {
     /// A number in `low..=high`.
@@ -153,4 +153,34 @@ fn zeros_around_images() {
             assert_eq!(*found, expected, "{geometry:?}, row {y}, column {x} of sample {sample}");
         }
     }
+}
+
+#[test]
+fn the_latest_elements_of_a_stream() {
+    let mut random = Random(4);
+    for round in 0..300 {
+        let [new, kept] = [random.between(1, 12), random.between(1, 12)];
+        let samples = random.between(1, 3);
+        let mut states = vec![0i32; samples * kept];
+        // All that ever came, sample by sample; at first zeros.
+        let mut past = vec![vec![0i32; kept]; samples];
+        for _ in 0..5 {
+            let input: Vec<i32> = random.bytes(samples * new).into_iter().map(i32::from).collect();
+            slide(&input, [new, kept], &mut states);
+            for ((past, input), state) in past.iter_mut().zip(input.chunks(new)).zip(states.chunks(kept)) {
+                past.extend(input);
+                assert_eq!(state, &past[past.len() - kept..], "round {round}: {new} into {kept}");
+            }
+        }
+    }
+}
+
+#[test]
+fn slices_that_are_too_short_end_a_stream_early() {
+    let mut states = [1i8, 2, 3, 4, 5];
+    slide(&[6, 7, 8], [2, 4], &mut states);
+    assert_eq!(states, [3, 4, 6, 7, 5]);
+    slide(&[9], [2, 4], &mut states);
+    slide(&[], [0, 0], &mut states);
+    assert_eq!(states, [3, 4, 6, 7, 5]);
 }

@@ -13,7 +13,7 @@ pub const MAGIC: [u8; 8] = *b"\x89TSM\r\n\x1a\n";
 pub const MAJOR: u8 = 0;
 
 /// Format version that readers of the same major accept, whatever it is.
-pub const MINOR: u8 = 3;
+pub const MINOR: u8 = 4;
 
 /// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = 64;

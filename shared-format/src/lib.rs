@@ -51,7 +51,7 @@ pub use matrix::{Bias, Block, Blocks, Group, MatrixRecord, Row, TernaryMatrix};
 pub use model::{Labels, Model, Operators, Properties};
 pub use operator::{
     Add, ArgMax, Concat, Conv2d, Embedding, Linear, Operator, OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape,
-    RmsNorm, ShiftNorm, Softmax,
+    RmsNorm, ShiftNorm, Slide, Softmax,
 };
 pub use scaling::InputScale;
 pub use tensor::{DataType, Tensor, TensorClass};

@@ -52,7 +52,7 @@ impl<'a> GraphRecord<'a> {
 ///
 /// ```
 /// # fn main() -> Result<(), trishift_format::ParseError> {
-/// let file = std::fs::read("tests/golden/model-0.3.tsm").unwrap();
+/// let file = std::fs::read("tests/golden/model-0.4.tsm").unwrap();
 /// let model = trishift_format::Model::parse(&file)?;
 /// println!("{}: {} inputs, {} outputs", model.name(), model.input().len(), model.output().len());
 /// # Ok(())

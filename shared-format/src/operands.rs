@@ -96,6 +96,7 @@ fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result
         }
         Operator::Reshape(_) => (types.0 == types.1, same_length, left.exponent == output.exponent),
         Operator::Pad(op) => (types == (I8, I8), pads(op.padding, &left, &output), left.exponent == output.exponent),
+        Operator::Slide(_) => (types.0 == types.1, slides(&left, &output), left.exponent == output.exponent),
     };
     if !types_fit {
         return refuse("element types");
@@ -125,6 +126,12 @@ fn pads([above, left, below, right]: [u8; 4], input: &Tensor, output: &Tensor) -
     let [height, width] = image(input).map(u64::from);
     let padded = [height + u64::from(above) + u64::from(below), width + u64::from(left) + u64::from(right)];
     image(output).map(u64::from) == padded && input.shape[2] == output.shape[2]
+}
+
+/// True where rows of the input can be rows of the state or, where both are sequences, columns columns.
+fn slides(input: &Tensor, state: &Tensor) -> bool {
+    let ([height, width, channels], [state_height, state_width, state_channels]) = (input.shape, state.shape);
+    channels == state_channels && (width == state_width || (height == 1 && state_height == 1))
 }
 
 /// Height and width.

@@ -100,6 +100,19 @@ pub struct Pad {
     pub padding: [u8; 4],
 }
 
+/// The latest rows of all that ever came: a state that a model keeps from run to run.
+///
+/// The rows of the state move up by as many as the input has, the oldest are lost, and the input's are the last. Tensors are
+/// [height, width, channels]; of a sequence, an image of height 1, it is the columns that move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(C)]
+pub struct Slide {
+    /// Input tensor, of any height; of a sequence, of any width.
+    pub input: u16,
+    /// The state, a persistent tensor: read and written. In all but its height, or of a sequence its width, as the input.
+    pub state: u16,
+}
+
 /// Shift norm: scales a sample by the power of two that brings its mean magnitude just under 27 steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[repr(C)]
@@ -234,6 +247,8 @@ pub enum Operator {
     Reshape(Reshape),
     /// See [`Pad`].
     Pad(Pad),
+    /// See [`Slide`].
+    Slide(Slide),
 }
 
 /// The kinds of operator, by the code that stands in the file.
@@ -279,11 +294,13 @@ pub enum OperatorKind {
     Reshape = 18,
     /// See [`Pad`].
     Pad = 19,
+    /// See [`Slide`].
+    Slide = 20,
 }
 
 impl OperatorKind {
     /// Every kind, by ascending code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Linear,
         Self::ShiftNorm,
         Self::Requantize,
@@ -303,6 +320,7 @@ impl OperatorKind {
         Self::Concat,
         Self::Reshape,
         Self::Pad,
+        Self::Slide,
     ];
 
     /// The kind of this code.
@@ -327,6 +345,7 @@ impl OperatorKind {
             17 => Self::Concat,
             18 => Self::Reshape,
             19 => Self::Pad,
+            20 => Self::Slide,
             _ => return None,
         })
     }
@@ -353,6 +372,7 @@ impl OperatorKind {
             Self::Concat => "concat",
             Self::Reshape => "reshape",
             Self::Pad => "pad",
+            Self::Slide => "slide",
         }
     }
 }
@@ -386,10 +406,11 @@ impl Operator {
             Self::Concat(_) => OperatorKind::Concat,
             Self::Reshape(_) => OperatorKind::Reshape,
             Self::Pad(_) => OperatorKind::Pad,
+            Self::Slide(_) => OperatorKind::Slide,
         }
     }
 
-    /// The tensors it reads; one operand stands twice where there is no second.
+    /// The tensors it reads; one operand stands twice where there is no second. The state of a slide is not among them.
     pub const fn inputs(&self) -> [u16; 2] {
         match *self {
             Self::Linear(op) => [op.input, op.input],
@@ -411,6 +432,7 @@ impl Operator {
             Self::Concat(op) => [op.left, op.right],
             Self::Reshape(op) => [op.input, op.input],
             Self::Pad(op) => [op.input, op.input],
+            Self::Slide(op) => [op.input, op.input],
         }
     }
 
@@ -436,6 +458,44 @@ impl Operator {
             Self::Concat(op) => op.output,
             Self::Reshape(op) => op.output,
             Self::Pad(op) => op.output,
+            Self::Slide(op) => op.state,
+        }
+    }
+
+    /// The same on other tensors; only sums and concatenations read the second one.
+    #[must_use]
+    pub const fn on(&self, [input, right]: [u16; 2], output: u16) -> Self {
+        match *self {
+            Self::Linear(op) => Self::Linear(Linear { input, output, ..op }),
+            Self::ShiftNorm(op) => Self::ShiftNorm(ShiftNorm { input, output, ..op }),
+            Self::Requantize(op) => Self::Requantize(Requantize { input, output, ..op }),
+            Self::Relu(_) => Self::Relu(Relu { input, output }),
+            Self::Add(op) => Self::Add(Add { left: input, right, output, ..op }),
+            Self::ArgMax(_) => Self::ArgMax(ArgMax { input, output }),
+            Self::RmsNorm(op) => Self::RmsNorm(RmsNorm { input, output, ..op }),
+            Self::Embedding(op) => Self::Embedding(Embedding { input, output, ..op }),
+            Self::Softmax(_) => Self::Softmax(Softmax { input, output }),
+            Self::Conv2d(op) => Self::Conv2d(Conv2d { input, output, ..op }),
+            Self::DepthwiseConv2d(op) => Self::DepthwiseConv2d(Conv2d { input, output, ..op }),
+            Self::Int8Linear(op) => Self::Int8Linear(self::Linear { input, output, ..op }),
+            Self::Int8Conv2d(op) => Self::Int8Conv2d(Conv2d { input, output, ..op }),
+            Self::Int8DepthwiseConv2d(op) => Self::Int8DepthwiseConv2d(Conv2d { input, output, ..op }),
+            Self::MaxPool(op) => Self::MaxPool(Pool2d { input, output, ..op }),
+            Self::AvgPool(op) => Self::AvgPool(Pool2d { input, output, ..op }),
+            Self::Concat(_) => Self::Concat(Concat { left: input, right, output }),
+            Self::Reshape(_) => Self::Reshape(Reshape { input, output }),
+            Self::Pad(op) => Self::Pad(Pad { input, output, ..op }),
+            Self::Slide(_) => Self::Slide(Slide { input, state: output }),
+        }
+    }
+
+    /// What slides over the rows and columns of its input, where something does.
+    pub const fn window(&self) -> Option<Window> {
+        match self {
+            Self::Conv2d(op) | Self::DepthwiseConv2d(op) => Some(op.window),
+            Self::Int8Conv2d(op) | Self::Int8DepthwiseConv2d(op) => Some(op.window),
+            Self::MaxPool(op) | Self::AvgPool(op) => Some(op.window),
+            _ => None,
         }
     }
 
@@ -490,7 +550,7 @@ impl Operator {
     pub(crate) fn decode(record: &[u8], index: usize, offset: usize) -> Result<Self, ParseError> {
         use OperatorKind::{
             Add, ArgMax, AvgPool, Concat, Conv2d, DepthwiseConv2d, Embedding, Int8Conv2d, Int8DepthwiseConv2d,
-            Int8Linear, Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax,
+            Int8Linear, Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax,
         };
         let mut fields = Fields::new(record);
         let code = fields.short();
@@ -538,6 +598,7 @@ impl Operator {
             Concat => Self::Concat(self::Concat { left: input, right, output }),
             Reshape => Self::Reshape(self::Reshape { input, output }),
             Pad => Self::Pad(self::Pad { input, output, padding }),
+            Slide => Self::Slide(self::Slide { input, state: output }),
         })
     }
 
@@ -565,6 +626,7 @@ impl Operator {
             Self::Concat(op) => postcard::to_allocvec(&(code, op)),
             Self::Reshape(op) => postcard::to_allocvec(&(code, op)),
             Self::Pad(op) => postcard::to_allocvec(&(code, op)),
+            Self::Slide(op) => postcard::to_allocvec(&(code, op)),
         }
     }
 }
@@ -624,6 +686,7 @@ mod tests {
                 OperatorKind::Concat => Operator::Concat(Concat { left: input, right, output }),
                 OperatorKind::Reshape => Operator::Reshape(Reshape { input, output }),
                 OperatorKind::Pad => Operator::Pad(Pad { input, output, padding }),
+                OperatorKind::Slide => Operator::Slide(Slide { input, state: output }),
             }
         })
     }
@@ -639,6 +702,17 @@ mod tests {
             }
             let longer = [&record[..], &[0]].concat();
             prop_assert_eq!(Operator::decode(&longer, 3, 7).err(), malformed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn on_other_tensors_nothing_else_changes(operator in operator(), tensors in any::<[u16; 3]>()) {
+            let [left, right, output] = tensors;
+            let moved = operator.on([left, right], output);
+            let two = matches!(operator, Operator::Add(_) | Operator::Concat(_));
+            prop_assert_eq!((moved.inputs(), moved.output()), ([left, if two { right } else { left }], output));
+            prop_assert_eq!(moved.on(operator.inputs(), operator.output()), operator);
         }
     }
 

@@ -51,6 +51,10 @@ fn check_uses(model: &Model<'_>) -> Result<(), ParseError> {
             }
         }
         let output = model.tensor(operator.output());
+        // What slides must be there in the next run.
+        if matches!(operator, Operator::Slide(_)) && output.class != TensorClass::Persistent {
+            return Err(ParseError::Plan { tensor: usize::from(operator.output()), fault: PlanFault::Class });
+        }
         match output.class {
             // What is kept is never written in place.
             TensorClass::Persistent if operator.inputs().contains(&operator.output()) => {

@@ -26,10 +26,12 @@ fn parse_checkpoint(file: &[u8]) -> Result<(), ParseError> {
 }
 
 /// The files of every version, which together hold every section, operator, layout, encoding and element type.
-const SUBJECTS: [Subject; 6] = [
+const SUBJECTS: [Subject; 8] = [
+    Subject { name: "model 0.4", file: include_bytes!("golden/model-0.4.tsm"), parse: parse_model },
     Subject { name: "model 0.3", file: include_bytes!("golden/model-0.3.tsm"), parse: parse_model },
     Subject { name: "model 0.2", file: include_bytes!("golden/model-0.2.tsm"), parse: parse_model },
     Subject { name: "model 0.1", file: include_bytes!("golden/model-0.1.tsm"), parse: parse_model },
+    Subject { name: "checkpoint 0.4", file: include_bytes!("golden/checkpoint-0.4.tsc"), parse: parse_checkpoint },
     Subject { name: "checkpoint 0.3", file: include_bytes!("golden/checkpoint-0.3.tsc"), parse: parse_checkpoint },
     Subject { name: "checkpoint 0.2", file: include_bytes!("golden/checkpoint-0.2.tsc"), parse: parse_checkpoint },
     Subject { name: "checkpoint 0.1", file: include_bytes!("golden/checkpoint-0.1.tsc"), parse: parse_checkpoint },
@@ -100,7 +102,7 @@ fn appended_bytes_are_refused() {
 
 #[test]
 fn the_other_kind_is_refused() {
-    let [model, _, _, checkpoint, ..] = SUBJECTS;
+    let [model, _, _, _, checkpoint, ..] = SUBJECTS;
     assert_eq!((model.parse)(checkpoint.file), Err(ParseError::Kind { found: 2, expected: 1 }));
     assert_eq!((checkpoint.parse)(model.file), Err(ParseError::Kind { found: 1, expected: 2 }));
 }

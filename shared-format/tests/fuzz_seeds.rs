@@ -144,6 +144,23 @@ fn seeds_of_operators() -> impl Iterator<Item = (String, Vec<u8>, bool)> {
     })
 }
 
+/// Two steps of a stream kept in six rows, and a mean of these.
+fn stream() -> RawModel {
+    let (step, state) = ([2, 5, 3], [6, 5, 3]);
+    let mean = [operator(16, &[1, 2]), vec![6, 5, 1, 1, 0, 0, 0, 0]].concat();
+    let mut model = images(vec![], &[step, state, [1, 1, 3]]);
+    model.operators = vec![operator(20, &[0, 1]), mean];
+    (model.tensors[2].first, model.tensors[2].last, model.arena_bytes) = (1, 1, 92);
+    model
+}
+
+/// The same with a change of the state.
+fn stream_with(change: fn(&mut RawTensor)) -> Vec<u8> {
+    let mut model = stream();
+    change(&mut model.tensors[1]);
+    model.file()
+}
+
 /// Three operators that take their input's place, one behind the other.
 fn in_place() -> RawModel {
     let same: RawWindow = [3, 3, 1, 1, 1, 1, 1, 1];
@@ -211,6 +228,11 @@ fn seeds() -> Vec<Seed> {
         seed("model-in-place", in_place().file()),
         refused("refused-plan-overlap-in-part", overlap.file()),
         seed("model-int8-linear-int32", int8_logits().file()),
+        seed("model-slide", stream().file()),
+        refused("refused-operands-slide-element-types", stream_with(|state| state.data_type = RawTensor::I32)),
+        refused("refused-operands-slide-shapes", stream_with(|state| state.shape[1] += 1)),
+        refused("refused-operands-slide-exponents", stream_with(|state| state.exponent = 1)),
+        refused("refused-plan-class-slide", stream_with(|state| (state.class, state.last) = (RawTensor::ARENA, 1))),
         refused("refused-matrix-outside-section-int8", int8_logits_with(|model| model.weights.truncate(33))),
         refused("refused-matrix-below-output-unit-int8", int8_logits_with(|model| model.weights[32] = 0xFF)),
         refused("refused-matrix-int32-bound-int8", int8_logits_with(|model| model.weights[33] = 15)),

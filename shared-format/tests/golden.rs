@@ -1,4 +1,4 @@
-//! Golden files: the bytes that version 0.3 writes, and what a reader finds in them and in those of earlier versions.
+//! Golden files: the bytes that version 0.4 writes, and what a reader finds in them and in those of earlier versions.
 //!
 //! `TRISHIFT_BLESS=1 cargo test -p trishift-format --test golden` writes the present version's files anew; a change of
 //! their bytes is a change of the format and belongs in `docs/format.md`. Files of earlier versions stay as they are.
@@ -17,7 +17,7 @@ use trishift_format::bound::Accumulators;
 use trishift_format::checkpoint::StateType;
 use trishift_format::{
     Add, ArgMax, Checkpoint, Concat, DataType, ExponentEncoding, InputScale, Linear, Model, Operator, Pad, Relu,
-    Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, TensorClass, trits,
+    Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax, TensorClass, trits,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -30,25 +30,26 @@ fn stored(name: &str) -> Vec<u8> {
 
 /// The checked-in files, each compared once, before any test reads it.
 static MODEL: LazyLock<Vec<u8>> =
-    LazyLock::new(|| compare("model-0.3.tsm", &golden::model().expect("the golden model is valid")));
+    LazyLock::new(|| compare("model-0.4.tsm", &golden::model().expect("the golden model is valid")));
 static CHECKPOINT: LazyLock<Vec<u8>> =
-    LazyLock::new(|| compare("checkpoint-0.3.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
+    LazyLock::new(|| compare("checkpoint-0.4.tsc", &golden::checkpoint().expect("the golden checkpoint is valid")));
 
-/// What versions 0.1 and 0.2 wrote: the same network without what came later, the same checkpoint.
-static OLD_MODELS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| ["model-0.1.tsm", "model-0.2.tsm"].map(stored));
-static OLD_CHECKPOINTS: LazyLock<[Vec<u8>; 2]> =
-    LazyLock::new(|| ["checkpoint-0.1.tsc", "checkpoint-0.2.tsc"].map(stored));
+/// What earlier versions wrote: the same network without what came later, the same checkpoint.
+static OLD_MODELS: LazyLock<[Vec<u8>; 3]> =
+    LazyLock::new(|| ["model-0.1.tsm", "model-0.2.tsm", "model-0.3.tsm"].map(stored));
+static OLD_CHECKPOINTS: LazyLock<[Vec<u8>; 3]> =
+    LazyLock::new(|| ["checkpoint-0.1.tsc", "checkpoint-0.2.tsc", "checkpoint-0.3.tsc"].map(stored));
 
 /// Operators of the golden models, oldest first; each has a tensor more.
-const OPERATORS: [usize; 3] = [9, 12, 25];
+const OPERATORS: [usize; 4] = [9, 12, 25, 26];
 
 /// The files of every version, oldest first.
-fn files() -> [&'static [u8]; 3] {
-    [&OLD_MODELS[0], &OLD_MODELS[1], &MODEL]
+fn files() -> [&'static [u8]; 4] {
+    [&OLD_MODELS[0], &OLD_MODELS[1], &OLD_MODELS[2], &MODEL]
 }
 
 /// The golden models of every version, oldest first.
-fn models() -> [Model<'static>; 3] {
+fn models() -> [Model<'static>; 4] {
     files().map(|file| Model::parse(file).expect("every version is read"))
 }
 
@@ -96,7 +97,7 @@ fn check_matrix(model: &Model<'_>, index: usize, weights: &Weights, encoding: Ex
 
 #[test]
 fn both_files_are_written_byte_for_byte() {
-    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x03");
+    assert_eq!(MODEL[..10], *b"\x89TSM\r\n\x1a\n\x00\x04");
     assert_eq!(MODEL[..10], CHECKPOINT[..10]);
 }
 
@@ -123,9 +124,12 @@ fn files_of_earlier_versions_are_still_read() {
 
 #[test]
 fn the_models_read_back() {
-    for ((model, file), images) in models().into_iter().zip(files()).zip([0, 0, 96 + 144 + 48 + 12 + 12]) {
+    let images = 96 + 144 + 48 + 12 + 12;
+    for ((model, file), (images, state)) in
+        models().into_iter().zip(files()).zip([(0, 0), (0, 0), (images, 0), (images, 16)])
+    {
         walk::model(&model);
-        assert_eq!((model.name(), model.arena_bytes()), ("golden", 68));
+        assert_eq!((model.name(), model.arena_bytes()), ("golden", 68 + state));
         assert_eq!(model.macs(), 120 + 100 + 100 + 30 + images);
         assert_eq!((model.file_bytes(), model.input_index(), model.output_index()), (file.len(), 0, 8));
         assert_eq!(model.labels().collect::<Vec<_>>(), LABELS);
@@ -159,6 +163,7 @@ fn the_models_operators_read_back() {
         &["embedding", "rms-norm", "softmax"],
         &["embedding", "reshape", "pad", "conv2d", "max-pool", "concat", "depthwise-conv2d", "int8-conv2d"],
         &["int8-depthwise-conv2d", "avg-pool", "add", "relu", "int8-linear"],
+        &["slide"],
     ];
     let others = [
         Operator::ShiftNorm(ShiftNorm { input: 2, output: 3, relu: true }),
@@ -173,8 +178,9 @@ fn the_models_operators_read_back() {
         Operator::Concat(Concat { left: 16, right: 17, output: 18 }),
         Operator::Add(Add { left: 21, right: 22, output: 23, relu: true }),
         Operator::Relu(Relu { input: 23, output: 24 }),
+        Operator::Slide(Slide { input: 9, state: 26 }),
     ];
-    for (model, (parts, count)) in models().into_iter().zip([(1, 5), (2, 7), (4, 12)]) {
+    for (model, (parts, count)) in models().into_iter().zip([(1, 5), (2, 7), (4, 12), (5, 13)]) {
         let found: Vec<_> = model.operators().map(|operator| operator.kind().name()).collect();
         assert_eq!(found, names[..parts].concat());
         let plain = |operator: &Operator| {
@@ -185,8 +191,8 @@ fn the_models_operators_read_back() {
         let operands = [0, 1, 3, 7].map(|index| linear(&model, index)).map(|op| (op.input, op.output, op.relu));
         assert_eq!(operands, [(0, 1, true), (1, 2, false), (3, 4, false), (7, 8, false)]);
     }
-    let [_, second, third] = models();
-    for model in [second, third] {
+    let [_, later @ ..] = models();
+    for model in later {
         let Some(Operator::Embedding(op)) = model.operators().nth(9) else { panic!("operator 9 is the embedding") };
         assert_eq!((op.input, op.output), (9, 10));
     }
@@ -220,7 +226,8 @@ fn the_models_windows_read_back() {
 
 #[test]
 fn the_models_weights_read_back() {
-    let mixes = [ExponentEncoding::Offset4, ExponentEncoding::Offset8, ExponentEncoding::Offset8];
+    let mixes =
+        [ExponentEncoding::Offset4, ExponentEncoding::Offset8, ExponentEncoding::Offset8, ExponentEncoding::Offset8];
     for (model, mix) in models().into_iter().zip(mixes) {
         check_matrix(&model, 0, &STEM, ExponentEncoding::Offset4);
         check_matrix(&model, 1, &MIX, mix);

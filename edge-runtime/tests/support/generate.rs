@@ -16,11 +16,11 @@ const MOST: usize = 400;
 pub(crate) struct Step {
     pub(crate) kind: OperatorKind,
     /// Layers with weights, embedding, softmax: int32 outputs. Additions and concatenations: the latest tensor is on the
-    /// left. Otherwise without meaning.
+    /// left. Sliding: columns rather than rows, if there is one row. Otherwise without meaning.
     pub(crate) wide: bool,
     pub(crate) relu: bool,
     pub(crate) bias: bool,
-    /// Outputs of a linear layer, channels of a convolution, elements of a table's entry.
+    /// Outputs of a linear layer, channels of a convolution, elements of a table's entry, rows or columns of a state.
     pub(crate) rows: usize,
     pub(crate) group: GroupSize,
     /// Smallest exponent of the weights, and how far the others lie above it.
@@ -82,6 +82,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(OperatorKind::Concat),
         3 => Just(OperatorKind::Reshape),
         2 => Just(OperatorKind::Pad),
+        3 => Just(OperatorKind::Slide),
     ];
     let shift = prop_oneof![6 => 2..14, 1 => -4..36];
     let window = prop_oneof![4 => 0..6, 1 => 0..=14];
@@ -122,14 +123,20 @@ pub(crate) fn shapes() -> impl Strategy<Value = [usize; 3]> {
 
 impl Network {
     /// The network of these steps for samples of this shape; the output of operator number `output`, counted round and
-    /// round, is the network's.
+    /// round without those that slide, is the network's.
     pub(crate) fn generate(shape: [usize; 3], steps: &[Step], output: usize) -> Self {
         let input = Value { data_type: DataType::I8, exponent: -5, shape };
         let mut network = Self { values: vec![input], nodes: Vec::new(), output: 0 };
         for step in steps {
             network.take(step);
         }
-        network.output = network.nodes[output % network.nodes.len()].output;
+        let mut outputs: Vec<usize> = network.nodes.iter().map(|node| node.output).collect();
+        outputs.retain(|output| !network.is_kept(*output));
+        if outputs.is_empty() {
+            network.take(&Step::new(OperatorKind::Reshape, 0));
+            outputs.push(network.values.len() - 1);
+        }
+        network.output = outputs[output % outputs.len()];
         network
     }
 
@@ -202,6 +209,13 @@ impl Network {
                 let fits = shape.iter().product::<usize>() <= MOST;
                 let (padding, shape) = if fits { (step.slides.padding, shape) } else { ([0; 4], value.shape) };
                 self.push(step, Action::Pad(padding), [narrow; 2], Value { shape, ..value });
+            }
+            OperatorKind::Slide => {
+                let source = self.values[last];
+                let axis = usize::from(step.wide && source.shape[0] == 1);
+                let mut shape = source.shape;
+                shape[axis] = step.rows.min(MOST / (source.len() / source.shape[axis])).max(1);
+                self.push(step, Action::Slide, [last; 2], Value { shape, ..source });
             }
         }
     }
@@ -358,7 +372,9 @@ pub(crate) fn images(in_place: bool) -> Network {
         Step { slides: window([3, 3], [1, 1], [1; 4]), ..step(OperatorKind::Int8DepthwiseConv2d, 9) },
         Step { slides: window([2, 2], [2, 2], [0; 4]), ..step(OperatorKind::AvgPool, 10) },
         step(OperatorKind::Reshape, 11 << 8),
+        Step { rows: 3, ..step(OperatorKind::Slide, 2) },
         Step { wide: true, rows: 10, bias: true, ..step(OperatorKind::Int8Linear, 13) },
     ];
-    Network::generate([13, 9, 2], &steps, steps.len() - 1)
+    let network = Network::generate([13, 9, 2], &steps, 0);
+    Network { output: network.values.len() - 1, ..network }
 }

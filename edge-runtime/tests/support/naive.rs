@@ -8,14 +8,29 @@ use super::network::{Action, Network, Node, Value};
 use super::weights::Weights;
 use trishift_format::DataType;
 
-/// The network's output for one sample.
+/// The network's output for one sample, the first of all.
 pub(crate) fn run(network: &Network, input: &[i8]) -> Vec<i128> {
-    let mut values: Vec<Vec<i128>> = vec![Vec::new(); network.values.len()];
-    values[0] = input.iter().map(|value| i128::from(*value)).collect();
-    for node in &network.nodes {
-        values[node.output] = step(network, node, &values);
+    Past::new(network).run(network, input)
+}
+
+/// What a network keeps of the samples before, by tensor; zeros at first.
+#[derive(Clone)]
+pub(crate) struct Past(Vec<Vec<i128>>);
+
+impl Past {
+    pub(crate) fn new(network: &Network) -> Self {
+        Self(network.values.iter().map(|value| vec![0; value.len()]).collect())
     }
-    values.swap_remove(network.output)
+
+    /// The network's output for the next sample.
+    pub(crate) fn run(&mut self, network: &Network, input: &[i8]) -> Vec<i128> {
+        let Self(values) = self;
+        values[0] = input.iter().map(|value| i128::from(*value)).collect();
+        for node in &network.nodes {
+            values[node.output] = step(network, node, values);
+        }
+        values[network.output].clone()
+    }
 }
 
 fn step(network: &Network, node: &Node, values: &[Vec<i128>]) -> Vec<i128> {
@@ -84,6 +99,10 @@ fn step(network: &Network, node: &Node, values: &[Vec<i128>]) -> Vec<i128> {
             pixels.flat_map(|(left, right)| [left, right].concat()).collect()
         }
         Action::Reshape => left.clone(),
+        Action::Slide => {
+            let all = values[node.output].iter().chain(left).copied();
+            all.skip(left.len()).collect()
+        }
         Action::Pad([above, before, ..]) => places(output.shape)
             .map(|[row, column, channel]| {
                 let [height, width, channels] = left_value.shape;

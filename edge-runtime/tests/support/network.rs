@@ -4,7 +4,7 @@ use super::weights::{Precision, Weights};
 use trishift_format::write::{ModelWriter, Region};
 use trishift_format::{
     Add, ArgMax, Concat, Conv2d, DataType, Embedding, InputScale, Linear, Operator, OperatorKind, Pad, Pool2d, Relu,
-    Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass, Window,
+    Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax, Tensor, TensorClass, Window,
 };
 
 /// What one operator does; which tensors it reads and writes stands in the [`Node`].
@@ -26,6 +26,8 @@ pub(crate) enum Action {
     Concat,
     Reshape,
     Pad([u8; 4]),
+    /// The output is kept from run to run.
+    Slide,
 }
 
 /// One operator. The second input of all but additions and concatenations is the first.
@@ -76,6 +78,11 @@ impl Network {
         self.values[self.output]
     }
 
+    /// True where a tensor is kept from run to run: it cannot be the output.
+    pub(crate) fn is_kept(&self, number: usize) -> bool {
+        self.nodes.iter().any(|node| node.output == number && matches!(node.action, Action::Slide))
+    }
+
     /// The model file.
     pub(crate) fn file(&self) -> Vec<u8> {
         let mut writer = ModelWriter::new("test");
@@ -97,6 +104,7 @@ impl Network {
             let class = match number {
                 0 => TensorClass::Input,
                 number if number == self.output => TensorClass::Output,
+                number if self.is_kept(number) => TensorClass::Persistent,
                 _ => TensorClass::Arena,
             };
             let first = self.nodes.iter().position(|node| node.output == number).unwrap_or(0) as u16;
@@ -104,13 +112,15 @@ impl Network {
             let shape = value.shape.map(|size| size as u32);
             let exponent = value.exponent as i16;
             let mut tensor = Tensor { data_type: value.data_type, class, exponent, shape, offset: 0, first, last };
-            if class == TensorClass::Arena {
+            let is_placed = |tensor: &Tensor| matches!(tensor.class, TensorClass::Arena | TensorClass::Persistent);
+            if is_placed(&tensor) {
                 let end = |other: &Tensor| other.offset + (other.bytes() as u32).next_multiple_of(4);
                 let clashes = |tensor: &Tensor, other: &Tensor| {
-                    let together = tensor.first <= other.last && other.first <= tensor.last;
+                    let kept = [tensor.class, other.class].contains(&TensorClass::Persistent);
+                    let together = kept || (tensor.first <= other.last && other.first <= tensor.last);
                     together && tensor.offset < end(other) && other.offset < end(tensor)
                 };
-                let placed = || tensors.iter().filter(|other| other.class == TensorClass::Arena);
+                let placed = || tensors.iter().filter(|other| is_placed(other));
                 if let Some(replaced) = self.replaced(number, &tensors) {
                     tensor.offset = replaced.offset;
                 } else {
@@ -184,6 +194,7 @@ impl Node {
             Action::Concat => Operator::Concat(Concat { left: input, right, output }),
             Action::Reshape => Operator::Reshape(Reshape { input, output }),
             Action::Pad(padding) => Operator::Pad(Pad { input, output, padding: *padding }),
+            Action::Slide => Operator::Slide(Slide { input, state: output }),
         }
     }
 
@@ -216,6 +227,7 @@ impl Node {
             Action::Concat => OperatorKind::Concat,
             Action::Reshape => OperatorKind::Reshape,
             Action::Pad(_) => OperatorKind::Pad,
+            Action::Slide => OperatorKind::Slide,
         }
     }
 }

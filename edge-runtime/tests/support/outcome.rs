@@ -40,7 +40,8 @@ impl Output {
     }
 }
 
-/// Runs batches of these sizes, one after another, in one engine, and holds each against the definitions.
+/// Runs batches of these sizes, one after another, in one engine, and holds each against the definitions; then all of them
+/// again after the engine has forgotten the past.
 pub(crate) fn check(network: &Network, batches: &[usize], capacity: usize, seed: u64) {
     let file = network.file();
     let model = Model::parse(&file).expect("a valid model");
@@ -52,10 +53,15 @@ pub(crate) fn check(network: &Network, batches: &[usize], capacity: usize, seed:
         // What the arena holds before a run must not matter.
         arena.bytes().fill(0xA5);
         let mut engine = Engine::with_kernels(&model, arena.bytes(), capacity, kernels).expect("an engine");
-        for batch in batches {
+        let mut past = vec![naive::Past::new(network); capacity];
+        for (index, batch) in batches.iter().chain(batches).enumerate() {
+            if index == batches.len() {
+                engine.reset();
+                past.fill(naive::Past::new(network));
+            }
             let input = random.activations(batch * network.input().len());
-            let expected: Vec<i128> =
-                input.chunks(network.input().len()).flat_map(|sample| naive::run(network, sample)).collect();
+            let samples = input.chunks(network.input().len()).zip(&mut past);
+            let expected: Vec<i128> = samples.flat_map(|(sample, past)| past.run(network, sample)).collect();
             let mut output = Output::new(network.output().data_type, expected.len());
             engine.run(&input, output.slice()).expect("slices that fit");
             assert_eq!(output.values(), expected, "kernels {}, batch {batch} of {capacity}", kernels.name);

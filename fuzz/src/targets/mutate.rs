@@ -9,7 +9,7 @@ use trishift_format::{Model, Tensor};
 const GOLDEN: [&[u8]; 3] = [
     include_bytes!("../../../shared-format/tests/golden/model-0.1.tsm"),
     include_bytes!("../../../shared-format/tests/golden/model-0.2.tsm"),
-    include_bytes!("../../../shared-format/tests/golden/model-0.3.tsm"),
+    include_bytes!("../../../shared-format/tests/golden/model-0.4.tsm"),
 ];
 
 /// Most changes of one file.

@@ -59,6 +59,11 @@ impl ModelWriter {
         Self { name: name.into(), ..Self::default() }
     }
 
+    /// A model of this name with the weight section of another one, whose operators keep their offsets.
+    pub fn with_weights_of(name: &str, model: &Model<'_>) -> Self {
+        Self { weights: model.weights.into(), ..Self::new(name) }
+    }
+
     /// Adds a matrix to the weight section, row after row. Exponents are stored as 4-bit offsets where every row's window
     /// allows, as int8 otherwise; a group without a non-zero trit takes its row's smallest exponent.
     ///

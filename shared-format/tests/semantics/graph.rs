@@ -73,7 +73,7 @@ fn operator_records_that_do_not_decode() {
 
 #[test]
 fn an_unknown_operator_is_named() {
-    for code in [0, 20, 77, 65535] {
+    for code in [0, 21, 77, 65535] {
         let mut model = RawModel::relus(3);
         model.operators[1] = operator(code, &[1, 2]);
         let error = refusal(&model);

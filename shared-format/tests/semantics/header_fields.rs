@@ -5,8 +5,8 @@
 use super::support::seal::seal;
 use trishift_format::{Checkpoint, Model, ParseError, PlanFault};
 
-const MODEL: &[u8] = include_bytes!("../golden/model-0.3.tsm");
-const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint-0.3.tsc");
+const MODEL: &[u8] = include_bytes!("../golden/model-0.4.tsm");
+const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint-0.4.tsc");
 
 /// A golden file, its parser, and what its header says.
 struct Subject {
@@ -85,7 +85,7 @@ fn magic_and_version() {
             check(subject, Field { offset, bytes: 1 }, |_| Err(ParseError::Magic));
         }
         check(subject, Field { offset: 8, bytes: 1 }, |major| {
-            Err(ParseError::Version { major: major as u8, minor: 3 })
+            Err(ParseError::Version { major: major as u8, minor: 4 })
         });
         // Whatever a newer minor version added, this file does not have it.
         check(subject, Field { offset: 9, bytes: 1 }, |_| Ok(()));
@@ -134,8 +134,9 @@ fn arena_bytes() {
     let field = Field { offset: 24, bytes: 8 };
     let [model, checkpoint] = &SUBJECTS;
     check(model, field, |bytes| match bytes {
-        68.. => Ok(()),
-        // The persistent tensor is the last one in the arena, tensor 1 the first.
+        84.. => Ok(()),
+        // The persistent tensors are the last ones in the arena, tensor 1 the first.
+        68..84 => Err(ParseError::Plan { tensor: 26, fault: PlanFault::OutsideArena }),
         64..68 => Err(ParseError::Plan { tensor: 9, fault: PlanFault::OutsideArena }),
         _ => Err(ParseError::Plan { tensor: 1, fault: PlanFault::OutsideArena }),
     });

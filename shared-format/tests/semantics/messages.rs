@@ -93,7 +93,7 @@ fn names_of_what_a_matrix_is_stored_as() {
     assert_eq!(
         names.join(" "),
         "linear shift-norm requantize relu add argmax rms-norm embedding softmax conv2d depthwise-conv2d int8-linear \
-             int8-conv2d int8-depthwise-conv2d max-pool avg-pool concat reshape pad"
+             int8-conv2d int8-depthwise-conv2d max-pool avg-pool concat reshape pad slide"
     );
 }
 

@@ -77,26 +77,37 @@ impl Subject {
         }
     }
 
-    /// The graph of this one operator: its first operand is the input, its last one the output, one between is kept.
+    /// The graph of this one operator: its first operand is the input, its last one the output, one between is kept. What
+    /// slides writes a tensor that is kept, and another operator takes that to the output.
     fn model(&self, tensors: &[(u8, i16, Shape)]) -> RawModel {
         let last = tensors.len() - 1;
         let tensor = |(index, (data_type, exponent, shape)): (usize, &(u8, i16, Shape))| {
             let class = match index {
                 0 => RawTensor::INPUT,
-                _ if index == last => RawTensor::OUTPUT,
+                _ if index == last && !self.keeps() => RawTensor::OUTPUT,
                 _ => RawTensor::PERSISTENT,
             };
             RawTensor { data_type: *data_type, exponent: *exponent, ..RawTensor::image(class, *shape, 0, 0) }
         };
-        let tensors: Vec<_> = tensors.iter().enumerate().map(tensor).collect();
+        let mut tensors: Vec<_> = tensors.iter().enumerate().map(tensor).collect();
         let numbers: Vec<u16> = (0..=last as u16).collect();
-        let model = RawModel::graph_of(tensors, vec![self.record(&numbers)], 256);
+        let mut records = vec![self.record(&numbers)];
+        if self.keeps() {
+            tensors.push(RawTensor { class: RawTensor::OUTPUT, first: 1, last: 1, ..tensors[last] });
+            records.push(operator(OperatorKind::Reshape as u16, &[last as u16, last as u16 + 1]));
+        }
+        let model = RawModel::graph_of(tensors, records, 512);
         let mut weights = RawModel::small().weights;
         weights[4..8].copy_from_slice(&RawModel::SMALL_EXPONENTS.map(|exponent| exponent as u8));
         if !matches!(self.kind, OperatorKind::Linear | OperatorKind::Embedding) {
             weights = [[121; ZEROS], [0; ZEROS]].concat();
         }
         RawModel { weights, ..model }
+    }
+
+    /// True where what the operator writes must be kept.
+    fn keeps(&self) -> bool {
+        self.kind == OperatorKind::Slide
     }
 
     fn refusal(&self, what: &'static str) -> ParseError {
@@ -119,7 +130,7 @@ fn has_bias(kind: OperatorKind) -> bool {
 fn subjects() -> Vec<Subject> {
     use OperatorKind::{
         Add, ArgMax, AvgPool, Concat, Conv2d, DepthwiseConv2d, Embedding, Int8Conv2d, Int8DepthwiseConv2d, Int8Linear,
-        Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax,
+        Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax,
     };
     const NEAR: &[i16] = &[-6, -5, -4];
     const UNITS: [&[i16]; 2] = [&[-1, 0], &[-11, -10]];
@@ -135,6 +146,7 @@ fn subjects() -> Vec<Subject> {
     let shares = [i16::MIN, -31, -30, -8, -7, -6, 0, 1, i16::MAX];
     let shares: &'static [i16] = Box::leak(Box::new(shares));
     let images = operand(NEAR, &IMAGES);
+    let sequences = operand(NEAR, &[[1, 4, 3], [1, 2, 3], [1, 4, 2], [2, 4, 3], [2, 2, 3], [1, 1, 12]]);
     let pooled =
         operand(NEAR, &[[3, 4, 3], [3, 4, 2], [3, 4, 4], [2, 4, 3], [4, 4, 3], [3, 3, 3], [3, 5, 3], [4, 3, 3]]);
     let padded =
@@ -161,6 +173,8 @@ fn subjects() -> Vec<Subject> {
             &[(I8, -5, vector(3)), (I32, -9, vector(18))],
         ),
         subject(Reshape, false, &[FOUR, FOUR], &[(I32, -5, [2, 2, 1]), (I32, -5, four)]),
+        subject(Slide, false, &[images, images], &[(I32, -5, [5, 4, 3]), (I32, -5, [6, 4, 3])]),
+        subject(Slide, false, &[sequences, sequences], &[(I8, -5, [1, 4, 3]), (I8, -5, [1, 2, 3])]),
         subject(MaxPool, false, &[images, pooled], &[(I8, -5, [5, 4, 3]), (I8, -5, [3, 4, 3])]),
         subject(AvgPool, false, &[images, pooled], &[(I8, -5, [5, 4, 3]), (I8, -6, [3, 4, 3])]),
         subject(Pad, false, &[images, padded], &[(I8, -5, [5, 4, 3]), (I8, -5, [8, 7, 3])]),
@@ -215,7 +229,7 @@ fn places([height, width, _]: Shape) -> [u32; 2] {
 fn fault(subject: &Subject, tensors: &[(u8, i16, Shape)]) -> Option<&'static str> {
     use OperatorKind::{
         Add, ArgMax, AvgPool, Concat, Conv2d, DepthwiseConv2d, Embedding, Int8Conv2d, Int8DepthwiseConv2d, Int8Linear,
-        Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax,
+        Linear, MaxPool, Pad, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax,
     };
     let (inputs, (to, exponent, shape)) = (&tensors[..tensors.len() - 1], tensors[tensors.len() - 1]);
     let (from, from_exponent, from_shape) = inputs[0];
@@ -227,7 +241,7 @@ fn fault(subject: &Subject, tensors: &[(u8, i16, Shape)]) -> Option<&'static str
         ShiftNorm | RmsNorm | Requantize => from == I32 && to == I8,
         Relu | Add | MaxPool | AvgPool | Concat | Pad => tensors.iter().all(|(data_type, _, _)| *data_type == I8),
         ArgMax => to == I32,
-        Reshape => from == to,
+        Reshape | Slide => from == to,
         _ => true,
     };
     let [height, width, channels] = shape;
@@ -246,10 +260,12 @@ fn fault(subject: &Subject, tensors: &[(u8, i16, Shape)]) -> Option<&'static str
             inputs.iter().all(|(_, _, from)| from[..2] == shape[..2]) && from_shape[2] + inputs[1].2[2] == channels
         }
         Pad => [from_shape[0] + 3, from_shape[1] + 3, from_shape[2]] == shape,
+        // The same rows, or sequences of the same channels.
+        Slide => from_shape[1..] == shape[1..] || (from_shape[0], height, from_shape[2]) == (1, 1, channels),
         _ => inputs.iter().all(|(_, _, from_shape)| elements(*from_shape) == length),
     };
     let exponents = match (subject.kind, to) {
-        (Relu | Reshape | MaxPool | Pad, _) => from_exponent == exponent,
+        (Relu | Reshape | MaxPool | Pad | Slide, _) => from_exponent == exponent,
         (Concat, _) => inputs.iter().all(|(_, from_exponent, _)| *from_exponent == exponent),
         (Add, _) => inputs.iter().map(|(_, exponent, _)| *exponent).max() == Some(exponent),
         (ArgMax, _) => exponent == 0,
@@ -300,6 +316,7 @@ fn tensors_of_every_class() {
             for class in (0..4).filter(|class| *class != tensor.class) {
                 let expected = match class {
                     // The caller's memory is not written; a tensor of another class is not the graph's input or output.
+                    _ if subject.keeps() && number == 1 => PlanFault::Class,
                     RawTensor::INPUT if number == last => PlanFault::Written,
                     RawTensor::OUTPUT | RawTensor::ARENA if number < last => PlanFault::Lifetime,
                     _ => PlanFault::Class,
@@ -318,9 +335,9 @@ fn tensors_that_are_not_there() {
     for subject in subjects() {
         let right = subject.model(&subject.right);
         let count = right.tensors.len() as u16;
-        for operand in 0..count {
+        for operand in 0..subject.right.len() as u16 {
             for tensor in [count, count + 1, 255, 256, 1024, u16::MAX] {
-                let mut numbers: Vec<u16> = (0..count).collect();
+                let mut numbers: Vec<u16> = (0..subject.right.len() as u16).collect();
                 numbers[usize::from(operand)] = tensor;
                 let model = RawModel { operators: vec![subject.record(&numbers)], ..right.clone() };
                 assert_eq!(refusal(&model), ParseError::TensorIndex { index: 0, tensor }, "{}", subject.kind);
@@ -340,6 +357,9 @@ fn one_tensor_as_every_operand() {
             let operands = vec![subject.right[number]; subject.right.len()];
             let expected = match fault(&subject, &operands) {
                 Some(what) => subject.refusal(what),
+                // What slides is kept, and never its own input.
+                None if subject.keeps() && number == 0 => ParseError::Plan { tensor: 0, fault: PlanFault::Class },
+                None if subject.keeps() => ParseError::Plan { tensor: 1, fault: PlanFault::Overlap { other: 1 } },
                 // The caller's input is not written, its output not read before it is.
                 None if number == 0 => ParseError::Plan { tensor: 0, fault: PlanFault::Written },
                 None => ParseError::Plan { tensor: last, fault: PlanFault::Lifetime },

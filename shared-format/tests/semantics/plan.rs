@@ -90,6 +90,32 @@ fn persistent_tensors_may_be_read_before_they_are_written() {
     accepted(&RawModel::graph_of(tensors, operators, 4).file());
 }
 
+/// Slides the input into tensor 1, and that tensor's rows into tensor 2.
+fn slides(state: RawTensor) -> RawModel {
+    let tensors = vec![
+        RawTensor::i8(RawTensor::INPUT, 4, 0, 0),
+        state,
+        RawTensor { offset: 4, ..RawTensor::image(RawTensor::PERSISTENT, [5, 1, 4], 0, 0) },
+        RawTensor::image(RawTensor::OUTPUT, [5, 1, 4], 2, 2),
+    ];
+    let operators = vec![operator(20, &[0, 1]), operator(20, &[1, 2]), operator(4, &[2, 3])];
+    RawModel::graph_of(tensors, operators, 24)
+}
+
+#[test]
+fn what_slides_is_persistent() {
+    accepted(&slides(RawTensor::i8(RawTensor::PERSISTENT, 4, 0, 0)).file());
+    let arena = slides(RawTensor::i8(RawTensor::ARENA, 4, 0, 1));
+    assert_eq!(refusal(&arena), fault(1, PlanFault::Class));
+    let mut output = slides(RawTensor::i8(RawTensor::PERSISTENT, 4, 0, 0));
+    output.operators[2] = operator(20, &[2, 3]);
+    assert_eq!(refusal(&output), fault(3, PlanFault::Class));
+    // Nothing else may lie where a state does, though its lifetime says that it is over.
+    let mut shared = slides(RawTensor::i8(RawTensor::PERSISTENT, 4, 0, 0));
+    shared.tensors[2].offset = 0;
+    assert_eq!(refusal(&shared), fault(2, PlanFault::Overlap { other: 1 }));
+}
+
 #[test]
 fn persistent_tensors_that_an_operator_reads_and_writes() {
     let tensors = vec![

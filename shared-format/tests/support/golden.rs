@@ -1,14 +1,14 @@
 //! Builds the two files of the present version in `tests/golden`, always the same bytes.
 //!
 //! The model holds every operator, both layouts, all three exponent encodings, five group sizes, groups and a row of zeros, int8
-//! weights, windows, outputs in their input's place, a persistent tensor, one input scale per feature, labels and properties;
+//! weights, windows, outputs in their input's place, persistent tensors, one input scale per feature, labels and properties;
 //! the checkpoint holds every element type. Trits are written as text, a space between groups, so that the golden test can
 //! compare them with what it reads.
 
 use trishift_format::write::{CheckpointWriter, MatrixValues, ModelWriter, Region, StateValues, WriteError};
 use trishift_format::{
     Add, ArgMax, Concat, Conv2d, DataType, Embedding, GroupSize, InputScale, Int8Record, Layout, Linear, MatrixRecord,
-    Operator, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, Tensor, TensorClass, Window,
+    Operator, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax, Tensor, TensorClass, Window,
 };
 
 /// A matrix as text: one string a row, a space between groups; and its exponents, one for each group.
@@ -178,8 +178,9 @@ fn tensor(data_type: DataType, class: TensorClass, exponent: i16, shape: [u32; 3
 }
 
 /// The tensors of the golden model: a residual block behind a stem, a head, the class last seen, and its embedding as
-/// shares of 1; then as an image. Version 0.1 has the first ten, version 0.2 the first thirteen.
-pub(crate) fn tensors() -> [Tensor; 26] {
+/// shares of 1; then as an image; and the last four classes. Version 0.1 has the first ten, version 0.2 the first thirteen,
+/// version 0.3 all but the last.
+pub(crate) fn tensors() -> [Tensor; 27] {
     use DataType::{I8, I32};
     use TensorClass::{Arena, Input, Output, Persistent};
     [
@@ -211,6 +212,7 @@ pub(crate) fn tensors() -> [Tensor; 26] {
         tensor(I8, Arena, -4, [1, 2, 3], [24, 22, 23]),
         tensor(I8, Arena, -4, [6, 1, 1], [24, 23, 24]),
         tensor(I32, Arena, -15, [1, 1, 2], [0, 24, 24]),
+        tensor(I32, Persistent, 0, [4, 1, 1], [68, 0, 25]),
     ]
 }
 
@@ -224,7 +226,7 @@ pub(crate) const WINDOWS: [Window; 6] = [
     Window { kernel: [1, 2], stride: [1, 1], padding: [0, 0, 0, 1] },
 ];
 
-/// The bytes of `tests/golden/model-0.3.tsm`.
+/// The bytes of `tests/golden/model-0.4.tsm`.
 pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
     let mut writer = ModelWriter::new("golden");
     let stem = STEM.add_to(&mut writer, Layout::Rows)?;
@@ -253,13 +255,14 @@ pub(crate) fn model() -> Result<Vec<u8>, WriteError> {
         writer.push(&operator)?;
     }
     push_images(&mut writer)?;
+    writer.push(&Operator::Slide(Slide { input: 9, state: 26 }))?;
     for label in LABELS {
         writer.label(label)?;
     }
     writer.property("trained-on", "nothing: a test file")?;
     writer.property("accuracy", "")?;
     writer.input_scales(&(0..12).map(scale).collect::<Vec<_>>());
-    writer.finish(&Region { tensors: &tensors(), input: 0, output: 8, arena_bytes: 68 })
+    writer.finish(&Region { tensors: &tensors(), input: 0, output: 8, arena_bytes: 84 })
 }
 
 /// The operators that came with version 0.3.
@@ -298,7 +301,7 @@ fn push_images(writer: &mut ModelWriter) -> Result<(), WriteError> {
     }
     Ok(())
 }
-/// The bytes of `tests/golden/checkpoint-0.3.tsc`.
+/// The bytes of `tests/golden/checkpoint-0.4.tsc`.
 pub(crate) fn checkpoint() -> Result<Vec<u8>, WriteError> {
     let mut writer = CheckpointWriter::new("[network]\nlayers = [7, 3]\n");
     let trits: Vec<i8> = (0..21).map(|i: i32| (i * i % 7 % 3) as i8 - 1).collect();

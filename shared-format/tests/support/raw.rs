@@ -42,7 +42,7 @@ impl RawSection {
 pub(crate) fn container(kind: u8, arena_bytes: u64, sections: &[RawSection]) -> Vec<u8> {
     let mut file = vec![0; 64 + 24 * sections.len()];
     file[..8].copy_from_slice(b"\x89TSM\r\n\x1a\n");
-    file[8..11].copy_from_slice(&[0, 3, kind]);
+    file[8..11].copy_from_slice(&[0, 4, kind]);
     file[12..16].copy_from_slice(&(sections.len() as u32).to_le_bytes());
     file[24..32].copy_from_slice(&arena_bytes.to_le_bytes());
     for (index, section) in sections.iter().enumerate() {

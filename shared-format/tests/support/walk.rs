@@ -137,6 +137,11 @@ fn images(model: &Model<'_>, operator: &Operator) {
             assert_eq!([above + height + below, before + width + behind, channels], to);
         }
         Operator::Reshape(_) => assert_eq!((left.len(), left.bytes()), (output.len(), output.bytes())),
+        Operator::Slide(op) => {
+            assert_eq!((output.class, left.data_type), (TensorClass::Persistent, output.data_type));
+            assert!(op.input != op.state && channels == to[2]);
+            assert!(width == to[1] || [height, to[0]] == [1, 1]);
+        }
         _ => return,
     }
     if !matches!(operator, Operator::AvgPool(_)) {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use trishift::Model;
-use trishift_format::{DataType, Int8Record, MatrixRecord, Operator, Tensor, Window};
+use trishift_format::{DataType, Int8Record, MatrixRecord, Operator, Tensor, TensorClass};
 use trishift_trainer::plan;
 
 /// Options of `inspect`.
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "arena_bytes": model.arena_bytes(),
         "arena_lower_bound": lower_bound,
         "arena_ratio": if lower_bound == 0 { 1.0 } else { model.arena_bytes() as f64 / lower_bound as f64 },
+        "persistent_bytes": persistent_bytes(&model),
         "macs": model.macs(),
         "name": model.name(),
         "input_shape": model.input().shape,
@@ -44,6 +45,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "layers": layers,
     });
     if arguments.json { output::json(&summary) } else { print(&model, &summary) }
+}
+
+/// Bytes of the arena that a model keeps from run to run.
+pub(super) fn persistent_bytes(model: &Model<'_>) -> u64 {
+    let kept = model.tensors().filter(|tensor| tensor.class == TensorClass::Persistent);
+    kept.map(|tensor| tensor.bytes() as u64).sum()
 }
 
 /// Weights of an operator.
@@ -70,7 +77,7 @@ fn layer(model: &Model<'_>, index: usize, operator: &Operator) -> Value {
         "output_shape": output.shape,
     });
     let Some(object) = layer.as_object_mut() else { return layer };
-    if let Some(window) = window(operator) {
+    if let Some(window) = operator.window() {
         object.insert("kernel".into(), json!(window.kernel));
         object.insert("stride".into(), json!(window.stride));
         object.insert("padding".into(), json!(window.padding));
@@ -89,16 +96,6 @@ fn layer(model: &Model<'_>, index: usize, operator: &Operator) -> Value {
         object.insert("bias".into(), json!(operator.bias().is_some()));
     }
     layer
-}
-
-/// The window of an operator that has one.
-const fn window(operator: &Operator) -> Option<Window> {
-    match operator {
-        Operator::Conv2d(op) | Operator::DepthwiseConv2d(op) => Some(op.window),
-        Operator::Int8Conv2d(op) | Operator::Int8DepthwiseConv2d(op) => Some(op.window),
-        Operator::MaxPool(op) | Operator::AvgPool(op) => Some(op.window),
-        _ => None,
-    }
 }
 
 fn ternary(model: &Model<'_>, record: &MatrixRecord) -> Map<String, Value> {
@@ -153,6 +150,9 @@ fn print(model: &Model<'_>, summary: &Value) -> anyhow::Result<()> {
     let (bound, ratio) = (summary["arena_lower_bound"].as_u64().unwrap_or(0), summary["arena_ratio"].as_f64());
     let arena = thousands(model.arena_bytes());
     say!("  arena    {arena} bytes a sample, {:.3} times the least, {}", ratio.unwrap_or(1.0), thousands(bound));
+    if let kept @ 1.. = persistent_bytes(model) {
+        say!("  kept     {} bytes of the arena, from run to run", thousands(kept));
+    }
     say!("  work     {} multiply-accumulates a sample", thousands(model.macs()));
     for (key, value) in model.properties().filter(|(_, value)| !value.is_empty()) {
         say!("  {key:<8} {value}");

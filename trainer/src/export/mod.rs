@@ -5,6 +5,9 @@
 
 mod graph;
 mod narrow;
+mod stream;
+
+pub use stream::{PROPERTY as STREAM_ROWS, StreamError, Streamed, stream};
 
 use crate::frozen::FrozenNetwork;
 use crate::network::Place;

@@ -45,12 +45,20 @@ pub struct Detection {
 #[non_exhaustive]
 pub enum DetectorError {
     /// Another number of classes.
-    #[error("the scores are of {found} classes, this detector's of {expected}")]
-    Classes {
+    #[error("{found} scores were given; this detector has {expected} classes")]
+    Scores {
         /// Scores given.
         found: usize,
         /// Classes of the detector.
         expected: usize,
+    },
+    /// No classes, or more than there is room for.
+    #[error("the model has {found} classes; this detector takes 1 to {most}")]
+    Classes {
+        /// Classes.
+        found: usize,
+        /// Classes there is room for.
+        most: usize,
     },
     /// Outputs that are no scores.
     #[error("a detector takes int32 scores, but the model gives int8 values")]
@@ -73,10 +81,11 @@ pub enum DetectorError {
     },
 }
 
-/// Detects `CLASSES` classes over means of up to `RUNS` runs.
+/// Detects up to `CLASSES` classes over means of up to `RUNS` runs.
 #[derive(Clone, Debug)]
 pub struct Detector<const CLASSES: usize, const RUNS: usize> {
     config: DetectorConfig,
+    classes: usize,
     background: [bool; CLASSES],
     exponent: i32,
     /// Shares of the latest runs.
@@ -91,11 +100,12 @@ pub struct Detector<const CLASSES: usize, const RUNS: usize> {
 }
 
 impl<const CLASSES: usize, const RUNS: usize> Detector<CLASSES, RUNS> {
-    /// A detector of scores in units of 2^`exponent`. Classes that are `background` are never detected.
+    /// A detector of scores in units of 2^`exponent`, one for each element of `background`, which says of what classes
+    /// nothing is detected.
     ///
     /// # Errors
-    /// [`DetectorError`] where a setting makes no sense.
-    pub fn new(config: DetectorConfig, exponent: i32, background: [bool; CLASSES]) -> Result<Self, DetectorError> {
+    /// [`DetectorError`] where a setting makes no sense or there is no room for the classes.
+    pub fn new(config: DetectorConfig, exponent: i32, background: &[bool]) -> Result<Self, DetectorError> {
         let DetectorConfig { smoothing, threshold, release, .. } = config;
         if smoothing == 0 || usize::from(smoothing) > RUNS {
             return Err(DetectorError::Smoothing { found: smoothing, most: RUNS });
@@ -103,41 +113,53 @@ impl<const CLASSES: usize, const RUNS: usize> Detector<CLASSES, RUNS> {
         if threshold == 0 || release > threshold {
             return Err(DetectorError::Threshold { threshold, release });
         }
-        let (latest, sums) = (Deque::new(), [0; CLASSES]);
-        Ok(Self { config, background, exponent, latest, sums, held: None, pausing: 0, runs: 0 })
+        let mut detector = Self {
+            config,
+            classes: background.len(),
+            background: [false; CLASSES],
+            exponent,
+            latest: Deque::new(),
+            sums: [0; CLASSES],
+            held: None,
+            pausing: 0,
+            runs: 0,
+        };
+        match detector.background.get_mut(..background.len()) {
+            Some(own @ [_, ..]) => own.copy_from_slice(background),
+            _ => return Err(DetectorError::Classes { found: background.len(), most: CLASSES }),
+        }
+        Ok(detector)
     }
 
     /// A detector of a model's scores. Its background are the classes whose labels begin with an underscore, such as
     /// `_silence_`.
     ///
     /// # Errors
-    /// As [`Detector::new`], and where the model's output is not `CLASSES` int32 scores.
+    /// As [`Detector::new`], and where the model's output is not int32 scores.
     pub fn of_model(model: &Model<'_>, config: DetectorConfig) -> Result<Self, DetectorError> {
         let output = model.output();
         if output.data_type != DataType::I32 {
             return Err(DetectorError::Output);
         }
-        if output.len() != CLASSES {
-            return Err(DetectorError::Classes { found: output.len(), expected: CLASSES });
-        }
         let mut background = [false; CLASSES];
         for (is_background, label) in background.iter_mut().zip(model.labels()) {
             *is_background = label.starts_with('_');
         }
+        let found = output.len();
+        let background = background.get(..found).ok_or(DetectorError::Classes { found, most: CLASSES })?;
         Self::new(config, output.exponent.into(), background)
     }
 
     /// Takes the scores of the next run; `Some` where a class has appeared.
     ///
     /// # Errors
-    /// [`DetectorError::Classes`] for another number of scores; nothing has changed then.
+    /// [`DetectorError::Scores`] for another number of scores; nothing has changed then.
     pub fn observe(&mut self, scores: &[i32]) -> Result<Option<Detection>, DetectorError> {
-        if scores.len() != CLASSES {
-            return Err(DetectorError::Classes { found: scores.len(), expected: CLASSES });
-        }
         let mut shares = [0; CLASSES];
+        let of_classes = shares.get_mut(..self.classes).filter(|shares| shares.len() == scores.len());
+        let error = DetectorError::Scores { found: scores.len(), expected: self.classes };
         let exponents = Exponents { input: self.exponent, output: SHARE_EXPONENT };
-        softmax_i32(Values::I32(scores), CLASSES, exponents, &mut shares);
+        softmax_i32(Values::I32(scores), self.classes, exponents, of_classes.ok_or(error)?);
         // 0 to 2^15.
         self.remember(shares.map(|share| share as u16));
         let run = self.runs;
@@ -149,7 +171,7 @@ impl<const CLASSES: usize, const RUNS: usize> Detector<CLASSES, RUNS> {
             self.pausing -= 1;
             return Ok(None);
         }
-        let likeliest = (0..CLASSES).rev().max_by_key(|class| self.share(*class));
+        let likeliest = (0..self.classes).rev().max_by_key(|class| self.share(*class));
         let Some(class) = likeliest.filter(|class| !self.is_background(*class)) else { return Ok(None) };
         let share = self.share(class);
         if share < self.config.threshold || self.held == Some(class) || !self.is_warm() {
@@ -212,7 +234,7 @@ mod tests {
     }
 
     fn detections(config: DetectorConfig, background: [bool; 3], classes: &[usize]) -> Vec<(u64, usize)> {
-        let mut detector = Detector::<3, 4>::new(config, 0, background).unwrap();
+        let mut detector = Detector::<5, 4>::new(config, 0, &background).unwrap();
         let found = classes.iter().filter_map(|class| detector.observe(&sure(*class)).unwrap());
         found.map(|found| (found.run, found.class)).collect()
     }
@@ -243,7 +265,7 @@ mod tests {
 
     #[test]
     fn shares_are_means_of_softmaxes() {
-        let mut detector = Detector::<3, 4>::new(CONFIG, -1, [false; 3]).unwrap();
+        let mut detector = Detector::<3, 4>::new(CONFIG, -1, &[false; 3]).unwrap();
         for scores in [[0, 0, 0], [4, 0, 0], [4, 0, 0], [2, 0, -2], [i32::MAX, i32::MIN, 0]] {
             detector.observe(&scores).unwrap();
         }
@@ -260,7 +282,7 @@ mod tests {
 
     #[test]
     fn settings_that_make_no_sense_are_refused() {
-        let new = |config| Detector::<3, 4>::new(config, 0, [false; 3]).unwrap_err();
+        let new = |config| Detector::<3, 4>::new(config, 0, &[false; 3]).unwrap_err();
         let smoothing = |found| DetectorError::Smoothing { found, most: 4 };
         assert_eq!(new(DetectorConfig { smoothing: 0, ..CONFIG }), smoothing(0));
         assert_eq!(new(DetectorConfig { smoothing: 5, ..CONFIG }), smoothing(5));
@@ -270,8 +292,12 @@ mod tests {
             DetectorError::Threshold { threshold, release }
         );
         assert!(matches!(new(DetectorConfig { release: 20_001, ..CONFIG }), DetectorError::Threshold { .. }));
-        let mut detector = Detector::<3, 4>::new(CONFIG, 0, [false; 3]).unwrap();
-        assert_eq!(detector.observe(&[1, 2]), Err(DetectorError::Classes { found: 2, expected: 3 }));
+        let mut detector = Detector::<3, 4>::new(CONFIG, 0, &[false; 3]).unwrap();
+        assert_eq!(detector.observe(&[1, 2]), Err(DetectorError::Scores { found: 2, expected: 3 }));
         assert_eq!(detector.runs(), 0);
+        for found in [0, 4] {
+            let error = Detector::<3, 4>::new(CONFIG, 0, &[false; 4][..found]).unwrap_err();
+            assert_eq!(error, DetectorError::Classes { found, most: 3 });
+        }
     }
 }

@@ -195,6 +195,12 @@ fn convolutions() -> Vec<Convolution> {
         Convolution { input: [5, 4, 6], channels: 4, output: DataType::I32, ..uncounted },
         Convolution { input: [25, 5, 12], depthwise: true, ..uncounted },
         Convolution { input: [9, 17, 5], depthwise: true, window: square(5, 2), relu: false, ..uncounted },
+        Convolution {
+            input: [9, 1, 12],
+            channels: 7,
+            window: Window { kernel: [5, 1], stride: [2, 1], padding: [0; 4] },
+            ..uncounted
+        },
         Convolution { input: [8, 8, 16], channels: 3, window: Window::new([8, 8]), output: DataType::I32, ..uncounted },
     ];
     for (number, group) in GroupSize::ALL.into_iter().enumerate() {

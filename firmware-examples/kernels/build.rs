@@ -175,6 +175,11 @@ fn convolutions() -> Vec<Convolution> {
         let of = Convolution { input: [width, width, channels], channels, window: square(1, 1), ..usual };
         convolutions.push(of);
     }
+    // Streams: a frame of a convolution over time, and three frames at once.
+    for (height, inputs, channels) in [(5, 32, 40), (5, 40, 24), (5, 24, 24), (7, 32, 40)] {
+        let window = Window { kernel: [5, 1], stride: [1, 1], padding: [0; 4] };
+        convolutions.push(Convolution { input: [height, 1, inputs], channels, window, ..usual });
+    }
     let uncounted = Convolution { measured: false, ..usual };
     // Stride, a window that is higher than wide, several blocks of lists, images narrower than a tile.
     let windows = [

@@ -53,19 +53,19 @@ fn run(engine: &mut Engine<'_, '_>, input: &[i8]) -> Vec<i32> {
 /// Holds a streaming model of so many rows a run against the original, over `runs` windows and once more after a reset.
 /// Returns the file and how many outputs differed from the one before, which a test of any worth sees.
 fn check(original: &[u8], rows: Option<u32>, runs: usize, seed: u64) -> (Vec<u8>, usize) {
-    let original = Model::parse(original).unwrap();
-    let streamed = export::stream(&original, rows).unwrap();
-    let model = Model::parse(&streamed.file).unwrap();
+    let original = Model::parse(original).expect("a model");
+    let streamed = export::stream(&original, rows).expect("a model that can stream");
+    let model = Model::parse(&streamed.file).expect("a model");
     let row = original.input().len() / streamed.window_rows as usize;
     assert_eq!(model.input().len(), row * streamed.rows as usize);
     let Tensor { offset, first, last, .. } = model.output();
     assert_eq!(model.output(), Tensor { offset, first, last, ..original.output() });
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut memory = [HeapArena::new(&original, 1).unwrap(), HeapArena::new(&model, 1).unwrap()];
+    let mut memory = [&original, &model].map(|model| HeapArena::new(model, 1).expect("memory"));
     let [arena, stream_arena] = &mut memory;
     stream_arena.bytes().fill(0xA5);
-    let mut engine = Engine::new(&original, arena.bytes(), 1).unwrap();
-    let mut stream = Engine::new(&model, stream_arena.bytes(), 1).unwrap();
+    let mut engine = Engine::new(&original, arena.bytes(), 1).expect("an engine");
+    let mut stream = Engine::new(&model, stream_arena.bytes(), 1).expect("an engine");
     let mut changes = 0;
     for _ in 0..2 {
         let (mut past, mut before) = (Vec::new(), Vec::new());
@@ -275,7 +275,7 @@ fn graph(shapes: &[[u32; 3]], operators: &[Operator]) -> Vec<u8> {
 /// The same of operators with weights in the writer.
 fn graph_of(shapes: &[[u32; 3]], operators: impl FnOnce(&mut ModelWriter) -> Vec<Operator>) -> Vec<u8> {
     let mut writer = ModelWriter::new("graph");
-    operators(&mut writer).iter().for_each(|operator| writer.push(operator).unwrap());
+    operators(&mut writer).iter().for_each(|operator| writer.push(operator).expect("an operator"));
     writer.input_scales(&[InputScale::IDENTITY]);
     let last = shapes.len() - 1;
     let mut offset = 0;
@@ -294,7 +294,9 @@ fn graph_of(shapes: &[[u32; 3]], operators: impl FnOnce(&mut ModelWriter) -> Vec
             tensor
         })
         .collect();
-    writer.finish(&Region { tensors: &tensors, input: 0, output: last as u16, arena_bytes: offset.into() }).unwrap()
+    writer
+        .finish(&Region { tensors: &tensors, input: 0, output: last as u16, arena_bytes: offset.into() })
+        .expect("a model")
 }
 
 fn pool(input: u16, output: u16, kernel: [u8; 2], stride: [u8; 2]) -> Operator {

@@ -46,6 +46,8 @@
 //!   each element, dividing once a sample, and the few layers that keep int8 weights.
 //! - Images are [height, width, channels]; convolutions and pools slide any window with any stride and padding over them,
 //!   and a sequence is an image of height 1. ReLU, additions, reshaping and depthwise convolutions may work in place.
+//! - A model that streams takes the next rows of its input alone, and keeps what it needs of those before in persistent
+//!   tensors: zeros in a new engine and after [`Engine::reset`], and for each place of a batch its own.
 //! - Nothing allocates and nothing panics; without the feature `std` there is no heap at all.
 //! - Operators are cargo features. A model that needs a missing one is refused by [`Engine::new`], by name.
 #![no_std]

@@ -175,6 +175,11 @@ fn convolutions() -> Vec<Convolution> {
         let of = Convolution { input: [width, width, channels], channels, window: square(1, 1), ..usual };
         convolutions.push(of);
     }
+    // Streams: a frame of a convolution over time, and three frames at once.
+    for (height, inputs, channels) in [(5, 32, 40), (5, 40, 24), (5, 24, 24), (7, 32, 40)] {
+        let window = Window { kernel: [5, 1], stride: [1, 1], padding: [0; 4] };
+        convolutions.push(Convolution { input: [height, 1, inputs], channels, window, ..usual });
+    }
     let uncounted = Convolution { measured: false, ..usual };
     // Stride, a window that is higher than wide, several blocks of lists, images narrower than a tile.
     let windows = [
@@ -195,6 +200,12 @@ fn convolutions() -> Vec<Convolution> {
         Convolution { input: [5, 4, 6], channels: 4, output: DataType::I32, ..uncounted },
         Convolution { input: [25, 5, 12], depthwise: true, ..uncounted },
         Convolution { input: [9, 17, 5], depthwise: true, window: square(5, 2), relu: false, ..uncounted },
+        Convolution {
+            input: [9, 1, 12],
+            channels: 7,
+            window: Window { kernel: [5, 1], stride: [2, 1], padding: [0; 4] },
+            ..uncounted
+        },
         Convolution { input: [8, 8, 16], channels: 3, window: Window::new([8, 8]), output: DataType::I32, ..uncounted },
     ];
     for (number, group) in GroupSize::ALL.into_iter().enumerate() {

@@ -75,22 +75,25 @@ pub fn run(model: &Model<'_>) {
     }
 }
 
-/// Runs a small model on every instruction set, twice sample by sample and once as a batch, beside the interpreter.
+/// Runs a small model on every instruction set beside the interpreter: sample by sample, with what it keeps from one to the
+/// next, again after a reset, and as two batches.
 pub fn compare(model: &Model<'_>, network: &Network, seed: u64) {
     if !is_small(model) || model.input().data_type != DataType::I8 {
         return;
     }
     let mut random = Random(seed);
-    let inputs = [0, 1].map(|_| random.activations(model.input().len()));
+    let inputs = [0, 1, 2].map(|_| random.activations(model.input().len()));
     let mut interpreter = Interpreter::new(network);
     let expected = inputs.each_ref().map(|input| interpreter.run(input).map(<[i128]>::to_vec));
-    let batch = random.activations(BATCH * model.input().len());
-    let samples = batch.chunks(model.input().len());
-    let expected_batch: Vec<_> =
-        samples.map(|input| Interpreter::new(network).run(input).map(<[i128]>::to_vec)).collect();
+    let batches = [0, 1].map(|_| random.activations(BATCH * model.input().len()));
+    let mut places = vec![Interpreter::new(network); BATCH];
+    let expected_batches = batches.each_ref().map(|batch| {
+        let samples = batch.chunks(model.input().len()).zip(&mut places);
+        samples.map(|(input, place)| place.run(input).map(<[i128]>::to_vec)).collect::<Vec<_>>()
+    });
     for kernels in trishift::kernels::available() {
         sample_by_sample(model, kernels, &inputs, &expected);
-        at_once(model, kernels, &batch, &expected_batch);
+        at_once(model, kernels, &batches, &expected_batches);
     }
 }
 
@@ -99,29 +102,38 @@ type Expected = Result<Vec<i128>, RowMissing>;
 fn sample_by_sample(model: &Model<'_>, kernels: &'static Kernels, inputs: &[Vec<i8>], expected: &[Expected]) {
     let mut arena = HeapArena::new(model, 1).expect("a small arena fits this machine");
     let mut engine = Engine::with_kernels(model, arena.bytes(), 1, kernels).expect("the arena is right");
-    for (input, expected) in inputs.iter().zip(expected) {
-        let mut output = Output::new(model, 1);
-        let outcome = engine.run(input, output.slice());
-        assert_eq!(outcome.map_err(row_missing).map(|()| output.values()), *expected, "{}", kernels.name);
+    for _ in 0..2 {
+        for (input, expected) in inputs.iter().zip(expected) {
+            let mut output = Output::new(model, 1);
+            let outcome = engine.run(input, output.slice());
+            assert_eq!(outcome.map_err(row_missing).map(|()| output.values()), *expected, "{}", kernels.name);
+            if outcome.is_err() {
+                // What is kept is not to be relied on before a reset.
+                break;
+            }
+        }
+        engine.reset();
+    }
+}
+
+fn at_once(model: &Model<'_>, kernels: &'static Kernels, batches: &[Vec<i8>], expected: &[Vec<Expected>]) {
+    // Room for one sample more than there are.
+    let mut arena = HeapArena::new(model, BATCH + 1).expect("a small arena fits this machine");
+    let mut engine = Engine::with_kernels(model, arena.bytes(), BATCH + 1, kernels).expect("the arena is right");
+    for (batch, expected) in batches.iter().zip(expected) {
+        let mut output = Output::new(model, BATCH);
+        let outcome = engine.run(batch, output.slice()).map_err(row_missing).map(|()| output.values());
+        // Operators run for all samples before the next one does.
+        let missing = expected.iter().filter_map(|outcome| outcome.as_ref().err()).min_by_key(|missing| missing.index);
+        let expected = match missing {
+            Some(missing) => Err(*missing),
+            None => Ok(expected.iter().flatten().flatten().copied().collect()),
+        };
+        assert_eq!(outcome, expected, "{}, batch", kernels.name);
         if outcome.is_err() {
             return;
         }
     }
-}
-
-fn at_once(model: &Model<'_>, kernels: &'static Kernels, batch: &[i8], expected: &[Expected]) {
-    // Room for one sample more than there are.
-    let mut arena = HeapArena::new(model, BATCH + 1).expect("a small arena fits this machine");
-    let mut engine = Engine::with_kernels(model, arena.bytes(), BATCH + 1, kernels).expect("the arena is right");
-    let mut output = Output::new(model, BATCH);
-    let outcome = engine.run(batch, output.slice()).map_err(row_missing).map(|()| output.values());
-    // Operators run for all samples before the next one does.
-    let missing = expected.iter().filter_map(|outcome| outcome.as_ref().err()).min_by_key(|missing| missing.index);
-    let expected = match missing {
-        Some(missing) => Err(*missing),
-        None => Ok(expected.iter().flatten().flatten().copied().collect()),
-    };
-    assert_eq!(outcome, expected, "{}, batch", kernels.name);
 }
 
 fn row_missing(error: RunError) -> RowMissing {

@@ -33,6 +33,10 @@ impl Network {
         while maker.nodes.is_empty() || (maker.nodes.len() < MOST_NODES && !u.is_empty()) {
             maker.take(u)?;
         }
+        // What is kept cannot be the output.
+        if !maker.tensors.iter().any(|tensor| tensor.class == TensorClass::Arena) {
+            maker.reshape(u)?;
+        }
         maker.finish(u)
     }
 }
@@ -166,6 +170,7 @@ impl Maker {
             | OperatorKind::Int8DepthwiseConv2d => self.convolution(u, kind),
             OperatorKind::MaxPool | OperatorKind::AvgPool => self.pool(u, kind),
             OperatorKind::Concat => self.concat(u),
+            OperatorKind::Slide => self.slide(u),
             OperatorKind::Reshape => self.reshape(u),
             OperatorKind::Pad => self.pad(u),
             OperatorKind::ShiftNorm | OperatorKind::RmsNorm => {
@@ -315,7 +320,6 @@ impl Maker {
     fn finish(mut self, u: &mut Unstructured<'_>) -> Result<Network> {
         let is_arena = |node: &&Node| self.tensors[usize::from(node.output)].class == TensorClass::Arena;
         let outputs: Vec<u16> = self.nodes.iter().filter(is_arena).map(|node| node.output).collect();
-        // The first operator never writes a persistent tensor.
         let output = *u.choose(&outputs)?;
         self.tensors[usize::from(output)].class = TensorClass::Output;
         for (number, tensor) in (0..).zip(&mut self.tensors) {

@@ -1,7 +1,7 @@
 //! The part of the generator that makes operators on images and operators with int8 weights.
 
 use crate::generate::{Maker, bias, shift};
-use crate::network::{Int8Weights, Weights};
+use crate::network::{Int8Weights, Node, Weights};
 use arbitrary::{Result, Unstructured};
 use trishift_format::{DataType, OperatorKind, Tensor, TensorClass, Window};
 
@@ -143,6 +143,33 @@ impl Maker {
         let Tensor { data_type, exponent, .. } = self.tensors[usize::from(source)];
         let shape = [height, len / channels / height, channels];
         self.push(OperatorKind::Reshape, [source; 2], data_type, exponent.into(), shape);
+        Ok(())
+    }
+
+    /// The latest rows of a tensor, or columns of a sequence, in a new state or in one that others slide into as well.
+    pub(crate) fn slide(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let source = self.choose(u, |_| true)?;
+        let from = self.tensors[usize::from(source)];
+        let [height, width, channels] = from.shape;
+        let takes = |tensor: &Tensor| {
+            let [rows, columns, depth] = tensor.shape;
+            let same = (tensor.data_type, tensor.exponent, depth) == (from.data_type, from.exponent, channels);
+            same && tensor.class == TensorClass::Persistent && (columns == width || [rows, height] == [1, 1])
+        };
+        let again: Vec<u16> = (0..)
+            .zip(&self.tensors)
+            .filter_map(|(number, tensor)| (number != source && takes(tensor)).then_some(number))
+            .collect();
+        if !again.is_empty() && u.ratio(1, 4)? {
+            let state = *u.choose(&again)?;
+            self.nodes.push(Node::new(OperatorKind::Slide, [source; 2], state));
+            return Ok(());
+        }
+        let rows = u.int_in_range(1..=6)?;
+        let is_sequence = height == 1 && u.arbitrary()?;
+        let shape = if is_sequence { [1, rows, channels] } else { [rows, width, channels] };
+        let state = self.push(OperatorKind::Slide, [source; 2], from.data_type, from.exponent.into(), shape);
+        self.tensors[usize::from(state)].class = TensorClass::Persistent;
         Ok(())
     }
 

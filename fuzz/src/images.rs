@@ -84,3 +84,22 @@ pub(crate) fn pad(node: &Node, input: &[i128], from: &Tensor, to: &Tensor) -> Ve
     });
     output.collect()
 }
+
+/// The last rows of the state as it was and the input below it; of sequences the last columns.
+pub(crate) fn slide(state: &[i128], input: &[i128], from: &Tensor, to: &Tensor) -> Vec<i128> {
+    let axis = usize::from(from.shape[1] != to.shape[1]);
+    let [new, kept] = [from, to].map(|tensor| i128::from(tensor.shape[axis]));
+    let output = places(to).map(|(mut place, channel)| {
+        // Its number among all rows, of which the new ones are the last.
+        let row = i128::from(place[axis]) + new;
+        place[axis] = 0;
+        let at = |row: i128| if axis == 0 { [row, i128::from(place[1])] } else { [i128::from(place[0]), row] };
+        let found = if row < kept {
+            element(state, to, at(row), channel)
+        } else {
+            element(input, from, at(row - kept), channel)
+        };
+        found.expect("a row of the state or of the input")
+    });
+    output.collect()
+}

@@ -87,6 +87,7 @@ impl<'n> Interpreter<'n> {
             (OperatorKind::AvgPool, _) => images::avg_pool(node, left, from, to),
             (OperatorKind::Concat, _) => images::concat(left, right, from, from_right),
             (OperatorKind::Reshape, _) => left.to_vec(),
+            (OperatorKind::Slide, _) => images::slide(&self.values[usize::from(node.output)], left, from, to),
             (OperatorKind::Pad, _) => images::pad(node, left, from, to),
             (OperatorKind::ShiftNorm, _) => shift_norm(left, relu),
             (OperatorKind::Requantize, _) => {

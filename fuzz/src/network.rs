@@ -6,7 +6,7 @@
 use trishift_format::write::{MatrixValues, ModelWriter, Region, WriteError};
 use trishift_format::{
     Add, ArgMax, Concat, Conv2d, Embedding, GroupSize, InputScale, Int8Record, Layout, Linear, MatrixRecord, Model,
-    Operator, OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Softmax, Tensor, Window,
+    Operator, OperatorKind, Pad, Pool2d, Relu, Requantize, Reshape, RmsNorm, ShiftNorm, Slide, Softmax, Tensor, Window,
 };
 
 /// A network; its fields are those of `docs/format.md`.
@@ -154,7 +154,7 @@ impl Node {
                 (false, None)
             }
             Operator::Relu(_) | Operator::ArgMax(_) | Operator::Embedding(_) | Operator::Softmax(_) => (false, None),
-            Operator::Concat(_) | Operator::Reshape(_) => (false, None),
+            Operator::Concat(_) | Operator::Reshape(_) | Operator::Slide(_) => (false, None),
         };
         node
     }
@@ -195,6 +195,7 @@ impl Node {
             Kind::Concat => Operator::Concat(Concat { left: input, right, output }),
             Kind::Reshape => Operator::Reshape(Reshape { input, output }),
             Kind::Pad => Operator::Pad(Pad { input, output, padding }),
+            Kind::Slide => Operator::Slide(Slide { input, state: output }),
         })
     }
 

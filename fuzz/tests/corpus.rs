@@ -67,8 +67,8 @@ const REFUSALS: [&str; 54] = [
     "refused-matrix-below-output-unit",
 ];
 
-/// The same, of the operators on images and those with int8 weights.
-const IMAGE_REFUSALS: [&str; 24] = [
+/// The same, of the operators on images, those with int8 weights and sliding.
+const IMAGE_REFUSALS: [&str; 27] = [
     "refused-operands-conv2d-element-types",
     "refused-operands-conv2d-shapes",
     "refused-operands-depthwise-conv2d-element-types",
@@ -93,6 +93,9 @@ const IMAGE_REFUSALS: [&str; 24] = [
     "refused-operands-pad-element-types",
     "refused-operands-pad-shapes",
     "refused-operands-pad-exponents",
+    "refused-operands-slide-element-types",
+    "refused-operands-slide-shapes",
+    "refused-operands-slide-exponents",
 ];
 
 /// The same, for what comes after the weights.

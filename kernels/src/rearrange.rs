@@ -12,6 +12,10 @@ pub fn concat(left: &[i8], right: &[i8], channels: [usize; 2], output: &mut [i8]
     let both = channels[0].wrapping_add(channels[1]);
     for (output, (left, right)) in output.chunks_exact_mut(both.max(1)).zip(pixels) {
         let Some((first, second)) = output.split_at_mut_checked(left.len()) else { return };
+        // Nor has any other file a tensor without channels.
+        if second.len() != right.len() {
+            return;
+        }
         first.copy_from_slice(left);
         second.copy_from_slice(right);
     }

@@ -131,6 +131,14 @@ fn concatenation_of_channels() {
     }
 }
 
+/// Only a model that nobody parsed has such tensors.
+#[test]
+fn concatenation_of_no_channels_is_no_panic() {
+    for channels in [[0, 2], [2, 0], [0, 0], [usize::MAX, 2], [1, usize::MAX]] {
+        concat(&[1, 2, 3, 4], &[5, 6, 7, 8], channels, &mut [9; 8]);
+    }
+}
+
 #[test]
 fn zeros_around_images() {
     let mut random = Random(3);

@@ -199,6 +199,38 @@ fn large_convolutions() {
     assert!(Case { input: [17, 3, 64], channels: 1, window: Window { kernel: [9, 1], ..window }, ..case }.check());
 }
 
+/// Windows as wide as the image, one above another: each is a linear layer on a slice of it. Wider ones, and those with zeros
+/// around, are not.
+#[test]
+fn windows_that_stand_one_above_another() {
+    let case = Case {
+        depthwise: false,
+        input: [11, 1, 12],
+        channels: 7,
+        window: Window { kernel: [5, 1], stride: [1, 1], padding: [0; 4] },
+        group: GroupSize::new(8).unwrap(),
+        layout: Layout::Groups,
+        spread: 4,
+        exponent: Some(1),
+        relu: false,
+        batch: 2,
+        seed: 5,
+        saturated: false,
+    };
+    for (height, width, wider) in [(5, 1, 0), (6, 1, 0), (11, 1, 0), (14, 3, 0), (9, 3, 1), (30, 2, 0)] {
+        for (stride, padding) in [([1, 1], [0; 4]), ([3, 2], [0; 4]), ([2, 1], [1, 0, 0, 0]), ([2, 1], [0, 0, 2, 0])] {
+            for exponent in [Some(1), None] {
+                let window = Window { kernel: [5, width], stride, padding };
+                let input = [height, u32::from(width) + wider, 12];
+                assert!(Case { input, window, exponent, ..case.clone() }.check());
+            }
+        }
+    }
+    // A column of zeros on the right, where the only place does not reach.
+    let window = Window { kernel: [5, 2], stride: [1, 2], padding: [0, 0, 0, 1] };
+    assert!(Case { input: [9, 2, 12], window, ..case }.check());
+}
+
 /// Sizes that no parsed model has: lists must not name columns that no tile has.
 #[test]
 fn weights_that_do_not_go_with_their_tensors() {

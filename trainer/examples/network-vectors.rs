@@ -5,7 +5,8 @@
 //!
 //! - `model.tsm`: the model,
 //! - `samples.bin`: int8, [samples, inputs]: random ones, one of −128 throughout, one of 127,
-//! - `outputs.bin`: int32, little-endian, [samples, outputs]; int8 outputs are widened.
+//! - `outputs.bin`: int32, little-endian, [samples, outputs]; int8 outputs are widened. Samples run one after another, so that
+//!   a model that streams finds what it kept of those before.
 
 use anyhow::{Context, bail};
 use std::fs;
@@ -29,16 +30,19 @@ fn main() -> anyhow::Result<()> {
     };
     let mut samples: Vec<i8> = (0..RANDOM * inputs).map(|_| random()).collect();
     samples.extend([i8::MIN, i8::MAX].into_iter().flat_map(|value| std::iter::repeat_n(value, inputs)));
-    let batch = samples.len() / inputs;
-    let mut arena = HeapArena::new(&model, batch)?;
-    let mut engine = Engine::new(&model, arena.bytes(), batch)?;
-    let mut outputs = vec![0i32; batch * model.output().len()];
-    if model.output().data_type == DataType::I32 {
-        engine.run(&samples, &mut outputs)?;
-    } else {
-        let mut narrow = vec![0i8; outputs.len()];
-        engine.run(&samples, &mut narrow)?;
-        outputs = narrow.into_iter().map(i32::from).collect();
+    let mut arena = HeapArena::new(&model, 1)?;
+    let mut engine = Engine::new(&model, arena.bytes(), 1)?;
+    let mut outputs = Vec::new();
+    for sample in samples.chunks(inputs) {
+        let mut wide = vec![0i32; model.output().len()];
+        if model.output().data_type == DataType::I32 {
+            engine.run(sample, &mut wide)?;
+        } else {
+            let mut narrow = vec![0i8; wide.len()];
+            engine.run(sample, &mut narrow)?;
+            wide = narrow.into_iter().map(i32::from).collect();
+        }
+        outputs.extend(wide);
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let write = |name: &str, bytes: &[u8]| {

@@ -1,13 +1,18 @@
 //! Streaming models: once as many rows have come as the original looks at, every run gives the original's output for the
 //! last of them, bit for bit; and what cannot stream is refused.
 
+mod support;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use support::{json, keys, output, trishift, words};
 use trishift::{Engine, HeapArena, Model};
-use trishift_format::write::{ModelWriter, Region};
+use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
-    Concat, DataType, InputScale, Layout, Operator, OperatorKind, Pool2d, Relu, Tensor, TensorClass, Window,
+    Concat, DataType, Embedding, InputScale, Layout, Operator, OperatorKind, Pool2d, Relu, Tensor, TensorClass, Window,
 };
+use trishift_kernels::PORTABLE;
+use trishift_kernels::geometry::Geometry;
 use trishift_trainer::config::Config;
 use trishift_trainer::export::{self, Metadata, STREAM_ROWS, StreamError};
 use trishift_trainer::network::Network;
@@ -48,18 +53,19 @@ fn run(engine: &mut Engine<'_, '_>, input: &[i8]) -> Vec<i32> {
 /// Holds a streaming model of so many rows a run against the original, over `runs` windows and once more after a reset.
 /// Returns the file and how many outputs differed from the one before, which a test of any worth sees.
 fn check(original: &[u8], rows: Option<u32>, runs: usize, seed: u64) -> (Vec<u8>, usize) {
-    let original = Model::parse(original).unwrap();
-    let streamed = export::stream(&original, rows).unwrap();
-    let model = Model::parse(&streamed.file).unwrap();
+    let original = Model::parse(original).expect("a model");
+    let streamed = export::stream(&original, rows).expect("a model that can stream");
+    let model = Model::parse(&streamed.file).expect("a model");
     let row = original.input().len() / streamed.window_rows as usize;
     assert_eq!(model.input().len(), row * streamed.rows as usize);
-    assert_eq!(model.output(), Tensor { first: model.output().first, last: model.output().last, ..original.output() });
+    let Tensor { offset, first, last, .. } = model.output();
+    assert_eq!(model.output(), Tensor { offset, first, last, ..original.output() });
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut memory = [HeapArena::new(&original, 1).unwrap(), HeapArena::new(&model, 1).unwrap()];
+    let mut memory = [&original, &model].map(|model| HeapArena::new(model, 1).expect("memory"));
     let [arena, stream_arena] = &mut memory;
     stream_arena.bytes().fill(0xA5);
-    let mut engine = Engine::new(&original, arena.bytes(), 1).unwrap();
-    let mut stream = Engine::new(&model, stream_arena.bytes(), 1).unwrap();
+    let mut engine = Engine::new(&original, arena.bytes(), 1).expect("an engine");
+    let mut stream = Engine::new(&model, stream_arena.bytes(), 1).expect("an engine");
     let mut changes = 0;
     for _ in 0..2 {
         let (mut past, mut before) = (Vec::new(), Vec::new());
@@ -144,17 +150,12 @@ impl Maker {
                      'max-pool', kernel = {second:?}, stride = {first:?} }}] }}"
                 )
             }
-            8 => "{ type = 'relu' }".into(),
-            _ => {
-                self.shape[1 - self.axis] += 1;
-                let [above, left] = self.sides(0, 1);
-                // A sequence with another row is none.
-                if self.axis == 1 {
-                    self.shape[0] -= 1;
-                    return "{ type = 'relu' }".into();
-                }
-                format!("{{ type = 'pad', padding = [{above}, {left}, 0, 0] }}")
+            // A sequence with another row is none.
+            _ if self.axis == 0 => {
+                self.shape[1] += 1;
+                "{ type = 'pad', padding = [0, 1, 0, 0] }, { type = 'relu' }".into()
             }
+            _ => format!("{{ type = 'avg-pool', {} }}, {{ type = 'relu' }}", self.window(true)),
         }
     }
 }
@@ -218,6 +219,13 @@ fn a_network_for_words_computes_its_new_frames_alone() {
     };
     assert_eq!(kept(&model), 5 * 32 + 5 * 40 + 5 * 24 + 38 * 24);
     assert_eq!(model.macs(), (5 * 32 * 40 + 5 * 40 * 24 + 5 * 24 * 24 + 24 * 3) as u64);
+    // Small cores run windows one above another as linear layers, and need as much scratch for them.
+    for operator in model.operators() {
+        let Operator::Conv2d(op) = operator else { continue };
+        let geometry = Geometry::new(&op.window, &model.tensor(op.input), &model.tensor(op.output));
+        let (rows, columns) = (op.weights.rows as usize, op.weights.columns as usize);
+        assert_eq!(PORTABLE.scratch.conv2d(&geometry, rows, columns), PORTABLE.scratch.bytes(rows, false));
+    }
     // Two frames more are kept where three come at once.
     let (streamed, _) = check(&file, Some(3), 30, 4);
     assert_eq!(kept(&Model::parse(&streamed).unwrap()), 7 * 32 + 7 * 40 + 7 * 24 + 38 * 24);
@@ -239,17 +247,35 @@ fn steps_larger_than_a_window_keep_their_phase() {
 
 #[test]
 fn bytes_stream_through_an_embedding() {
-    let layers = "{ type = 'embedding', dimension = 6 }, { type = 'conv2d', outputs = 5, kernel = [1, 3], padding = 'valid' }, \
+    // The trainer's table ends time: its entries stand in one row.
+    let layers = "{ type = 'embedding', dimension = 6 }, { type = 'linear', outputs = 9 }, \
                   { type = 'relu' }, { type = 'linear' }";
     let file = model_of([1, 16, 1], layers, "index", 2);
     let (streamed, _) = check(&file, None, 20, 5);
     assert_eq!(Model::parse(&streamed).unwrap().input().shape, [1, 1, 1]);
+    // One whose entries stand side by side in time looks up the new ones alone.
+    let trits: Vec<i8> = (0..256 * 4).map(|index| [1, -1, 0, 1, 1][index * 7 % 5]).collect();
+    let exponents: Vec<i8> = (0..256).map(|row| (row % 5) as i8).collect();
+    let group = trishift_format::GroupSize::ALL[0];
+    let values = MatrixValues { rows: 256, columns: 4, group, trits: &trits, exponents: &exponents };
+    let file = graph_of(&[[1, 8, 1], [1, 8, 4], [1, 3, 4]], |writer| {
+        let weights = writer.add_matrix(&values).unwrap();
+        vec![Operator::Embedding(Embedding { input: 0, output: 1, weights }), pool(1, 2, [1, 4], [1, 2])]
+    });
+    let (streamed, _) = check(&file, None, 20, 5);
+    let model = Model::parse(&streamed).unwrap();
+    assert_eq!((model.input().shape, model.tensor(1).shape), ([1, 2, 1], [1, 2, 4]));
 }
 
 /// A graph of int8 tensors of these classes and shapes, each written by the operator of its number less one.
 fn graph(shapes: &[[u32; 3]], operators: &[Operator]) -> Vec<u8> {
+    graph_of(shapes, |_| operators.to_vec())
+}
+
+/// The same of operators with weights in the writer.
+fn graph_of(shapes: &[[u32; 3]], operators: impl FnOnce(&mut ModelWriter) -> Vec<Operator>) -> Vec<u8> {
     let mut writer = ModelWriter::new("graph");
-    operators.iter().for_each(|operator| writer.push(operator).unwrap());
+    operators(&mut writer).iter().for_each(|operator| writer.push(operator).expect("an operator"));
     writer.input_scales(&[InputScale::IDENTITY]);
     let last = shapes.len() - 1;
     let mut offset = 0;
@@ -268,7 +294,9 @@ fn graph(shapes: &[[u32; 3]], operators: &[Operator]) -> Vec<u8> {
             tensor
         })
         .collect();
-    writer.finish(&Region { tensors: &tensors, input: 0, output: last as u16, arena_bytes: offset.into() }).unwrap()
+    writer
+        .finish(&Region { tensors: &tensors, input: 0, output: last as u16, arena_bytes: offset.into() })
+        .expect("a model")
 }
 
 fn pool(input: u16, output: u16, kernel: [u8; 2], stride: [u8; 2]) -> Operator {
@@ -348,4 +376,52 @@ fn input_scaling_goes_row_by_row() {
     rows[5] = scale(2);
     let refused = export::stream(&Model::parse(&file(&rows)).unwrap(), None).unwrap_err();
     assert_eq!(refused, StreamError::Scales);
+}
+
+#[test]
+fn models_are_made_to_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let layers = "{ type = 'conv2d', outputs = 8, kernel = [3, 1], stride = [2, 1], padding = 'valid' }, { type = 'relu' }, \
+                  { type = 'linear' }";
+    std::fs::write(path.join("whole.tsm"), model_of([11, 1, 4], layers, "tensor", 1)).unwrap();
+    let exported = json(path, "export whole.tsm --stream --out stream.tsm --json");
+    let expected = ["arena_bytes", "macs", "model", "model_bytes", "persistent_bytes", "rows", "stream_rows"];
+    let mut found = keys(&exported);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!((&exported["stream_rows"], &exported["rows"]), (&11.into(), &2.into()));
+    // Three frames for the window, and five of what it gives for the last layer.
+    assert_eq!(
+        (&exported["persistent_bytes"], &exported["macs"]),
+        (&(3 * 4 + 5 * 8).into(), &(12 * 8 + 40 * 3).into())
+    );
+    let shown = json(path, "inspect stream.tsm --json");
+    for key in ["macs", "arena_bytes", "persistent_bytes"] {
+        assert_eq!(shown[key], exported[key], "{key}");
+    }
+    assert_eq!(
+        (&shown["input_shape"], &shown["properties"]["stream-rows"]),
+        (&[2, 1, 4].as_slice().into(), &"11".into())
+    );
+    assert!(output(path, "inspect stream.tsm").contains("  kept     52 bytes of the arena, from run to run"));
+    assert!(!output(path, "inspect whole.tsm").contains("kept"));
+    let text = output(path, "export whole.tsm --stream=4 --out stream.tsm --overwrite");
+    assert!(text.contains("a run takes 4 of 11 rows") && text.contains("kept from run to run"), "{text}");
+
+    for (arguments, sentence) in [
+        ("export whole.tsm --out other.tsm", "whole.tsm is a file; give a run's folder, or a model file and --stream"),
+        (
+            "export whole.tsm --stream=3 --out other.tsm",
+            "3 rows a run do not go with this model; it takes a multiple of 2",
+        ),
+        ("export whole.tsm --stream --layout groups --out other.tsm", "whose weights stay as they are"),
+        ("export stream.tsm --stream --out other.tsm", "the model keeps a state already"),
+        ("export --preset dscnn --stream --out other.tsm", "operator 0 (conv2d) puts zeros before or behind the rows"),
+    ] {
+        let refused = trishift(path, words(arguments)).assert().code(2).get_output().stderr.clone();
+        let refused = String::from_utf8(refused).unwrap();
+        assert!(refused.contains(sentence) && refused.lines().count() == 1, "{arguments}: {refused}");
+    }
+    assert!(!path.join("other.tsm").exists());
 }

@@ -129,5 +129,6 @@ pub fn harmless(model: &Model<'_>) {
     let input = vec![3; inputs as usize];
     let (mut narrow, mut wide) = (vec![0; outputs as usize], vec![0; outputs as usize]);
     let _ = engine.run(&input, OutputSlice::I8(&mut narrow));
+    engine.reset();
     let _ = engine.run(&input, OutputSlice::I32(&mut wide));
 }

@@ -27,7 +27,7 @@ use crate::Scratch;
 use crate::linear::{LinearI8, LinearI32};
 use crate::requantize::requantize_one;
 #[cfg(feature = "conv2d")]
-use crate::{conv2d::Conv2d, values::Outputs};
+use crate::{conv2d::Conv2d, geometry::Geometry, values::Outputs};
 #[cfg(any(feature = "int8-conv2d", feature = "int8-depthwise-conv2d"))]
 use trishift_format::Int8Matrix;
 #[cfg(feature = "conv2d")]
@@ -172,12 +172,33 @@ pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut 
     }
     match (accumulators, output) {
         (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
-            linear_i8::<F>(&LinearI8 { matrix, bias, scale, relu }, input, scratch, output);
+            let layer = LinearI8 { matrix, bias, scale, relu };
+            each_window(geometry, input, output, |window, output| linear_i8::<F>(&layer, window, scratch, output));
         }
         (Accumulators::Layer { exponent }, Outputs::I32(output)) => {
-            linear_i32::<F>(&LinearI32 { matrix, bias, exponent }, input, scratch, output);
+            let layer = LinearI32 { matrix, bias, exponent };
+            each_window(geometry, input, output, |window, output| linear_i32::<F>(&layer, window, scratch, output));
         }
         _ => {}
+    }
+}
+
+/// Windows whose elements lie side by side, one after another; those of one pixel all at once.
+#[cfg(feature = "conv2d")]
+fn each_window<T>(geometry: &Geometry, input: &[i8], output: &mut [T], mut product: impl FnMut(&[i8], &mut [T])) {
+    if convolution::is_pointwise(geometry) {
+        return product(input, output);
+    }
+    let row = geometry.input[1] * geometry.input[2];
+    // Only of a file that nobody parsed can they wrap: then there is no such window.
+    let (length, step) = (geometry.kernel[0].wrapping_mul(row), geometry.stride[0].wrapping_mul(row));
+    let samples = input.chunks_exact(geometry.input_len().max(1));
+    for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
+        for (place, output) in output.chunks_exact_mut(geometry.output[2].max(1)).enumerate() {
+            let start = place.wrapping_mul(step);
+            let Some(window) = sample.get(start..).and_then(|rest| rest.get(..length)) else { return };
+            product(window, output);
+        }
     }
 }
 

@@ -305,26 +305,29 @@ pub(crate) const fn conv2d_scratch(geometry: &Geometry, rows: usize, columns: us
     words.saturating_mul(size_of::<i32>())
 }
 
-/// True where a convolution runs as a linear layer, on the whole image or on every pixel: for few of them lists do not pay,
-/// the fewer the more rows share the sums that the other way prepares. As measured.
+/// True where a convolution runs as a linear layer, on windows that stand one above another or on every pixel: for few of
+/// them lists do not pay, the fewer the more rows share the sums that the other way prepares; and a tile of a single column is
+/// mostly empty. As measured.
 pub(crate) const fn is_linear(geometry: &Geometry, rows: usize) -> bool {
     let few = match rows {
         128.. => 48,
         64.. => 24,
         _ => 12,
     };
-    is_pointwise(geometry) && geometry.pixels() <= few || is_whole(geometry)
+    is_pointwise(geometry) && geometry.pixels() <= few || is_stacked(geometry)
 }
 
-/// True where the only window is the image.
-const fn is_whole(geometry: &Geometry) -> bool {
-    let Geometry { input, kernel, before, .. } = geometry;
-    let covers = kernel[0] == input[0] && kernel[1] == input[1];
-    covers && before[0] == 0 && before[1] == 0 && geometry.pixels() == 1
+/// True where windows stand one above another, each as wide as the image: the elements of each lie side by side. That is so
+/// where the only window is the image, and in sequences whose time is the height.
+const fn is_stacked(geometry: &Geometry) -> bool {
+    let Geometry { input, output, kernel, stride, before } = geometry;
+    let rows = output[0].saturating_sub(1).saturating_mul(stride[0]).saturating_add(kernel[0]);
+    let inside = before[0] == 0 && before[1] == 0 && rows <= input[0];
+    inside && kernel[1] == input[1] && output[1] == 1 && !is_pointwise(geometry)
 }
 
 /// True where each window is one pixel, and each pixel a window.
-const fn is_pointwise(geometry: &Geometry) -> bool {
+pub(crate) const fn is_pointwise(geometry: &Geometry) -> bool {
     let Geometry { input, output, kernel, stride, .. } = geometry;
     let single = kernel[0] == 1 && kernel[1] == 1 && stride[0] == 1 && stride[1] == 1;
     single && output[0] == input[0] && output[1] == input[1]

@@ -50,6 +50,30 @@ impl InputScale {
 
     /// Quantises a raw integer (a pixel, an ADC reading) by integer arithmetic alone, exactly as the definition says.
     pub fn quantize_i32(&self, value: i32) -> i8 {
+        self.quantize_narrow(value).unwrap_or_else(|| self.quantize_wide(value))
+    }
+
+    /// The same in 32 bits, where they are enough: 16-bit values, and a zero with up to 14 bits of fraction. On a small core
+    /// that is ten times as fast.
+    #[inline]
+    fn quantize_narrow(&self, value: i32) -> Option<i8> {
+        let fraction = self.zero_exponent.checked_neg().filter(|fraction| (0..=14).contains(fraction))?;
+        if value.unsigned_abs() > 1 << 16 || self.zero_mantissa.unsigned_abs() > 1 << 24 {
+            return None;
+        }
+        let distance = (value << fraction) - self.zero_mantissa;
+        let shift = i32::from(self.shift) - i32::from(fraction);
+        let shifted = match shift {
+            // Magnitudes from 256 on saturate whatever the shift.
+            0.. => distance.clamp(-256, 256) << shift.min(16),
+            -31..0 => (distance >> -shift) + ((distance >> (-shift - 1)) & 1),
+            // The distance is below 2^31, so that it is less than half of 2^32.
+            _ => 0,
+        };
+        Some(shifted.clamp(-128, 127) as i8)
+    }
+
+    fn quantize_wide(&self, value: i32) -> i8 {
         // (v − m·2^z)·2^s + ½ = (v·2^(−z) − m)·2^(z+s) + ½ where z < 0, and (v − m·2^z)·2^s + ½ otherwise.
         let (distance, shift) = if self.zero_exponent < 0 {
             let fraction = u32::from(self.zero_exponent.unsigned_abs());
@@ -126,6 +150,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn narrow_arithmetic_equals_wide() {
+        let mut narrow = 0;
+        for zero_mantissa in [-(1 << 24) + 1, -12_345, -1, 0, 1, 77, (1 << 24) - 1] {
+            for zero_exponent in -16..=2 {
+                for shift in [-100, -32, -31, -30, -18, -17, -16, -9, -3, -1, 0, 1, 8, 14, 15, 16, 30, 31, 32, 100] {
+                    let scale = InputScale { zero_mantissa, zero_exponent, shift };
+                    for value in (-65_536..=65_536).step_by(1_111).chain([-1, 0, 1, 65_535, 65_536, 65_537, i32::MIN]) {
+                        if let Some(found) = scale.quantize_narrow(value) {
+                            assert_eq!(found, scale.quantize_wide(value), "{scale:?} {value}");
+                            narrow += 1;
+                        }
+                    }
+                }
+            }
+        }
+        // All but the last two values, and 15 of 19 exponents.
+        assert_eq!(narrow, 7 * 15 * 20 * (118 + 5));
     }
 
     #[test]

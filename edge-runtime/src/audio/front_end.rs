@@ -98,7 +98,7 @@ impl<'m> AudioFrontEnd<'m> {
         }
         let (old, new) = self.window.split_at_checked(self.history.len()).unwrap_or_default();
         let parts = [(&*self.history, old), (samples, new)];
-        let exponent = window::apply(parts, halves(self.spectrum)) + transform::transform(halves(self.spectrum));
+        let exponent = window::apply(parts, halves(self.spectrum)) + transform::transform(self.spectrum);
         spectrum::powers(self.spectrum);
         self.bank.features(self.spectrum, exponent, features);
         self.remember(samples);

@@ -125,7 +125,7 @@ impl<'m> FilterBank<'m> {
     }
 }
 
-/// 31 times 15 bits, by two multiplications of 16 bits: not every core has one of 32.
+/// 31 bits times 15 by two multiplications of 16 bits: a core without a longer one would call a function.
 #[inline(always)]
 fn product(power: u32, weight: u16) -> u64 {
     let weight = u32::from(weight);

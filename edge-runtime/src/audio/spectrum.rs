@@ -10,7 +10,7 @@
 //! frequency k and M − k lie side by side in bit-reversed order: the block of positions 2^m … 2^(m+1) − 1 holds pairs that
 //! are mirrored at its middle, and its even positions are those of k < M/2.
 
-use super::transform::Complex;
+use super::transform::parts;
 use super::twiddles::{ONE_BITS, QUARTER, Twiddle};
 
 /// Puts the powers in place of the transform: position p is that of frequency k, the bits of p in reverse order. Frequency
@@ -18,7 +18,7 @@ use super::twiddles::{ONE_BITS, QUARTER, Twiddle};
 pub(super) fn powers(words: &mut [u32]) {
     // Frequency M/2, whose factor is −i: X is Z's complex conjugate.
     if let Some(word) = words.get_mut(1) {
-        let [re, im] = complex(*word).map(i32::from);
+        let [re, im] = parts(*word);
         *word = power(re, im);
     }
     let mut start = 2;
@@ -48,8 +48,8 @@ fn pairs(block: &mut [u32], factors: &[Twiddle]) {
 /// Frequencies k, whose factor is given, and M − k.
 #[inline(always)]
 fn pair(word: &mut u32, mirrored: &mut u32, [cos, sin]: Twiddle) {
-    let ([re, im], [mirrored_re, mirrored_im]) = (complex(*word).map(i32::from), complex(*mirrored).map(i32::from));
-    let [cos, sin] = [cos, sin].map(i32::from);
+    let ([re, im], [mirrored_re, mirrored_im]) = (parts(*word), parts(*mirrored));
+    let (cos, sin) = (i32::from(cos), i32::from(sin));
     const DOWN: u32 = ONE_BITS + 1;
     const HALF: i32 = 1 << ONE_BITS;
     let (even_re, even_im) = (((re + mirrored_re) << ONE_BITS) + HALF, ((im - mirrored_im) << ONE_BITS) + HALF);
@@ -58,11 +58,6 @@ fn pair(word: &mut u32, mirrored: &mut u32, [cos, sin]: Twiddle) {
     *word = power((even_re + turned_re) >> DOWN, (even_im + turned_im) >> DOWN);
     // Its sign is lost in the square.
     *mirrored = power((even_re - turned_re) >> DOWN, (even_im - turned_im) >> DOWN);
-}
-
-#[inline(always)]
-fn complex(word: u32) -> Complex {
-    bytemuck::cast(word)
 }
 
 #[inline(always)]

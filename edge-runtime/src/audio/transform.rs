@@ -20,143 +20,129 @@
 
 use super::twiddles::{ONE_BITS, QUARTER, TRIPLE, Twiddle};
 
-/// Real and imaginary part.
+/// Real and imaginary part; a word of memory holds them as they are.
 pub(super) type Complex = [i16; 2];
 
 /// Transforms in place; returns by how many bits the passes shifted in all. Lengths are powers of two, 32 ..= 512.
-pub(super) fn transform(values: &mut [Complex]) -> u32 {
-    let (mut exponent, mut magnitude) = if values.len().trailing_zeros().is_multiple_of(2) {
-        (2, first_pass_of_four(values))
+pub(super) fn transform(words: &mut [u32]) -> u32 {
+    let mut exponent = if words.len().trailing_zeros().is_multiple_of(2) {
+        first_pass_of_four(words);
+        2
     } else {
-        (1, first_pass_of_two(values))
+        first_pass_of_two(words);
+        1
     };
-    let mut blocks = 1usize << exponent;
-    loop {
-        let shift = shift_for(magnitude);
+    let mut quarter = words.len() >> exponent >> 2;
+    while quarter > 0 {
+        let shift = shift_for(words);
         exponent += shift;
-        // Elements of a block's quarter.
-        let quarter = values.len() / (4 * blocks);
-        if quarter <= 1 {
-            last_pass(values, shift);
-            return exponent;
+        match quarter {
+            64 => pass::<64>(words, shift),
+            16 => pass::<16>(words, shift),
+            4 => pass::<4>(words, shift),
+            _ => pass::<1>(words, shift),
         }
-        magnitude = pass(values, quarter, shift);
-        blocks *= 4;
+        quarter >>= 2;
     }
+    exponent
 }
 
-/// How many bits a pass takes away after one whose components were below the next power of two above `magnitude`: a sum of
-/// four is at most four times as large, and the magnitude of a complex number at most √2 times its components'.
-fn shift_for(magnitude: i32) -> u32 {
-    // 2^13·√2 and 2^12·√2·4 are 2^14.5 at most, after the shift.
-    u32::from(magnitude >= 1 << 12) + u32::from(magnitude >= 1 << 13)
-}
-
-/// Bits that a component needs: joined by `|`, they are those that the largest of many needs.
-#[inline(always)]
-fn bits(component: i32) -> i32 {
-    component ^ (component >> 31)
+/// How many bits a pass takes away: a sum of four is at most four times as large as its parts, and the magnitude of a complex
+/// number at most √2 times its components'. 2^13·√2 and 2^12·√2·2 are 2^14.5 at most, after the shift.
+fn shift_for(words: &[u32]) -> u32 {
+    // Where a component's bit differs from the one below it; above a component's first such bit all are its sign. The lower
+    // component's sign falls into the lowest bit of the upper one, which is not looked at.
+    let changes = |word: u32| word ^ (word << 1);
+    let mut bits = 0;
+    for [a, b, c, d, e, f, g, h] in words.as_chunks().0 {
+        bits |= changes(*a) | changes(*b) | changes(*c) | changes(*d);
+        bits |= changes(*e) | changes(*f) | changes(*g) | changes(*h);
+    }
+    u32::from(bits & 0xE000_E000 != 0) + u32::from(bits & 0xC000_C000 != 0)
 }
 
 /// All elements in pairs, a half of the length apart; sum and difference are halved.
-fn first_pass_of_two(values: &mut [Complex]) -> i32 {
-    let (front, back) = values.split_at_mut(values.len() / 2);
-    let mut magnitude = 0;
+fn first_pass_of_two(words: &mut [u32]) {
+    let (front, back) = words.split_at_mut(words.len() / 2);
     for (a, b) in front.iter_mut().zip(back) {
-        for (a, b) in a.iter_mut().zip(b) {
-            let (x, y) = (i32::from(*a), i32::from(*b));
-            let (sum, difference) = ((x + y + 1) >> 1, (x - y + 1) >> 1);
-            magnitude |= bits(sum) | bits(difference);
-            (*a, *b) = (sum as i16, difference as i16);
-        }
+        let ([a_re, a_im], [b_re, b_im]) = (parts(*a), parts(*b));
+        *a = word((a_re + b_re + 1) >> 1, (a_im + b_im + 1) >> 1);
+        *b = word((a_re - b_re + 1) >> 1, (a_im - b_im + 1) >> 1);
     }
-    magnitude
 }
 
 /// All elements in fours; every factor is 1.
-fn first_pass_of_four(values: &mut [Complex]) -> i32 {
-    const ONE: Twiddle = [1 << ONE_BITS, 0];
-    let quarter = values.len() / 4;
-    block(values, quarter, [ONE; 3], 2)
-}
-
-/// A pass over blocks of four quarters; returns the bits of its output.
-#[inline(never)]
-fn pass(values: &mut [Complex], quarter: usize, shift: u32) -> i32 {
-    let mut magnitude = 0;
-    let (pairs, triples) = (QUARTER.as_chunks().0, TRIPLE.as_chunks().0);
-    for (((blocks, square), [even, odd]), [even_cube, odd_cube]) in
-        values.chunks_exact_mut(8 * quarter).zip(&QUARTER).zip(pairs).zip(triples)
-    {
-        let Some((first, second)) = blocks.split_at_mut_checked(4 * quarter) else { continue };
-        magnitude |= block(first, quarter, [*even, *square, *even_cube], shift);
-        magnitude |= block(second, quarter, [*odd, turned(*square), *odd_cube], shift);
-    }
-    magnitude
-}
-
-/// The last pass: blocks of four elements.
-#[inline(never)]
-fn last_pass(values: &mut [Complex], shift: u32) {
-    let (pairs, triples) = (QUARTER.as_chunks().0, TRIPLE.as_chunks().0);
-    for ((([a, b, c, d, e, f, g, h], square), [even, odd]), [even_cube, odd_cube]) in
-        values.as_chunks_mut().0.iter_mut().zip(&QUARTER).zip(pairs).zip(triples)
-    {
-        butterfly([a, b, c, d], [*even, *square, *even_cube], shift);
-        butterfly([e, f, g, h], [*odd, turned(*square), *odd_cube], shift);
-    }
-}
-
-/// A factor times −i: that of the odd block beside an even one.
-#[inline(always)]
-fn turned([cos, sin]: Twiddle) -> Twiddle {
-    [-sin, cos]
-}
-
-#[inline(always)]
-fn block(values: &mut [Complex], quarter: usize, factors: [Twiddle; 3], shift: u32) -> i32 {
-    let mut magnitude = 0;
-    let (front, back) = values.split_at_mut(2 * quarter);
-    let (a, b) = front.split_at_mut(quarter);
-    let (c, d) = back.split_at_mut(quarter);
+fn first_pass_of_four(words: &mut [u32]) {
+    let quarter = words.len() / 4;
+    let (front, back) = words.split_at_mut(2 * quarter);
+    let ((a, b), (c, d)) = (front.split_at_mut(quarter), back.split_at_mut(quarter));
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-        magnitude |= butterfly([a, b, c, d], factors, shift);
+        butterfly([a, b, c, d], [ONE; 3], 2);
     }
-    magnitude
+}
+
+/// The factor 1.
+const ONE: Twiddle = [1 << ONE_BITS, 0];
+
+/// A pass over blocks of four quarters of Q elements. Blocks come in pairs: the second one's factors follow from the first
+/// one's, or stand behind them.
+#[inline(never)]
+fn pass<const Q: usize>(words: &mut [u32], shift: u32) {
+    let (pairs, triples) = (QUARTER.as_chunks().0, TRIPLE.as_chunks().0);
+    let quarters = words.as_chunks_mut::<Q>().0;
+    for ((([a, b, c, d, e, f, g, h], square), [even, odd]), [even_cube, odd_cube]) in
+        quarters.as_chunks_mut().0.iter_mut().zip(&QUARTER).zip(pairs).zip(triples)
+    {
+        block([a, b, c, d], [*even, *square, *even_cube], shift);
+        let [cos, sin] = *square;
+        block([e, f, g, h], [*odd, [-sin, cos], *odd_cube], shift);
+    }
+}
+
+#[inline(always)]
+fn block<const Q: usize>([a, b, c, d]: [&mut [u32; Q]; 4], factors: [Twiddle; 3], shift: u32) {
+    for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+        butterfly([a, b, c, d], factors, shift);
+    }
 }
 
 /// Four elements of one block's four quarters: the transforms F₀, F₂, F₁, F₃ in bit-reversed order, and so is the output.
 #[inline(always)]
-fn butterfly([a, b, c, d]: [&mut Complex; 4], [beta, alpha, gamma]: [Twiddle; 3], shift: u32) -> i32 {
-    let [b_re, b_im] = product(*b, beta);
-    let [c_re, c_im] = product(*c, alpha);
-    let [d_re, d_im] = product(*d, gamma);
+fn butterfly([a, b, c, d]: [&mut u32; 4], [beta, alpha, gamma]: [Twiddle; 3], shift: u32) {
     let down = ONE_BITS + shift;
     let half = (1 << down) >> 1;
-    let [a_re, a_im] = a.map(|component| (i32::from(component) << ONE_BITS) + half);
-
+    let ([b_re, b_im], [d_re, d_im]) = (product(*b, beta), product(*d, gamma));
+    let (sum_re, sum_im) = (b_re + d_re, b_im + d_im);
+    let (difference_re, difference_im) = (b_re - d_re, b_im - d_im);
+    let ([a_re, a_im], [c_re, c_im]) = (parts(*a), product(*c, alpha));
+    let (a_re, a_im) = ((a_re << ONE_BITS) + half, (a_im << ONE_BITS) + half);
     let (even_re, even_im) = (a_re + c_re, a_im + c_im);
-    let (odd_re, odd_im) = (b_re + d_re, b_im + d_im);
-    let mut magnitude = 0;
-    let mut store = |element: &mut Complex, re: i32, im: i32| {
-        let (re, im) = (re >> down, im >> down);
-        magnitude |= bits(re) | bits(im);
-        *element = [re as i16, im as i16];
-    };
-    store(a, even_re + odd_re, even_im + odd_im);
-    store(b, even_re - odd_re, even_im - odd_im);
-    let (even_re, even_im) = (a_re - c_re, a_im - c_im);
-    let (odd_re, odd_im) = (b_re - d_re, b_im - d_im);
-    store(c, even_re + odd_im, even_im - odd_re);
-    store(d, even_re - odd_im, even_im + odd_re);
-    magnitude
+    *a = word((even_re + sum_re) >> down, (even_im + sum_im) >> down);
+    *b = word((even_re - sum_re) >> down, (even_im - sum_im) >> down);
+    let (odd_re, odd_im) = (a_re - c_re, a_im - c_im);
+    *c = word((odd_re + difference_im) >> down, (odd_im - difference_re) >> down);
+    *d = word((odd_re - difference_im) >> down, (odd_im + difference_re) >> down);
 }
 
 /// (re + i·im)·(cos − i·sin), in units of 2^−14.
 #[inline(always)]
-fn product([re, im]: Complex, [cos, sin]: Twiddle) -> [i32; 2] {
-    let [re, im, cos, sin] = [re, im, cos, sin].map(i32::from);
+fn product(word: u32, [cos, sin]: Twiddle) -> [i32; 2] {
+    let [re, im] = parts(word);
+    let (cos, sin) = (i32::from(cos), i32::from(sin));
     [re * cos + im * sin, im * cos - re * sin]
+}
+
+/// Real and imaginary part of a word.
+#[inline(always)]
+pub(super) fn parts(word: u32) -> [i32; 2] {
+    let [re, im]: Complex = bytemuck::cast(word);
+    [re.into(), im.into()]
+}
+
+/// The word of two parts that fit 16 bits.
+#[inline(always)]
+fn word(re: i32, im: i32) -> u32 {
+    bytemuck::cast([re as i16, im as i16])
 }
 
 #[cfg(test)]
@@ -165,11 +151,17 @@ mod tests {
     use std::f64::consts::TAU;
     use std::vec::Vec;
 
+    fn transformed(input: &[Complex]) -> (Vec<Complex>, u32) {
+        let mut words: Vec<u32> = input.iter().map(|value| bytemuck::cast(*value)).collect();
+        let exponent = transform(&mut words);
+        (words.into_iter().map(bytemuck::cast).collect(), exponent)
+    }
+
     /// Largest distance of a component from the exact transform's, in units of the output, and the largest component.
     fn error(input: &[Complex]) -> [f64; 2] {
         let length = input.len();
-        let mut values = input.to_vec();
-        let unit = f64::from(transform(&mut values)).exp2();
+        let (values, exponent) = transformed(input);
+        let unit = f64::from(exponent).exp2();
         let bits = length.trailing_zeros();
         let mut worst = [0.0f64; 2];
         for (p, [re, im]) in values.iter().enumerate() {
@@ -233,7 +225,7 @@ mod tests {
         // Noise grows by √2 where a tone grows by 2: it is shifted by fewer bits than the length has.
         for (length, noise, quieter) in [(32, 5, 5), (64, 6, 5), (128, 7, 6), (256, 7, 6), (512, 8, 7)] {
             let sequences = sequences(length);
-            let exponent = |sequence: &[Complex]| transform(&mut sequence.to_vec());
+            let exponent = |sequence: &[Complex]| transformed(sequence).1;
             assert_eq!(exponent(&sequences[5]), length.trailing_zeros(), "{length}");
             assert_eq!(
                 [&sequences[length + 3], &sequences[length + 4]].map(|it| exponent(it)),

@@ -28,12 +28,15 @@ pub(super) fn fill(window: &mut [i16]) {
 /// The frame under the window, normalised: v = (x·w + half) >> r, the rest of `frame` zeros. Each part is samples and their
 /// weights. Returns r, the smallest number of bits, 0 ..= 16, for which no v exceeds [`LARGEST`].
 pub(super) fn apply(parts: [(&[i16], &[i16]); 2], frame: &mut [i16]) -> u32 {
-    let product = |(sample, weight): (&i16, &i16)| i32::from(*sample) * i32::from(*weight);
     let mut largest = 0;
     for (samples, weights) in parts {
-        for product in samples.iter().zip(weights).map(product) {
-            // A negative product by its complement, which is one less than its magnitude.
-            largest = largest.max(product ^ (product >> 31));
+        let ((samples, last_samples), (weights, last_weights)) = (samples.as_chunks::<4>(), weights.as_chunks::<4>());
+        for ([a, b, c, d], [p, q, r, s]) in samples.iter().zip(weights) {
+            largest = largest.max(size(product(a, p))).max(size(product(b, q)));
+            largest = largest.max(size(product(c, r))).max(size(product(d, s)));
+        }
+        for (sample, weight) in last_samples.iter().zip(last_weights) {
+            largest = largest.max(size(product(sample, weight)));
         }
     }
     let mut shift = 0;
@@ -41,16 +44,33 @@ pub(super) fn apply(parts: [(&[i16], &[i16]); 2], frame: &mut [i16]) -> u32 {
         shift += 1;
     }
     let half = (1 << shift) >> 1;
+    let rounded = |sample, weight| ((product(sample, weight) + half) >> shift) as i16;
     let mut rest = frame;
     for (samples, weights) in parts {
         let Some((frame, behind)) = rest.split_at_mut_checked(samples.len()) else { return shift };
-        for (value, product) in frame.iter_mut().zip(samples.iter().zip(weights).map(product)) {
-            *value = ((product + half) >> shift) as i16;
-        }
         rest = behind;
+        let ((samples, last_samples), (weights, last_weights)) = (samples.as_chunks::<4>(), weights.as_chunks::<4>());
+        let (frame, last) = frame.as_chunks_mut();
+        for ((values, [a, b, c, d]), [p, q, r, s]) in frame.iter_mut().zip(samples).zip(weights) {
+            *values = [rounded(a, p), rounded(b, q), rounded(c, r), rounded(d, s)];
+        }
+        for ((value, sample), weight) in last.iter_mut().zip(last_samples).zip(last_weights) {
+            *value = rounded(sample, weight);
+        }
     }
     rest.fill(0);
     shift
+}
+
+#[inline(always)]
+fn product(sample: &i16, weight: &i16) -> i32 {
+    i32::from(*sample) * i32::from(*weight)
+}
+
+/// A product's magnitude, or one less where it is negative.
+#[inline(always)]
+fn size(product: i32) -> i32 {
+    product ^ (product >> 31)
 }
 
 #[cfg(test)]

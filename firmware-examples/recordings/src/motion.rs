@@ -1,5 +1,7 @@
 //! What an accelerometer at ±4 g measures while it lies still, is shaken, or is turned over, at 100 samples a second.
 
+use crate::random::Random;
+
 /// One g in the sensor's numbers: ±4 g are the range of an int16.
 const GRAVITY: i32 = 8192;
 
@@ -89,20 +91,5 @@ fn triangle(phase: i32) -> i32 {
         0..256 => phase,
         256..768 => 512 - phase,
         _ => phase - 1024,
-    }
-}
-
-/// Numbers that look random and follow from a seed (splitmix64).
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    /// A number in 0..`limit`.
-    fn below(&mut self, limit: i32) -> i32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((word >> 32) as u32 % limit.max(1) as u32) as i32
     }
 }

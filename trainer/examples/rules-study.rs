@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<()> {
             config.training.rule = rule;
             config.training.epochs = Some(epochs);
             config.network.group = group;
-            let data = run::load(&config.data)?;
+            let data = run::load(&config)?;
             let seeds = SEEDS.map(|seed| {
                 config.training.seed = seed;
                 measure(&config, &data, &folder.join(format!("{preset}-{rule}-g{group}-s{seed}")))

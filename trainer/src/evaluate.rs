@@ -148,6 +148,34 @@ impl Score {
     }
 }
 
+/// Which classes are taken for which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confusion {
+    outputs: usize,
+    /// Row after row: samples of the row's class that are taken for the column's.
+    counts: Vec<u64>,
+}
+
+impl Confusion {
+    /// Nothing yet, of a model with so many outputs.
+    pub fn new(outputs: usize) -> Self {
+        Self { outputs, counts: vec![0; outputs.saturating_mul(outputs)] }
+    }
+
+    /// Counts samples with these logits, [samples, outputs].
+    pub fn add<T: Copy + PartialOrd>(&mut self, logits: &[T], labels: &[u16]) {
+        for (row, label) in logits.chunks_exact(self.outputs.max(1)).zip(labels) {
+            let place = usize::from(*label) * self.outputs + trishift::argmax(row);
+            self.counts.get_mut(place).into_iter().for_each(|count| *count += 1);
+        }
+    }
+
+    /// A row for each class: how many of its samples are taken for each class.
+    pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
+        self.counts.chunks_exact(self.outputs.max(1))
+    }
+}
+
 /// −ln of the softmax at the label, in f64.
 fn cross_entropy<T: Copy + Into<f64>>(logits: &[T], label: usize, exponent: i32) -> f64 {
     let unit = 2f64.powi(exponent);
@@ -201,6 +229,14 @@ mod tests {
         let mut wide = Score::default();
         wide.add(&[i32::MAX, i32::MIN], &[1], 0);
         assert_eq!(wide.mean_loss(), 4_294_967_295.0);
+    }
+
+    #[test]
+    fn confusion_counts_answers_by_class() {
+        let mut confusion = Confusion::new(3);
+        confusion.add(&[3i32, 3, -5, 0, 1, 2, 5, 0, 0], &[0, 1, 1]);
+        confusion.add(&[0i32, 0, 7], &[2]);
+        assert_eq!(confusion.rows().collect::<Vec<_>>(), [[1, 0, 0], [1, 0, 1], [0, 0, 1]]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use support::{BIASED, idx, json, npy, npz, output, png, snapshot, trishift, words, write};
+use support::{BIASED, idx, json, npy, npz, output, png, snapshot, trishift, wav, words, write};
 use tempfile::TempDir;
 
 /// A folder to go wrong in.
@@ -355,6 +355,86 @@ fn png_images_are_refused_by_name() {
     place.write("net.toml", BIASED.replace("builtin:digits", "table.csv").replace("\"tensor\"", "\"image\""));
     place.write("table.csv", "1,2,x\n3,4,y\n".repeat(5) + "1,256,x\n");
     place.refuses("train --config net.toml --out run", &["feature 1 of sample 10 is 256", "scaling = \"image\""]);
+}
+
+#[test]
+fn recordings_are_refused_by_name() {
+    let place = Place::new();
+    place.write("net.toml", BIASED.replace("builtin:digits", "data").replace("test = 0.3\n", ""));
+    let train = |more: &str| format!("train --config net.toml --out run {more}");
+    let refuses = |name: &str, content: &[u8], parts: &[&str]| {
+        place.write(name, content);
+        place.refuses(&train(""), parts);
+    };
+    let whole = wav(1, 8000, &[7; 400]);
+    place.write("data/yes/1.wav", &whole);
+    let clip = "data/no/1.wav";
+    refuses("data/no/notes.txt", b"no recording", &["data/no holds no .wav file", "remove it"]);
+    refuses(clip, &whole[..500], &["cannot read data/no/1.wav as a WAV recording", "whole and intact"]);
+    refuses(clip, &whole[..30], &["cannot read", clip]);
+    refuses(clip, b"<!DOCTYPE html><html>", &["cannot read", clip, "WAV"]);
+    refuses(clip, b"", &["cannot read", clip]);
+    refuses(clip, &wav(1, 8000, &[]), &[clip, "holds no samples"]);
+    refuses(clip, &wav(3, 8000, &[7; 9]), &[clip, "3 channels", "one or two"]);
+    refuses(clip, &wav(1, 200, &[7; 9]), &[clip, "200 samples a second", "1,000 to 192,000"]);
+    let packed = [&whole[..20], &[2], &whole[21..]].concat();
+    refuses(clip, &packed, &[clip, "packed samples", "save it as PCM"]);
+    place.write(clip, &whole);
+    place.write("data/yes/1.png", png(2, ::png::ColorType::Rgb, &[7; 24]));
+    place.refuses(&train("--test-where index=1"), &["1.wav does not fit the pattern {label}_{speaker}_{index}"]);
+    place.refuses(&train("--test-where speaker"), &["the condition is \"speaker\"", "speaker=george or index=0-4"]);
+    place.refuses(&train("--pattern label"), &["the pattern of names is \"label\"", "{label}_{speaker}_{index}"]);
+    let condition = "--pattern {index} --test-where";
+    place.refuses(&train(&format!("{condition} speaker=ada")), &["the pattern {index} has no field {speaker}"]);
+    place.refuses(&train(&format!("{condition} index=9")), &["index=9 holds for no recording in data"]);
+    place.refuses(&train(&format!("{condition} index=0-9")), &["index=0-9 holds for all recordings in data"]);
+
+    // One folder, whose names say everything.
+    std::fs::remove_dir_all(place.path().join("data")).unwrap();
+    place.write("data/yes_ada_1.wav", &whole);
+    place.write("data/yes_ada_2.wav", &whole);
+    place.refuses(&train(""), &["data holds 1 class(es) of labels"]);
+    refuses("data/no-ada-1.wav", &whole, &["data/no-ada-1.wav does not fit the pattern", "--pattern"]);
+    place.refuses(&train("--pattern {speaker}-{}"), &["the pattern {speaker}-{} has no field {label}"]);
+    std::fs::rename(place.path().join("data/no-ada-1.wav"), place.path().join("data/no_bo_1.wav")).unwrap();
+    place.refuses(&train("--test-where speaker=bo"), &["data", "1 class(es)"]);
+    place.write("data/maybe_ada_1.wav", &whole);
+    place.refuses(&train("--test-where speaker=bo"), &["data holds the label \"no\"", "training samples do not have"]);
+    place.refuses(&train("--test-where speaker=bo --test 0.2"), &["data holds the label"]);
+    place.refuses(&train("--test-where index=2 --test 0.2"), &["has test samples of its own", "0.2"]);
+    for (audio, part) in [
+        ("hop = 0", "the audio front end cannot be used: the hop"),
+        ("sample-rate = 100", "sample rate"),
+        ("frames = 0", "frames is 0"),
+        ("hop = 70000", "invalid value"),
+    ] {
+        place.write("net.toml", format!("{BIASED}[data.audio]\n{audio}\n").replace("builtin:digits", "data"));
+        place.refuses(&train(""), &[part]);
+    }
+}
+
+#[test]
+fn classes_and_copies_that_are_none_are_refused() {
+    let place = Place::new();
+    for (training, part) in [
+        ("class-weights = { ten = 2 }", "class-weights is given for \"ten\", a class that the data does not have"),
+        ("class-weights = { 1 = -2 }", "class-weights is -2 for \"1\"; numbers from 0 to 1000"),
+        ("class-weights = 'heavy'", "not a valid configuration"),
+        ("[training.audio]\ncopies = 2000", "copies is 2000; 0 to 1000"),
+    ] {
+        place.write("net.toml", format!("{BIASED}{training}\n"));
+        place.refuses("train --config net.toml --out run", &[part]);
+    }
+    // Copies share one scale.
+    place.write("data/a_x_1.wav", wav(1, 8000, &[7; 400]));
+    place.write("data/b_x_1.wav", wav(1, 8000, &[9; 400]));
+    place.write("data/b_x_2.wav", wav(1, 8000, &[9; 500]));
+    let text = BIASED.replace("builtin:digits", "data").replace("\"tensor\"", "\"feature\"");
+    place.write("net.toml", format!("{text}[training.audio]\ncopies = 2\n"));
+    place.refuses("train --config net.toml --out run --quiet", &["one input scale", "set scaling to tensor"]);
+    let other = "eval run/model.tsm --data data";
+    output(place.path(), "train --preset digits-mlp --epochs 1 --out run --quiet");
+    place.refuses(other, &["run/model.tsm says nothing about audio", "trained on recordings"]);
 }
 
 #[test]

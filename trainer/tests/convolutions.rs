@@ -155,7 +155,7 @@ impl Observer for StopAt {
 #[test]
 fn interrupted_runs_end_in_the_same_bytes() {
     let config = Config::from_toml(&config(PARTS, "steps = 80\nseed = 5"), "test").unwrap();
-    let data = run::load(&config.data).unwrap();
+    let data = run::load(&config).unwrap();
     let place = tempfile::tempdir().unwrap();
     let whole = RunFolder::create(&place.path().join("whole"), false).unwrap();
     let mut run = Run::new(&config, &data, &whole, &Resolved::Cpu).unwrap();

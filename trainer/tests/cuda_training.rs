@@ -38,7 +38,7 @@ struct Case {
 
 impl Case {
     fn new(config: Config) -> Self {
-        let data = run::load(&config.data).unwrap();
+        let data = run::load(&config).unwrap();
         let network = Network::resolve(&config, data.train.shape, data.classes.len()).unwrap();
         Self { config, data, network }
     }

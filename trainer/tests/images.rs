@@ -117,7 +117,7 @@ fn model(folder: &Path, network: &str, stopping: bool) -> Vec<u8> {
     let mut config = Config::from_toml(network, "").unwrap();
     config.data.path = Some(folder.join("sheets"));
     assert_eq!(Config::from_toml(&config.to_toml().unwrap(), "").unwrap(), config);
-    let data = run::load(&config.data).unwrap();
+    let data = run::load(&config).unwrap();
     assert_eq!(data.train.shape, [4, 4, 3]);
     let run_folder = RunFolder::create(&folder.join("run"), true).unwrap();
     let mut stops = 0;

@@ -98,7 +98,7 @@ fn seeds_decide_everything() {
 
 #[test]
 fn no_layer_is_dead_or_saturated() {
-    for preset in ["mnist-cnn", "resnet8", "dscnn", "mobilenet-v1-025", "autoencoder"] {
+    for preset in ["mnist-cnn", "spoken-digits", "resnet8", "dscnn", "mobilenet-v1-025", "autoencoder"] {
         let file = file(preset);
         let model = Model::parse(&file).unwrap();
         // Not the samples that the network was calibrated on.
@@ -145,7 +145,7 @@ fn every_instruction_set_gives_the_same_integers() {
 
 #[test]
 fn the_runtime_gives_what_the_definition_says() {
-    for preset in ["resnet8", "mnist-cnn", "dscnn", "mobilenet-v1-025", "autoencoder"] {
+    for preset in ["resnet8", "mnist-cnn", "spoken-digits", "dscnn", "mobilenet-v1-025", "autoencoder"] {
         let file = file(preset);
         let model = Model::parse(&file).unwrap();
         let sample = samples(&model, 1);

@@ -1,10 +1,11 @@
 //! Any bytes as a data set: the trainer's readers give samples that agree with each other, or an error.
 
 use std::path::{Path, PathBuf};
+use trishift_trainer::data::audio::{AudioAugmentation, AudioOptions};
 use trishift_trainer::data::{DataError, LabelColumn, ReadOptions, ScalingMode, SplitOptions, prepare, read};
 
 /// Files of each way to lay out a data set; the input's pieces are their contents, in this order.
-const LAYOUTS: [&[&str]; 10] = [
+const LAYOUTS: [&[&str]; 12] = [
     &["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
     &["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
     &["x_train.npy", "y_train.npy"],
@@ -15,6 +16,8 @@ const LAYOUTS: [&[&str]; 10] = [
     &["data_batch_1.png", "train_lables.json"],
     &["data_batch_1.png", "data_batch_2.png", "train_labels.json", "test_batch.png", "test_labels.json"],
     &["train/a/1.png", "train/a/2.png", "train/a/3.png", "train/b/1.png", "train/b/2.png", "test/b/1.png"],
+    &["a_x_1.wav", "a_x_2.wav", "a_y_1.wav", "b_x_1.wav", "b_y_1.wav"],
+    &["train/a/1.wav", "train/a/2.wav", "train/b/1.wav", "test/b/1.wav"],
 ];
 
 /// A folder in memory where there is one, for all inputs of this process.
@@ -71,8 +74,19 @@ fn read_and_prepare(names: &[&str], options: u8, mut rest: &[u8]) -> Option<Resu
         1 => LabelColumn::Name("label".into()),
         _ => LabelColumn::Last,
     };
-    let options = (ReadOptions { label, context: u32::from(options >> 2 & 15) + 1 }, options >> 6);
-    Some(prepared(&folder, &options.0, usize::from(options.1)))
+    let context = u32::from(options >> 2 & 15) + 1;
+    let audio = audio(u32::from(options >> 2 & 3));
+    Some(prepared(&folder, &ReadOptions { label, context, audio }, usize::from(options >> 6)))
+}
+
+/// Short samples of recordings, and copies of them.
+fn audio(copies: u32) -> AudioOptions {
+    let mut options = AudioOptions::default();
+    options.front_end.frames = 3;
+    options.silence = 0.3;
+    let noise = Some([50, 300]);
+    options.augmentation = Some(AudioAugmentation { copies, speed: 20, shift: 300, gain: [-60, 60], noise, seed: 1 });
+    options
 }
 
 fn prepared(folder: &Path, options: &ReadOptions, mode: usize) -> Result<(), DataError> {

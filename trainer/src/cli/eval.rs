@@ -1,5 +1,6 @@
 //! `trishift eval`: a model file on a data set, by the runtime.
 
+use super::confusion;
 use super::output::{self, percent, say, thousands};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -9,8 +10,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use trishift::Model;
 use trishift_format::InputScale;
-use trishift_trainer::config::{DataConfig, Scaling};
-use trishift_trainer::evaluate::{self, Score};
+use trishift_trainer::config::{AudioDataConfig, DataConfig, Scaling};
+use trishift_trainer::evaluate::{self, Confusion, Score};
 use trishift_trainer::run;
 
 /// Options of `eval`.
@@ -27,6 +28,15 @@ pub(super) struct Arguments {
     /// Label column of a CSV: first, last or its name [default: as in training].
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    /// What the names of recordings say [default: as in training].
+    #[arg(long, value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// Recordings that are the test part, by what their names say; "" for none [default: as in training].
+    #[arg(long, value_name = "FIELD=VALUES")]
+    test_where: Option<String>,
+    /// Which classes are taken for which: a table, and the key confusion of the JSON object.
+    #[arg(long)]
+    confusion: bool,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -47,6 +57,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = data_config(arguments, &model)?;
     let scales: Vec<InputScale> = model.input_scales().collect();
     let data = run::load_with(&config, &scales)?;
+    anyhow::ensure!(
+        data.audio.is_none() || property(&model, "audio-sample-rate").is_some(),
+        "{path} says nothing about audio; give a model that was trained on recordings"
+    );
     let parts = match arguments.part {
         Part::Test => vec![&data.test],
         Part::Validation => vec![&data.validation],
@@ -54,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Part::All => vec![&data.train, &data.validation, &data.test],
     };
     let outputs = outputs_of_classes(&model, &data.classes)?;
-    let mut score = Score::default();
+    let (mut score, mut confusion) = (Score::default(), Confusion::new(model.output().len()));
     let runtime = evaluate::Runtime::new(&model)?;
     let (started, mut in_runtime) = (Instant::now(), Duration::ZERO);
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -67,6 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let labels = part.labels.get(range).unwrap_or_default().iter();
             let labels: Vec<u16> = labels.filter_map(|class| outputs.get(usize::from(*class)).copied()).collect();
             score.add(&logits, &labels, model.output().exponent.into());
+            confusion.add(&logits, &labels);
         }
     }
     let Score { samples, correct, .. } = score;
@@ -74,7 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let samples_per_second = samples as f64 / in_runtime.as_secs_f64();
     if arguments.json {
-        output::json(&json!({
+        let mut result = json!({
             "accuracy": score.accuracy(),
             "samples": samples,
             "correct": correct,
@@ -83,7 +98,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "seconds": seconds,
             "kernels": runtime.kernels(),
             "samples_per_second": samples_per_second,
-        }))?;
+        });
+        if arguments.confusion {
+            result["confusion"] = confusion::to_json(&confusion, &model);
+        }
+        output::json(&result)?;
     } else {
         say!("accuracy  {}  ({} of {} samples)", percent(score.accuracy()), correct, thousands(samples as u64));
         say!("loss      {:.4} nats, {:.4} bits a sample", score.mean_loss(), score.bits());
@@ -92,6 +111,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             thousands(samples_per_second as u64),
             runtime.kernels()
         );
+        if arguments.confusion {
+            confusion::print(&confusion, &model)?;
+        }
     }
     Ok(())
 }
@@ -113,6 +135,9 @@ fn outputs_of_classes(model: &Model<'_>, classes: &[String]) -> anyhow::Result<V
 
 /// The data as it was split in training, from the properties that the trainer left in the file.
 fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<DataConfig> {
+    let mut audio = AudioDataConfig::of_model(model)?.unwrap_or_default();
+    audio.pattern = arguments.pattern.clone().or(audio.pattern);
+    audio.test_where = arguments.test_where.clone().or(audio.test_where);
     let number = |key: &str| property(model, key).map(str::parse::<f64>).transpose();
     let broken = "the model's properties about its data split are not numbers";
     Ok(DataConfig {
@@ -121,6 +146,7 @@ fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<DataC
         classes: None,
         label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
         context: property(model, "context").map(str::parse).transpose().context(broken)?,
+        audio: Some(audio),
         scaling: Scaling::default(),
         test: number("test").context(broken)?,
         validation: number("validation").context(broken)?.unwrap_or(0.0),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use trishift::Model;
 use trishift_format::{InputScale, Layout};
 use trishift_trainer::checkpoint::{self, StateReader};
-use trishift_trainer::config::Config;
+use trishift_trainer::config::{AudioDataConfig, Config};
 use trishift_trainer::export::{self, Exported, Metadata};
 use trishift_trainer::network::Network;
 use trishift_trainer::run::{self, RunFolder};
@@ -29,7 +29,7 @@ Examples:
 
 With --preset nothing is trained: the weights are random, and such a file is there for measuring sizes and speeds and for \
 checking that machines agree, not for accuracy. The presets that need no data to say what a sample is are mnist-cnn, \
-resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.")]
+spoken-digits, resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.")]
 pub(super) struct Arguments {
     /// The run's folder; with --stream a model file, too.
     #[arg(required_unless_present = "preset", conflicts_with = "preset")]
@@ -110,7 +110,7 @@ fn of_run(arguments: &Arguments, run: &Path) -> anyhow::Result<()> {
     if arguments.data.is_some() {
         config.data.path.clone_from(&arguments.data);
     }
-    let data = run::load(&config.data)?;
+    let data = run::load(&config)?;
     reader.progress(checkpoint::fingerprint(&data))?;
     let network = Network::resolve(&config, data.train.shape, data.classes.len())?;
     let stages = network.stages.iter().enumerate();
@@ -165,17 +165,19 @@ fn of_preset(arguments: &Arguments, preset: &str) -> anyhow::Result<()> {
     config.validate()?;
     let network = Network::without_data(&config)?;
     let seed = arguments.seed.unwrap_or(1);
+    let mut properties = vec![
+        ("made-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
+        ("weights", RANDOM.to_string()),
+        ("preset", preset.to_string()),
+        ("width", config.network.width.to_string()),
+        ("seed", seed.to_string()),
+    ];
+    properties.extend(config.data.audio.iter().flat_map(AudioDataConfig::properties));
     let metadata = Metadata {
         name: &config.name,
         labels: config.data.classes.as_deref().unwrap_or_default(),
         scales: &[InputScale::IDENTITY],
-        properties: &[
-            ("made-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
-            ("weights", RANDOM.to_string()),
-            ("preset", preset.to_string()),
-            ("width", config.network.width.to_string()),
-            ("seed", seed.to_string()),
-        ],
+        properties: &properties,
         layout: arguments.layout(),
     };
     let exported = export::export(&random::network(&network, seed)?, &metadata)?;

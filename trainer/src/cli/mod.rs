@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 2 refused or failed (one line on standard error says why), 130 interrupted with a checkpoint left.
 
 mod bench;
+mod confusion;
 mod eval;
 mod export;
 mod generate;

@@ -36,6 +36,35 @@ impl Progress {
     }
 }
 
+/// A progress bar while copies of recordings are made.
+pub(super) struct Copies {
+    bar: Option<ProgressBar>,
+}
+
+impl Copies {
+    /// A bar, if there will be copies.
+    pub(super) fn new(quiet: bool) -> anyhow::Result<Self> {
+        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}")?.progress_chars("━╸ ");
+        Ok(Self { bar: (!quiet).then(|| ProgressBar::no_length().with_style(style)) })
+    }
+
+    /// So many of them are made.
+    pub(super) fn made(&self, made: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_position(made as u64);
+            bar.set_message(format!("{} copies of recordings", output::thousands(total as u64)));
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn console_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stderr())
 }

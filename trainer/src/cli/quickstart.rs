@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let device = settings::device(arguments.device.as_deref())?;
     let config = Config::preset("digits-mlp")?;
     let path = arguments.out.clone().unwrap_or_else(free_folder);
-    let data = run::load(&config.data)?;
+    let data = run::load(&config)?;
     let folder = RunFolder::create(&path, false)?;
     folder.write_config(&config.to_toml()?)?;
     tell!(

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use trishift_trainer::backend::{Device, Resolved};
 use trishift_trainer::config::{Config, ConfigError};
 use trishift_trainer::data::LabelColumn;
+use trishift_trainer::data::audio::{Condition, Pattern};
 use trishift_trainer::rule::RuleName;
 
 /// Settings that override the configuration's.
@@ -46,6 +47,12 @@ pub(super) struct Settings {
     /// Bytes of a sample of text [default: 16].
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     context: Option<u32>,
+    /// What the names of recordings say [default: {label}_{speaker}_{index}].
+    #[arg(long, value_name = "PATTERN", conflicts_with = "resume")]
+    pattern: Option<String>,
+    /// Recordings to test on, by what their names say: speaker=george or index=0-4.
+    #[arg(long, value_name = "FIELD=VALUES", conflicts_with = "resume")]
+    test_where: Option<String>,
     /// Share of the samples held out for testing [default: 0.2, of text 0.1].
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     test: Option<f64>,
@@ -89,6 +96,13 @@ impl Settings {
         if let Some(label) = &settings.label {
             label.parse::<LabelColumn>().map_err(|error| blame("label", error.into()))?;
         }
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(pattern) = given(&settings.pattern) {
+            pattern.parse::<Pattern>().map_err(|error| blame("pattern", error.into()))?;
+        }
+        if let Some(condition) = given(&settings.test_where) {
+            condition.parse::<Condition>().map_err(|error| blame("test-where", error.into()))?;
+        }
         settings.replace(config, rule);
         config.validate().map_err(|error| match &error {
             ConfigError::Value { setting, .. } => blame(setting, error.into()),
@@ -111,6 +125,8 @@ impl Settings {
         take("seed", &mut self.seed, &mut taken)?;
         take("label", &mut self.label, &mut taken)?;
         take("context", &mut self.context, &mut taken)?;
+        take("pattern", &mut self.pattern, &mut taken)?;
+        take("test-where", &mut self.test_where, &mut taken)?;
         take("test", &mut self.test, &mut taken)?;
         take("validation", &mut self.validation, &mut taken)?;
         take("warm-up", &mut self.warm_up, &mut taken)?;
@@ -144,6 +160,11 @@ impl Settings {
         config.data.validation = self.validation.unwrap_or(config.data.validation);
         if self.label.is_some() {
             config.data.label.clone_from(&self.label);
+        }
+        if self.pattern.is_some() || self.test_where.is_some() {
+            let audio = config.data.audio.get_or_insert_default();
+            audio.pattern = self.pattern.clone().or(audio.pattern.take());
+            audio.test_where = self.test_where.clone().or(audio.test_where.take());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Ending;
 use super::output::{self, percent, say, tell, thousands};
-use super::progress::Progress;
+use super::progress::{Copies, Progress};
 use super::settings::{self, Settings};
 use anyhow::Context;
 use clap::Args;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use trishift_trainer::backend::Resolved;
 use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::config::Config;
+use trishift_trainer::data::Prepared;
 use trishift_trainer::network::Network;
 use trishift_trainer::run::{self, Outcome, Run, RunFolder};
 
@@ -22,10 +23,12 @@ Examples:
   trishift train --preset mnist-mlp --data mnist/ --epochs 10 --out runs/mnist
   trishift train --config network.toml --data table.csv --label species --out runs/table
   trishift train --preset text-mlp --data book.txt --out runs/book
+  trishift train --preset spoken-digits --data recordings/ --test-where index=0-4 --out runs/spoken
   trishift train --resume runs/mnist
 
 The data is images: a folder with MNIST's four IDX files (raw or .gz), with a folder of PNG images for each class
 (train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png), or with CIFAR-10's sheets (data_batch_1.png and train_lables.json);
+recordings: a folder of .wav files whose names say what they are of (--pattern), or with a folder of them for each class;
 a table: a .csv file, or a folder with train.csv and test.csv;
 arrays: an .npz file, or a folder with x_train.npy and y_train.npy (and x_test.npy and y_test.npy);
 or text: a .txt file, or a folder with train.txt and test.txt.
@@ -41,8 +44,8 @@ the first run and kept in ~/.cache/trishift, or where TRISHIFT_CACHE says.
 
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
-    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp. Those with convolutions can be
-    /// exported with random weights, but not yet trained.
+    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp, mnist-cnn, resnet8, dscnn,
+    /// mobilenet-v1-025, spoken-digits.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     preset: Option<String>,
     /// A configuration of your own (TOML).
@@ -97,9 +100,9 @@ fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     // The folder is made only once the data has been read; but a run that cannot begin for its folder says so at once.
     anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
-    let data = run::load(&config.data)?;
+    let data = load(&config, arguments.quiet)?;
     run::check_trainable(&Network::resolve(&config, data.train.shape, data.classes.len())?, device)?;
-    run::check(&config, &data)?;
+    run::check(&config, &data, device)?;
     let folder = RunFolder::create(&path, arguments.overwrite)?;
     folder.write_config(&config.to_toml()?)?;
     let run = Run::new(&config, &data, &folder, device)?;
@@ -119,10 +122,18 @@ fn resume(arguments: &Arguments, folder: &Path, device: &Resolved) -> anyhow::Re
     let reader = StateReader::new(&bytes, &folder.checkpoint())?;
     let mut config = reader.config()?;
     config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
-    let data = run::load(&config.data)?;
+    let data = load(&config, arguments.quiet)?;
     let mut run = Run::new(&config, &data, &folder, device)?;
     run.restore(&reader)?;
     finish(run, &folder, arguments, device)
+}
+
+/// The samples of a run, with a bar while copies of recordings are made.
+fn load(config: &Config, quiet: bool) -> anyhow::Result<Prepared> {
+    let copies = Copies::new(quiet)?;
+    let data = run::load_watched(config, &|made, total| copies.made(made, total));
+    copies.finish();
+    Ok(data?)
 }
 
 fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {

@@ -1,6 +1,6 @@
 //! `[data]`: where samples come from and how they are split.
 
-use super::ConfigError;
+use super::{AudioDataConfig, ConfigError};
 use crate::data::ScalingMode;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataConfig {
-    /// A folder or file of images, arrays, rows or text, or `builtin:digits`.
+    /// A folder or file of images, recordings, arrays, rows or text, or `builtin:digits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Height, width, channels of a sample. Left out: as the data has it. Data of another shape is read as this one, element
@@ -25,6 +25,9 @@ pub struct DataConfig {
     /// Bytes of a sample of text. Left out: 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<u32>,
+    /// How recordings become samples. Left out: a second of 8,000 samples, 50 frames of 32 bands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<AudioDataConfig>,
     /// One input scale for all features (`tensor`, `from-zero`), one for each (`feature`), pixels as they are less 128
     /// (`image`), or values that number an embedding's rows (`index`).
     #[serde(default)]
@@ -79,6 +82,11 @@ impl From<Scaling> for ScalingMode {
 }
 
 impl DataConfig {
+    /// How recordings become samples.
+    pub fn audio(&self) -> AudioDataConfig {
+        self.audio.clone().unwrap_or_default()
+    }
+
     /// Checks the shares, the shape and the context.
     ///
     /// # Errors
@@ -95,6 +103,7 @@ impl DataConfig {
             let expected = "height, width and channels of at least 1 are needed, and at most 2^24 elements";
             return Err(ConfigError::Value { setting: "shape", value, expected });
         }
+        self.audio().validate()?;
         match self.context {
             Some(context) if !(1..=65_536).contains(&context) => {
                 let expected = "1 to 65536 are accepted";

@@ -1,29 +1,35 @@
 //! What to train, as a TOML file: data, network, training. Presets are such files inside the binary.
 
+mod audio;
 mod augmentation;
+mod class_weights;
 mod data;
 mod extent;
 mod network;
 mod training;
 
+use crate::data::DataError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use trishift_format::GroupSize;
 
+pub use audio::{AudioDataConfig, AudioTrainingConfig};
 pub use augmentation::AugmentationConfig;
+pub use class_weights::ClassWeights;
 pub use data::{DataConfig, Scaling};
 pub use extent::{Extent, Padding};
 pub use network::{Activations, LayerConfig, NetworkConfig, NetworkOutput, Precision};
 pub use training::{ForwardProduct, Loss, TrainingConfig};
 
 /// The presets: name and TOML.
-pub const PRESETS: [(&str, &str); 9] = [
+pub const PRESETS: [(&str, &str); 10] = [
     ("digits-mlp", include_str!("../../presets/digits-mlp.toml")),
     ("mnist-mlp", include_str!("../../presets/mnist-mlp.toml")),
     ("mnist-mlp-float", include_str!("../../presets/mnist-mlp-float.toml")),
     ("text-mlp", include_str!("../../presets/text-mlp.toml")),
     ("mnist-cnn", include_str!("../../presets/mnist-cnn.toml")),
+    ("spoken-digits", include_str!("../../presets/spoken-digits.toml")),
     ("resnet8", include_str!("../../presets/resnet8.toml")),
     ("dscnn", include_str!("../../presets/dscnn.toml")),
     ("mobilenet-v1-025", include_str!("../../presets/mobilenet-v1-025.toml")),
@@ -86,6 +92,9 @@ pub enum ConfigError {
         /// What is accepted.
         expected: &'static str,
     },
+    /// How recordings are read.
+    #[error(transparent)]
+    Audio(Box<DataError>),
     /// No data path.
     #[error("no data was named; give --data DIR, or path under [data] in the configuration")]
     NoData,

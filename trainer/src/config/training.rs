@@ -1,6 +1,6 @@
 //! `[training]`: how the layers learn.
 
-use super::{AugmentationConfig, ConfigError};
+use super::{AudioTrainingConfig, AugmentationConfig, ClassWeights, ConfigError};
 use crate::rule::RuleName;
 use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct TrainingConfig {
     /// Share of the target that the loss cross-entropy spreads evenly over all classes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub label_smoothing: f64,
+    /// How much the samples of each class count in the loss.
+    #[serde(default, skip_serializing_if = "ClassWeights::is_even")]
+    pub class_weights: ClassWeights,
     /// How a CUDA card makes a layer's outputs.
     #[serde(default, skip_serializing_if = "ForwardProduct::is_default")]
     pub forward: ForwardProduct,
@@ -54,10 +57,13 @@ pub struct TrainingConfig {
     /// How images are changed while the network trains on them.
     #[serde(default, skip_serializing_if = "AugmentationConfig::is_none")]
     pub augmentation: AugmentationConfig,
+    /// Copies of recordings to train on.
+    #[serde(default, skip_serializing_if = "AudioTrainingConfig::is_none")]
+    pub audio: AudioTrainingConfig,
 }
 
 impl TrainingConfig {
-    /// Checks the warm-up and the label smoothing.
+    /// Checks the warm-up, the label smoothing, the weights of classes and the copies of recordings.
     ///
     /// # Errors
     /// [`ConfigError::Value`] says what is accepted.
@@ -79,7 +85,8 @@ impl TrainingConfig {
         if smoothing > 0.0 && self.loss != Loss::CrossEntropy {
             return refuse("label-smoothing", smoothing.to_string(), "it goes with the loss cross-entropy only");
         }
-        Ok(())
+        self.class_weights.validate()?;
+        self.audio.validate()
     }
 }
 

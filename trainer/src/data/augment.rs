@@ -72,8 +72,8 @@ pub struct Draws {
 impl Augmentation {
     /// What is drawn for the sample `index` in the epoch `epoch` of a run with this seed, both counted from 0.
     pub fn draws(&self, seed: u64, epoch: u64, index: u64) -> Draws {
-        let state = next(next(next(seed).wrapping_add(epoch)).wrapping_add(index));
-        let draw = |number: u64| next(state.wrapping_add(number.wrapping_mul(GOLDEN)));
+        let state = state(seed, epoch, index);
+        let draw = |number: u64| draw(state, number);
         let distance = |number| below(draw(number), 2 * u64::from(self.reach) + 1) as i64 - i64::from(self.reach);
         let [height, width, _] = self.shape;
         Draws {
@@ -154,6 +154,16 @@ fn mirror(line: &mut [i8], channels: usize) {
     }
 }
 
+/// The state of a sample, or of whatever else two numbers name.
+pub(super) fn state(seed: u64, epoch: u64, index: u64) -> u64 {
+    next(next(next(seed).wrapping_add(epoch)).wrapping_add(index))
+}
+
+/// A draw from a state, by its number.
+pub(super) fn draw(state: u64, number: u64) -> u64 {
+    next(state.wrapping_add(number.wrapping_mul(GOLDEN)))
+}
+
 /// The first output of SplitMix64 in this state.
 fn next(state: u64) -> u64 {
     let mut word = state.wrapping_add(GOLDEN);
@@ -163,7 +173,7 @@ fn next(state: u64) -> u64 {
 }
 
 /// A number below `bound`, which fits 33 bits, by the upper half of a draw.
-fn below(draw: u64, bound: u64) -> u64 {
+pub(super) fn below(draw: u64, bound: u64) -> u64 {
     ((draw >> 32).wrapping_mul(bound)) >> 32
 }
 

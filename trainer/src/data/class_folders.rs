@@ -1,64 +1,127 @@
-//! Images in PNG, in a folder for each class that is called as the class is.
+//! Images in PNG or recordings in WAV, in a folder for each class that is called as the class is.
 //!
 //! `train/CLASS/*.png` and perhaps `test/CLASS/*.png`, or `CLASS/*.png` alone. Samples come class after class, and within
 //! one in the order of their files' names, so that a run does not depend on how a disk lists them. Other files are passed
-//! over; so is what a leading dot hides.
+//! over; so is what a leading dot hides. What recordings become is the question of `audio`; images are read here.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::labels::Classes;
-use super::{DataError, ImageFault, Samples, Source, Values, png};
+use super::{DataError, ImageFault, RecordingFault, Samples, Source, Values, png};
 
 /// Files that are decoded before their pixels are put together.
 const CHUNK: usize = 1024;
+
+/// What lies in the folders of classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Images.
+    Png,
+    /// Recordings.
+    Wav,
+}
+
+impl Kind {
+    /// Whether a file of this name is of the kind.
+    pub(super) fn is_called(self, name: &str) -> bool {
+        let ending = match self {
+            Self::Png => ".png",
+            Self::Wav => ".wav",
+        };
+        name.to_lowercase().ends_with(ending)
+    }
+
+    fn no_files(self, path: &Path) -> DataError {
+        let path = path.to_owned();
+        match self {
+            Self::Png => DataError::Image { path, fault: ImageFault::NoImages },
+            Self::Wav => DataError::Recording { path, fault: RecordingFault::NoRecordings },
+        }
+    }
+
+    fn no_classes(self, path: &Path) -> DataError {
+        let path = path.to_owned();
+        match self {
+            Self::Png => DataError::Image { path, fault: ImageFault::NoClasses },
+            Self::Wav => DataError::Recording { path, fault: RecordingFault::NoClasses },
+        }
+    }
+}
 
 /// The folder of a class.
 struct ClassFolder {
     class: String,
     path: PathBuf,
-    images: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 /// Which of `folder` and its folders `names` hold the folders of classes to train on and, perhaps, to test on.
-pub(super) fn find(folder: &Path, names: &[String]) -> Result<Option<(PathBuf, Option<PathBuf>)>, DataError> {
+pub(super) fn find(
+    folder: &Path,
+    names: &[String],
+    kind: Kind,
+) -> Result<Option<(PathBuf, Option<PathBuf>)>, DataError> {
     let parts = |name: &str| names.iter().any(|n| n == name).then(|| folder.join(name));
-    if let Some(train) = parts("train")
-        && !list(&train)?.is_empty()
-    {
-        return Ok(Some((train, parts("test"))));
+    if let Some(train) = parts("train") {
+        let folders = list(&train, kind)?;
+        // Of folders that hold neither, the images are missed.
+        let are_meant = |class: &ClassFolder| kind == Kind::Png || !class.files.is_empty();
+        if folders.iter().any(are_meant) {
+            return Ok(Some((train, parts("test"))));
+        }
     }
-    let holds_images = list(folder)?.iter().any(|class| !class.images.is_empty());
-    Ok(holds_images.then(|| (folder.to_owned(), None)))
+    let holds_files = list(folder, kind)?.iter().any(|class| !class.files.is_empty());
+    Ok(holds_files.then(|| (folder.to_owned(), None)))
 }
 
-/// Reads the classes in the folder `train` and, where there is one, in the folder `test`.
+/// The files of the kind in the folders of classes in `parent`, each with its class.
+///
+/// # Errors
+/// A class without a file, or no class at all.
+pub(super) fn files(parent: &Path, kind: Kind) -> Result<Vec<(PathBuf, String)>, DataError> {
+    let mut files = Vec::new();
+    for ClassFolder { class, path, files: of_class } in list(parent, kind)? {
+        if of_class.is_empty() {
+            return Err(kind.no_files(&path));
+        }
+        files.extend(of_class.into_iter().map(|file| (file, class.clone())));
+    }
+    if files.is_empty() { Err(kind.no_classes(parent)) } else { Ok(files) }
+}
+
+/// How many files of the kind the folders in `parent` hold, but for that of this name.
+pub(super) fn files_of_others(parent: &Path, name: &str, kind: Kind) -> Result<usize, DataError> {
+    let others = list(parent, kind)?.into_iter().filter(|folder| folder.class != name);
+    Ok(others.map(|folder| folder.files.len()).sum())
+}
+
+/// Reads the images of the classes in the folder `train` and, where there is one, in the folder `test`.
 pub(super) fn read(train: &Path, test: Option<&Path>) -> Result<Source, DataError> {
-    let train_folders = list(train)?;
-    let names: Vec<String> = train_folders.iter().map(|folder| folder.class.clone()).collect();
+    let names: Vec<String> = list(train, Kind::Png)?.into_iter().map(|folder| folder.class).collect();
     let classes = Classes::among(&names, train)?;
     let mut first = None;
-    let train = read_folders(train, &train_folders, &classes, &mut first)?;
-    let test = test.map(|test| read_folders(test, &list(test)?, &classes, &mut first)).transpose()?;
-    Ok(Source { train, test, classes: classes.names(), sequence: false })
+    let train = read_images(train, &classes, &mut first)?;
+    let test = test.map(|test| read_images(test, &classes, &mut first)).transpose()?;
+    Ok(Source { train, test, classes: classes.names(), sequence: false, recordings: None })
 }
 
-/// The folders in `parent`, each with its images, both in the order of their names.
-fn list(parent: &Path) -> Result<Vec<ClassFolder>, DataError> {
+/// The folders in `parent`, each with its files of the kind, both in the order of their names.
+fn list(parent: &Path, kind: Kind) -> Result<Vec<ClassFolder>, DataError> {
     let mut folders = Vec::new();
     for (class, path) in entries(parent)? {
         if path.is_dir() {
-            let is_image = |(name, path): &(String, PathBuf)| name.to_lowercase().ends_with(".png") && path.is_file();
-            let images = entries(&path)?.into_iter().filter(is_image).map(|(_, path)| path).collect();
-            folders.push(ClassFolder { class, path, images });
+            let is_meant = |(name, path): &(String, PathBuf)| kind.is_called(name) && path.is_file();
+            let files = entries(&path)?.into_iter().filter(is_meant).map(|(_, path)| path).collect();
+            folders.push(ClassFolder { class, path, files });
         }
     }
     Ok(folders)
 }
 
 /// What is not hidden in a folder: names and paths, in the order of names.
-fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
     let refused = |source| DataError::Io { path: folder.to_owned(), source };
     let mut entries = Vec::new();
     for entry in folder.read_dir().map_err(refused)? {
@@ -73,32 +136,24 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
 }
 
 /// Reads the images of all folders; the first image of all says how large the others are.
-fn read_folders(
+fn read_images(
     parent: &Path,
-    folders: &[ClassFolder],
     classes: &Classes,
     first: &mut Option<(PathBuf, [usize; 3])>,
 ) -> Result<Samples, DataError> {
     let fault = |path: &Path, fault| DataError::Image { path: path.to_owned(), fault };
-    let mut files = Vec::new();
-    for ClassFolder { class, path, images } in folders {
-        let unknown = || DataError::UnknownLabel { path: parent.to_owned(), label: class.clone() };
-        let label = classes.find(class).ok_or_else(unknown)?;
-        if images.is_empty() {
-            return Err(fault(path, ImageFault::NoImages));
-        }
-        files.extend(images.iter().map(|image| (image, label)));
-    }
-    if files.is_empty() {
-        return Err(fault(parent, ImageFault::NoClasses));
-    }
+    let label = |(path, class): (PathBuf, String)| match classes.find(&class) {
+        Some(label) => Ok((path, label)),
+        None => Err(DataError::UnknownLabel { path: parent.to_owned(), label: class }),
+    };
+    let files = files(parent, Kind::Png)?.into_iter().map(label).collect::<Result<Vec<_>, _>>()?;
 
     let (mut pixels, mut shape) = (Vec::new(), [1; 3]);
     for chunk in files.chunks(CHUNK) {
         let images: Vec<_> = chunk.par_iter().map(|(path, _)| png::decode(path)).collect();
         for ((path, _), image) in chunk.iter().zip(images) {
             let mut image = image?;
-            let (first, expected) = first.get_or_insert_with(|| ((*path).clone(), image.shape));
+            let (first, expected) = first.get_or_insert_with(|| (path.clone(), image.shape));
             if image.shape != *expected {
                 let (found, expected, first) = (image.shape, *expected, first.clone());
                 return Err(fault(path, ImageFault::OtherShape { found, expected, first }));

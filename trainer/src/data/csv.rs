@@ -38,7 +38,7 @@ pub(super) fn read(train: &Path, test: Option<&Path>, label: &LabelColumn) -> Re
         }
     };
     let train = table.into_samples(&classes, train)?;
-    Ok(Source { train, test: test_samples, classes: classes.names(), sequence: false })
+    Ok(Source { train, test: test_samples, classes: classes.names(), sequence: false, recordings: None })
 }
 
 /// Reads one table from `content`, which messages call `path`.
@@ -46,7 +46,7 @@ pub(super) fn read_content(content: impl Read, path: &Path, label: &LabelColumn)
     let table = Table::parse(content, path, label)?;
     let classes = Classes::among(&table.label_texts, path)?;
     let train = table.into_samples(&classes, path)?;
-    Ok(Source { train, test: None, classes: classes.names(), sequence: false })
+    Ok(Source { train, test: None, classes: classes.names(), sequence: false, recordings: None })
 }
 
 /// A table whose labels have no numbers yet.

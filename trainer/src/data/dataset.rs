@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use trishift_format::InputScale;
 
+use super::audio::AudioOptions;
 use super::scaling::{self, ScalingMode};
 use super::{DataError, Part, Samples, Source, Split, SplitOptions, quantize};
 
@@ -64,7 +65,7 @@ impl Dataset {
 }
 
 /// A data set ready for a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     /// The samples to train on; never empty.
     pub train: Dataset,
@@ -76,6 +77,8 @@ pub struct Prepared {
     pub classes: Vec<String>,
     /// How raw values became int8: one record, or one a feature.
     pub scales: Vec<InputScale>,
+    /// Of recordings, how they became samples.
+    pub audio: Option<AudioOptions>,
 }
 
 /// Splits `source`, chooses input scales from its training part, and quantises all parts with them.
@@ -88,6 +91,21 @@ pub struct Prepared {
 /// [`DataError::TestShape`] or [`DataError::LabelOutOfRange`] for a source whose fields do not belong together, which
 /// [`read`](super::read()) never returns.
 pub fn prepare(source: Source, split: &SplitOptions, mode: ScalingMode) -> Result<Prepared, DataError> {
+    prepare_watched(source, split, mode, &|_, _| {})
+}
+
+/// The same; while [copies of recordings](Source::recordings) are made, `progress` is called with how many there are and how many there will
+/// be, from any thread.
+///
+/// # Errors
+///
+/// Those of [`prepare`], with [`DataError::ScaleOfCopies`] for copies under a scale for each feature.
+pub fn prepare_watched(
+    mut source: Source,
+    split: &SplitOptions,
+    mode: ScalingMode,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Prepared, DataError> {
     let split = divide(&source, split)?;
     let scales = scaling::choose(&source.train, &split.train, mode)?;
     if matches!(mode, ScalingMode::Image | ScalingMode::Index) {
@@ -96,7 +114,13 @@ pub fn prepare(source: Source, split: &SplitOptions, mode: ScalingMode) -> Resul
             scaling::check_bytes(samples, &Part::Range(0..samples.len()), mode)?;
         }
     }
-    assemble(source, &split, scales)
+    let recordings = source.recordings.take();
+    let mut prepared = assemble(source, &split, scales)?;
+    if let Some(recordings) = recordings {
+        recordings.add_copies(&mut prepared.train, &split.train, &prepared.scales, progress)?;
+        prepared.audio = Some(recordings.options);
+    }
+    Ok(prepared)
 }
 
 /// Splits `source` as [`prepare`] does, and quantises all parts with `scales`: one record, or one a feature.
@@ -106,7 +130,8 @@ pub fn prepare(source: Source, split: &SplitOptions, mode: ScalingMode) -> Resul
 /// Those of [`prepare`], with [`DataError::ScaleCount`] or [`DataError::InvalidScale`] where the scales do not fit.
 pub fn prepare_with(source: Source, split: &SplitOptions, scales: &[InputScale]) -> Result<Prepared, DataError> {
     let split = divide(&source, split)?;
-    assemble(source, &split, scales.to_vec())
+    let audio = source.recordings.as_ref().map(|recordings| recordings.options.clone());
+    Ok(Prepared { audio, ..assemble(source, &split, scales.to_vec())? })
 }
 
 /// Checks the source and splits its training samples.
@@ -149,6 +174,7 @@ fn assemble(source: Source, split: &Split, scales: Vec<InputScale>) -> Result<Pr
         test,
         classes: source.classes,
         scales,
+        audio: None,
     })
 }
 
@@ -162,7 +188,7 @@ mod tests {
         let values = (0..20).flat_map(|number| [number, 40]).collect();
         let labels = (0..20).map(|number| number % 2).collect();
         let train = Samples::new([1, 1, 2], Values::U8(values), labels);
-        Source { train, test: None, classes: vec!["even".into(), "odd".into()], sequence: false }
+        Source { train, test: None, classes: vec!["even".into(), "odd".into()], sequence: false, recordings: None }
     }
 
     fn with_test() -> Source {
@@ -174,7 +200,13 @@ mod tests {
     fn sequence() -> Source {
         let values = Values::U8((0..29).collect());
         let train = Samples { shape: [1, 1, 3], stride: 1, values, labels: (3..30).collect() };
-        Source { train, test: None, classes: (0..30).map(|number| number.to_string()).collect(), sequence: true }
+        Source {
+            train,
+            test: None,
+            classes: (0..30).map(|number| number.to_string()).collect(),
+            sequence: true,
+            recordings: None,
+        }
     }
 
     fn options(test: f64, validation: f64) -> SplitOptions {

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::ScalingMode;
-use super::faults::{ArrayFault, IdxFault, ImageFault, TableFault, listing};
+use super::faults::{ArrayFault, IdxFault, ImageFault, RecordingFault, TableFault, listing};
 
 /// Why a data set could not be read, split or quantised.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum DataError {
     #[error(
         "no data set in the folder {path}; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
          .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file, or a \
-         folder of .png images for each class; there is {}",
+         folder of .png images or .wav recordings for each class, or .wav recordings; there is {}",
         listing(.found)
     )]
     NotRecognised {
@@ -37,7 +37,7 @@ pub enum DataError {
     /// A single file whose name says nothing about what it holds.
     #[error(
         "{path} is no data set by its name; give a .csv or .txt file (plain or .gz), an .npz file, or the folder that holds \
-         image or .npy files"
+         images, recordings or .npy files"
     )]
     UnknownKind {
         /// The file.
@@ -112,6 +112,76 @@ pub enum DataError {
         path: PathBuf,
         /// What the reader refused.
         source: serde_json::Error,
+    },
+
+    // Recordings in WAV.
+    /// No WAV, or not readable.
+    #[error("cannot read {path} as a WAV recording; check that it is whole and intact")]
+    Wav {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder refused.
+        source: hound::Error,
+    },
+    /// A recording that cannot be a sample.
+    #[error("{path} {fault}")]
+    Recording {
+        /// The file, or the folder of the class.
+        path: PathBuf,
+        /// What is wrong.
+        fault: RecordingFault,
+    },
+    /// A pattern that takes no name apart.
+    #[error(
+        "the pattern of names is {text:?}; give fields with text between them, such as {{label}}_{{speaker}}_{{index}}"
+    )]
+    Pattern {
+        /// The pattern given.
+        text: String,
+    },
+    /// A field that is asked for and not there.
+    #[error("the pattern {pattern} has no field {{{field}}}; give one that says where in a name it stands")]
+    PatternWithout {
+        /// The pattern.
+        pattern: String,
+        /// Name of the field.
+        field: String,
+    },
+    /// A name that does not fit the pattern.
+    #[error("the name of {path} does not fit the pattern {pattern}; rename it, remove it, or give another --pattern")]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The pattern.
+        pattern: String,
+    },
+    /// A condition that is none.
+    #[error("the condition is {text:?}; give a field and its values, such as speaker=george or index=0-4")]
+    Condition {
+        /// The condition given.
+        text: String,
+    },
+    /// A condition that leaves a part empty.
+    #[error("{condition} holds for {part} in {path}; give one that some of them meet")]
+    ConditionMeets {
+        /// The folder.
+        path: PathBuf,
+        /// The condition.
+        condition: String,
+        /// "no recording" or "all recordings".
+        part: &'static str,
+    },
+    /// Test recordings named twice.
+    #[error("the folders of recordings have a part test of their own; leave test-where out instead of {condition}")]
+    OwnTestRecordings {
+        /// The condition given.
+        condition: String,
+    },
+    /// Features that cannot be computed.
+    #[error("the audio front end cannot be used")]
+    FrontEnd {
+        /// What is wrong with its configuration.
+        source: super::audio::AudioError,
     },
 
     // Arrays (NPY and NPZ).
@@ -326,6 +396,9 @@ pub enum DataError {
     /// A scale for each feature where samples overlap.
     #[error("the samples overlap, so that all features have one input scale; set scaling to index or tensor")]
     SharedValues,
+    /// A scale for each feature where copies of recordings are trained on.
+    #[error("copies of recordings need one input scale for all features; set scaling to tensor")]
+    ScaleOfCopies,
     /// A value that is no byte, where bytes are taken as they are.
     #[error("feature {feature} of sample {sample} is {value}; scaling = \"{mode}\" takes whole numbers from 0 to 255")]
     NotAByte {
@@ -398,7 +471,7 @@ mod tests {
             error.to_string(),
             "no data set in the folder data; put train-images-idx3-ubyte and train-labels-idx1-ubyte there (each plain or \
              .gz), or x_train.npy and y_train.npy, or train.csv and test.csv, or exactly one .npz, .csv or .txt file, or a \
-             folder of .png images for each class; there is notes.md"
+             folder of .png images or .wav recordings for each class, or .wav recordings; there is notes.md"
         );
     }
 }

@@ -114,6 +114,44 @@ pub enum ImageFault {
     NoClasses,
 }
 
+/// Why a recording, or a folder of them, cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingFault {
+    /// Samples that are no plain numbers.
+    #[error(
+        "holds packed samples or ones of an unusual width; save it as PCM with 8, 16, 24 or 32 bits or as 32-bit float"
+    )]
+    Encoding,
+    /// Surround sound.
+    #[error("has {found} channels; mix it down to one or two")]
+    Channels {
+        /// Channels of the file.
+        found: u16,
+    },
+    /// A rate that no recording has.
+    #[error("has {found} samples a second; 1,000 to 192,000 are accepted")]
+    Rate {
+        /// Samples a second.
+        found: u32,
+    },
+    /// An infinity or not-a-number.
+    #[error("holds the sample {value}; put finite numbers there")]
+    NotFinite {
+        /// The sample.
+        value: f32,
+    },
+    /// Not a sample.
+    #[error("holds no samples; record it again, or remove it")]
+    Empty,
+    /// A class without a recording.
+    #[error("holds no .wav file; put recordings of its class there, or remove it")]
+    NoRecordings,
+    /// A folder without classes.
+    #[error("holds no folder of .wav files; put one there for each class")]
+    NoClasses,
+}
+
 /// Why a table cannot be used. Lines and columns are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -33,7 +33,7 @@ pub(super) fn read(train_files: &FilePair, test_files: Option<&FilePair>) -> Res
     }
     let test = test_files.map(|files| read_test(files, train_files, &train, largest)).transpose()?;
     let classes = (0..=largest).map(|label| label.to_string()).collect();
-    Ok(Source { train, test, classes, sequence: false })
+    Ok(Source { train, test, classes, sequence: false, recordings: None })
 }
 
 /// The test pair, which must hold images of the same size and no class that training lacks.

@@ -1,13 +1,17 @@
 //! Which files a path stands for.
 //!
 //! Only names are looked at here. Image files win over tables, because a folder of MNIST's files may well hold a stray
-//! table beside them while the reverse does not happen by accident; tables win over folders of images, which may be plots
-//! of them, and all of these over text, which often explains them.
+//! table beside them while the reverse does not happen by accident, and so do recordings, whose takes a table lists; tables
+//! win over folders of classes, which may be plots of them, and all of these over text, which often explains them.
 
 use std::path::{Path, PathBuf};
 
+use super::class_folders::Kind;
 use super::sheets::Sheets;
 use super::{DataError, class_folders, sheets};
+
+/// Folder that recordings may lie in, beside what explains them.
+const RECORDINGS: &str = "recordings";
 
 /// A file of samples and the file of their labels.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub(super) enum Files {
     Sheets { train: Sheets, test: Option<Sheets> },
     /// Folders that hold one of PNG images for each class.
     ClassFolders { train: PathBuf, test: Option<PathBuf> },
+    /// Recordings in WAV, in one folder; their names say what they are of.
+    Recordings(PathBuf),
+    /// Folders that hold one of recordings for each class.
+    RecordingFolders { train: PathBuf, test: Option<PathBuf> },
     /// NPY files, in the names Keras gives arrays.
     Arrays { train: FilePair, test: Option<FilePair> },
     /// NPY files in one archive.
@@ -94,6 +102,18 @@ fn choose(folder: &Path, names: Vec<String>, folders: &[String]) -> Result<Files
         return Ok(Files::Arrays { train: pair(folder, undivided)?, test: None });
     }
 
+    if names.iter().any(|name| is_recording(name)) {
+        return Ok(Files::Recordings(folder.to_owned()));
+    }
+    if folders.iter().any(|name| name == RECORDINGS) {
+        let inside = folder.join(RECORDINGS);
+        let lie_there = class_folders::entries(&inside)?.iter().any(|(name, _)| is_recording(name));
+        // Beside folders with recordings of other classes it is a class.
+        if lie_there && class_folders::files_of_others(folder, RECORDINGS, Kind::Wav)? == 0 {
+            return Ok(Files::Recordings(inside));
+        }
+    }
+
     if let (Some(train), test @ Some(_)) = (find_packed("train.csv"), find_packed("test.csv")) {
         return Ok(Files::Table { train, test });
     }
@@ -106,10 +126,13 @@ fn choose(folder: &Path, names: Vec<String>, folders: &[String]) -> Result<Files
         ([only], []) => return Ok(Files::Archive(folder.join(only))),
         ([], [only]) => return Ok(Files::Table { train: folder.join(only), test: None }),
         (archives, tables) => {
-            if !folders.is_empty()
-                && let Some((train, test)) = class_folders::find(folder, folders)?
-            {
-                return Ok(Files::ClassFolders { train, test });
+            if !folders.is_empty() {
+                if let Some((train, test)) = class_folders::find(folder, folders, Kind::Wav)? {
+                    return Ok(Files::RecordingFolders { train, test });
+                }
+                if let Some((train, test)) = class_folders::find(folder, folders, Kind::Png)? {
+                    return Ok(Files::ClassFolders { train, test });
+                }
             }
             if !archives.is_empty() || !tables.is_empty() {
                 return Err(not_recognised(&names));
@@ -166,6 +189,10 @@ fn is_table(name: &str) -> bool {
 
 fn is_archive(name: &str) -> bool {
     name.ends_with(".npz")
+}
+
+fn is_recording(name: &str) -> bool {
+    Kind::Wav.is_called(name) && !name.starts_with('.')
 }
 
 fn is_text(name: &str) -> bool {
@@ -275,6 +302,34 @@ mod tests {
         assert_eq!(chosen(&["corpus.txt.gz", "readme.md"]).unwrap(), text("corpus.txt.gz", None));
         assert_eq!(chosen(&["notes.txt", "test.txt", "train.txt.gz"]).unwrap(), text("train.txt.gz", Some("test.txt")));
         assert_eq!(chosen(&["iris.csv", "test.txt", "train.txt"]).unwrap(), table("iris.csv", None));
+    }
+
+    #[test]
+    fn recordings_are_found_in_each_layout() {
+        let flat = Files::Recordings("folder".into());
+        assert_eq!(chosen(&["7_george_1.WAV", "notes.txt", "takes.csv"]).unwrap(), flat);
+        assert_eq!(chosen(&[".hidden.wav", "takes.csv"]).unwrap(), table("takes.csv", None));
+
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        write("recordings/7_george_1.wav");
+        write("takes.csv");
+        write("pictures/7.png");
+        assert_eq!(locate(folder.path()).unwrap(), Files::Recordings(folder.path().join("recordings")));
+        // Beside another class it is one itself, and a table wins over folders of classes.
+        write("silence/1.wav");
+        assert_eq!(locate(folder.path()).unwrap(), Files::Table { train: folder.path().join("takes.csv"), test: None });
+        std::fs::remove_file(folder.path().join("takes.csv")).unwrap();
+        let classes = Files::RecordingFolders { train: folder.path().to_owned(), test: None };
+        assert_eq!(locate(folder.path()).unwrap(), classes);
+        write("train/yes/1.wav");
+        write("test/yes/1.wav");
+        let [train, test] = ["train", "test"].map(|part| folder.path().join(part));
+        assert_eq!(locate(folder.path()).unwrap(), Files::RecordingFolders { train, test: Some(test) });
     }
 
     #[test]

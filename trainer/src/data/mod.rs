@@ -10,6 +10,7 @@
 //! give the same bytes on every machine, whatever its number of threads.
 
 mod arrays;
+pub mod audio;
 pub mod augment;
 mod class_folders;
 mod csv;
@@ -34,10 +35,11 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use audio::{AudioOptions, Recordings};
 pub use augment::Augmentation;
-pub use dataset::{Dataset, Prepared, prepare, prepare_with};
+pub use dataset::{Dataset, Prepared, prepare, prepare_watched, prepare_with};
 pub use error::DataError;
-pub use faults::{ArrayFault, IdxFault, ImageFault, TableFault};
+pub use faults::{ArrayFault, IdxFault, ImageFault, RecordingFault, TableFault};
 pub use part::Part;
 pub use quantize::quantize;
 pub use scaling::ScalingMode;
@@ -143,6 +145,8 @@ pub struct Source {
     /// Whether the samples follow each other, each with the next one's values in it or for its label. Such samples are
     /// divided into consecutive pieces, never at random.
     pub sequence: bool,
+    /// Of recordings what became of them, and what copies are made of.
+    pub recordings: Option<Recordings>,
 }
 
 /// The column of a table that holds the labels.
@@ -185,12 +189,14 @@ impl fmt::Display for LabelColumn {
 }
 
 /// What a path alone does not say about a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadOptions {
     /// Where a table's labels are; the last column unless said otherwise. Nothing but tables uses it.
     pub label: LabelColumn,
     /// Bytes of a sample of text, at least 1; [`DEFAULT_CONTEXT`] unless said otherwise. Nothing but text uses it.
     pub context: u32,
+    /// What becomes of recordings. Nothing but recordings uses it.
+    pub audio: AudioOptions,
 }
 
 /// Bytes of a sample of text where nobody says otherwise.
@@ -198,7 +204,7 @@ pub const DEFAULT_CONTEXT: u32 = 16;
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { label: LabelColumn::default(), context: DEFAULT_CONTEXT }
+        Self { label: LabelColumn::default(), context: DEFAULT_CONTEXT, audio: AudioOptions::default() }
     }
 }
 
@@ -210,8 +216,10 @@ impl Default for ReadOptions {
 /// | a folder with `data_batch_1.png` and `train_lables.json`, and perhaps `test_batch.png` and `test_lables.json` | sheets of images (CIFAR-10) |
 /// | a folder with `x_train.npy` and `y_train.npy`, and perhaps `x_test.npy` and `y_test.npy`; or `x.npy` and `y.npy` | arrays |
 /// | a folder with exactly one `.npz` file and no table, or such a file itself | arrays |
+/// | a folder with `*.wav` files, or with a folder `recordings` of them | recordings, called by what they are of |
 /// | a folder with `train.csv` and `test.csv` | a table with its own test rows |
 /// | a folder with exactly one `.csv` file, or such a file itself | a table |
+/// | a folder with `train/CLASS/*.wav`, and perhaps `test/CLASS/*.wav`; or with `CLASS/*.wav` | recordings |
 /// | a folder with `train/CLASS/*.png`, and perhaps `test/CLASS/*.png`; or with `CLASS/*.png` | images |
 /// | a folder with `train.txt` and `test.txt` | text with its own text to test on |
 /// | a folder with exactly one `.txt` file, or such a file itself | text |
@@ -245,6 +253,8 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
         locate::Files::Images { train, test } => idx::read(&train, test.as_ref()),
         locate::Files::Sheets { train, test } => sheets::read(&train, test.as_ref()),
         locate::Files::ClassFolders { train, test } => class_folders::read(&train, test.as_deref()),
+        locate::Files::Recordings(folder) => audio::read_folder(&folder, &options.audio),
+        locate::Files::RecordingFolders { train, test } => audio::read_folders(&train, test.as_deref(), &options.audio),
         locate::Files::Arrays { train, test } => arrays::read_files(&train, test.as_ref()),
         locate::Files::Archive(path) => arrays::read_archive(&path),
         locate::Files::Table { train, test } => csv::read(&train, test.as_deref(), &options.label),

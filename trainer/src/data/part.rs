@@ -38,6 +38,14 @@ impl Part {
         }
     }
 
+    /// The numbers of these samples.
+    pub(super) fn indices(&self) -> Vec<u32> {
+        match self {
+            Self::Indices(indices) => indices.clone(),
+            Self::Range(range) => range.clone().map_while(|index| u32::try_from(index).ok()).collect(),
+        }
+    }
+
     /// The labels of these samples.
     pub(super) fn labels(&self, samples: &Samples) -> Vec<u16> {
         match self {

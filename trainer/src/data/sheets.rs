@@ -95,7 +95,7 @@ pub(super) fn read(train_files: &Sheets, test_files: Option<&Sheets>) -> Result<
         10 => CIFAR_10.map(String::from).to_vec(),
         count => (0..count).map(|label| label.to_string()).collect(),
     };
-    Ok(Source { train, test, classes, sequence: false })
+    Ok(Source { train, test, classes, sequence: false, recordings: None })
 }
 
 /// Adds the images of a sheet to `pixels`; the first sheet sets the shape of an image.

@@ -20,6 +20,7 @@ pub(super) fn read(train: &Path, test: Option<&Path>, context: u32) -> Result<So
         test: test.map(|test| read_samples(test, context)).transpose()?,
         classes: (0..=u8::MAX).map(|byte| byte.to_string()).collect(),
         sequence: true,
+        recordings: None,
     })
 }
 

@@ -7,7 +7,7 @@ mod samples;
 
 pub use folder::{Epoch, FolderError, RunFolder};
 pub use outcome::{Outcome, export_state};
-pub use samples::{load, load_with};
+pub use samples::{load, load_watched, load_with};
 
 use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, DeviceError, Resolved, Steps};
@@ -58,6 +58,9 @@ pub enum RunError {
     /// The exported model.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// Weights of classes, which no kernel of a card takes.
+    #[error("classes cannot be weighed on a card yet; use --device cpu, or leave class-weights out")]
+    ClassWeightsOnCard,
     /// The loss is not a number any more.
     #[error("the loss is no longer finite at step {step}; lower the learning rate or use the rule flip-correlation")]
     Diverged {
@@ -142,9 +145,13 @@ impl<'a> Run<'a> {
         for part in [&data.train, &data.validation, &data.test] {
             network.check_indices(&part.samples)?;
         }
-        check(config, data)?;
+        check(config, data, device)?;
+        let class_weights = config.training.class_weights.resolve(&data.classes, &data.train.labels)?;
         let backend: Box<dyn Backend> = match device {
-            Resolved::Cpu => Box::new(CpuBackend::new(config, &network, &data.train)),
+            Resolved::Cpu => {
+                let backend = CpuBackend::new(config, &network, &data.train);
+                Box::new(backend.with_class_weights(class_weights.unwrap_or_default()))
+            }
             #[cfg(feature = "cuda")]
             Resolved::Cuda { card, .. } => {
                 use crate::backend::cuda::{CudaBackend, Placement};
@@ -342,11 +349,15 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether the samples can be changed as the configuration says.
+/// Whether the samples can be changed and weighed as the configuration says, on this device.
 ///
 /// # Errors
-/// [`RunError::Config`] names the setting.
-pub fn check(config: &Config, data: &Prepared) -> Result<(), RunError> {
+/// [`RunError::Config`] names the setting, [`RunError::ClassWeightsOnCard`] what a card does not do.
+pub fn check(config: &Config, data: &Prepared, device: &Resolved) -> Result<(), RunError> {
+    let weights = config.training.class_weights.resolve(&data.classes, &data.train.labels)?;
+    if weights.is_some() && !matches!(device, Resolved::Cpu) {
+        return Err(RunError::ClassWeightsOnCard);
+    }
     Ok(config.training.augmentation.check(data.train.shape)?)
 }
 

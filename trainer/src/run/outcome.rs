@@ -77,7 +77,7 @@ pub fn export_state(
     layers: &[Box<dyn LayerState>],
     layout: Layout,
 ) -> Result<Exported, ExportError> {
-    let properties = [
+    let mut properties = vec![
         ("trained-with", concat!("trishift ", env!("CARGO_PKG_VERSION")).to_string()),
         ("rule", config.training.rule.to_string()),
         ("epochs", config.training.epochs.map_or(String::new(), |epochs| epochs.to_string())),
@@ -89,6 +89,9 @@ pub fn export_state(
         ("validation", config.data.validation.to_string()),
         ("split-seed", config.data.split_seed.to_string()),
     ];
+    if data.audio.is_some() {
+        properties.extend(config.data.audio().properties());
+    }
     let metadata =
         Metadata { name: &config.name, labels: &data.classes, scales: &data.scales, properties: &properties, layout };
     export::export(&FrozenNetwork::new(network, layers), &metadata)

@@ -95,6 +95,17 @@ pub(crate) fn png(height: u32, color: png::ColorType, pixels: &[u8]) -> Vec<u8> 
     file
 }
 
+/// A WAV file of 16-bit samples, the channels of a step side by side.
+pub(crate) fn wav(channels: u16, sample_rate: u32, samples: &[i16]) -> Vec<u8> {
+    let (bits_per_sample, sample_format) = (16, hound::SampleFormat::Int);
+    let spec = hound::WavSpec { channels, sample_rate, bits_per_sample, sample_format };
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).expect("a header");
+    samples.iter().for_each(|sample| writer.write_sample(*sample).expect("a sample"));
+    writer.finalize().expect("an end");
+    file.into_inner()
+}
+
 /// An NPY file.
 pub(crate) fn npy(description: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{description}', 'fortran_order': False, 'shape': {shape}, }}\n");

@@ -37,6 +37,8 @@ pub struct CpuBackend<'a> {
     data: &'a Dataset,
     loss: Loss,
     smoothing: f32,
+    /// Of every class; empty where all weigh 1.
+    class_weights: Vec<f32>,
     augmentation: Option<Augmentation>,
     seed: u64,
     batch: usize,
@@ -77,6 +79,7 @@ impl<'a> CpuBackend<'a> {
             data,
             loss: config.training.loss,
             smoothing: config.training.label_smoothing as f32,
+            class_weights: Vec::new(),
             augmentation: config.training.augmentation.of_images(data.shape),
             seed: config.training.seed,
             batch: config.training.batch as usize,
@@ -85,6 +88,11 @@ impl<'a> CpuBackend<'a> {
             work: (0..outputs).map(|_| Work::default()).collect(),
             graph,
         }
+    }
+
+    /// The same with samples that count in the loss as much as their classes weigh.
+    pub fn with_class_weights(self, class_weights: Vec<f32>) -> Self {
+        Self { class_weights, ..self }
     }
 
     /// Forward pass over `input`, [batch, inputs]; leaves every layer's output in `self.work`. The pass says something to
@@ -209,7 +217,8 @@ impl Backend for CpuBackend<'_> {
             }
             self.forward(&input, Pass::Learn(phase));
             if let Some(last) = self.work.last_mut() {
-                let totals = loss::loss(self.loss, self.smoothing, &last.output, &labels, &mut last.gradient);
+                let Self { loss, smoothing, class_weights, .. } = self;
+                let totals = loss::loss(*loss, *smoothing, class_weights, &last.output, &labels, &mut last.gradient);
                 self.totals.add(totals);
             }
             self.backward(&input, step, phase);

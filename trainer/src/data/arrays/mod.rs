@@ -101,6 +101,7 @@ fn assemble(train: Pair, test: Option<Pair>) -> Result<Source, DataError> {
         test: test.map(|test| test.into_samples(&classes)).transpose()?,
         classes: classes.names(),
         sequence: false,
+        recordings: None,
     })
 }
 

@@ -1,0 +1,220 @@
+//! Changed copies of recordings, for a network to train on besides the recordings themselves.
+//!
+//! Features cannot be changed as images can: what noise, another speed or another room would make of them only the samples
+//! know. So copies are made of samples, before a run begins, and become training samples of their own. A copy is first
+//! played faster or slower, which raises or lowers its pitch, too, as if another throat had said it; then moved in time,
+//! mixed with noise, and made louder or softer.
+//!
+//! What is drawn for a copy depends on the seed of the run, the number of the copy and the number of the recording, and on
+//! nothing else. With `next` and `below` as `data::augment` defines them, the state of copy c, counted from 1, of recording
+//! i is `next(next(next(seed) + c) + i)`; its draws have fixed places:
+//!
+//! | draw | gives |
+//! |---|---|
+//! | 0 | speed in percent: `100 + below(2·speed + 1) − speed` |
+//! | 1 | samples to be later by: `below(2·shift + 1) − shift` |
+//! | 2 | gain in tenths of a decibel: `least + below(most − least + 1)` |
+//! | 3 | how far noise lies below the recording, in tenths of a decibel, likewise |
+//! | 4 | pink noise, where the highest bit is 1; else white noise |
+//! | 5 | the state that noise is drawn from |
+
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::super::augment::{below, draw, state};
+use super::super::{DataError, Dataset, Part};
+use super::noise::{Colour, amplitude, noise};
+use super::resample::Resampler;
+use super::{AudioOptions, clip};
+use trishift_format::InputScale;
+
+/// How copies differ from their recording. Each setting is off where it is 0 or `None`. Of two bounds the first is the
+/// lower one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AudioAugmentation {
+    /// Copies of each recording, besides itself.
+    pub copies: u32,
+    /// Most percent that a copy is faster or slower by.
+    pub speed: u32,
+    /// Most samples that a copy is moved by.
+    pub shift: u32,
+    /// Least and most tenths of a decibel that a copy is louder by; softer, where below 0.
+    pub gain: [i32; 2],
+    /// Least and most tenths of a decibel that noise lies below the recording.
+    pub noise: Option<[i32; 2]>,
+    /// Seed of what is drawn.
+    pub seed: u64,
+}
+
+/// What is drawn for one copy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Draws {
+    speed: u32,
+    shift: i64,
+    gain: i64,
+    noise: Option<(i64, Colour, u64)>,
+}
+
+impl AudioAugmentation {
+    fn draws(&self, copy: u64, index: u64) -> Draws {
+        let state = state(self.seed, copy, index);
+        let around =
+            |number, reach: u32| below(draw(state, number), 2 * u64::from(reach) + 1) as i64 - i64::from(reach);
+        let between = |number, [least, most]: [i32; 2]| {
+            i64::from(least) + below(draw(state, number), u64::from(most.abs_diff(least)) + 1) as i64
+        };
+        let noise = self.noise.map(|levels| {
+            let distance = between(3, levels);
+            let colour = if draw(state, 4) >> 63 == 1 { Colour::Pink } else { Colour::White };
+            (distance, colour, draw(state, 5))
+        });
+        Draws {
+            speed: (100 + around(0, self.speed.min(99))) as u32,
+            shift: around(1, self.shift),
+            gain: between(2, self.gain),
+            noise,
+        }
+    }
+
+    /// The copy `copy` of the recording `index`, `length` samples of it.
+    fn samples(&self, copy: u64, index: u64, recording: &[i16], length: usize) -> Vec<i16> {
+        let Draws { speed, shift, gain, noise: drawn } = self.draws(copy, index);
+        let mut changed = recording.to_vec();
+        if speed != 100 {
+            // With bits below the samples', so that they are rounded once.
+            let fine: Vec<i32> = recording.iter().map(|sample| i32::from(*sample) << 8).collect();
+            let resampled = Resampler::new(speed, 100, fine.len()).resample(&fine);
+            changed = resampled.into_iter().map(super::to_i16).collect();
+        }
+        // Of what is spoken; silence around it says nothing about how loud noise may be.
+        let loudness = clip::root_mean_square(&changed);
+        let placed = clip::fit(&changed, length, shift);
+        let gain = amplitude(gain);
+        let added = drawn.map(|(distance, colour, state)| {
+            // At least the last bit: a converter has some noise, too.
+            noise(colour, (loudness * amplitude(-distance)).max(0.5), length, state)
+        });
+        let sample = |(place, sample): (usize, &i16)| {
+            let noise = added.as_ref().and_then(|noise| noise.get(place)).copied().unwrap_or(0.0);
+            // Saturates, as a converter does.
+            ((f64::from(*sample) + noise) * gain).round() as i16
+        };
+        placed.iter().enumerate().map(sample).collect()
+    }
+}
+
+/// How recordings became samples, and the recordings themselves where copies are to be made of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recordings {
+    /// What became of them.
+    pub options: AudioOptions,
+    /// One a training sample of the source, in its order; none without copies.
+    pub(super) samples: Vec<Vec<i16>>,
+}
+
+impl Recordings {
+    /// Adds the copies of the recordings in `part` to `train`, which holds these recordings themselves: the first copies of
+    /// all, then the second ones. `progress` is called with how many there are so far and how many there will be, from any
+    /// thread.
+    ///
+    /// # Errors
+    /// [`DataError::ScaleOfCopies`] for a scale for each feature, [`DataError::FrontEnd`] where features cannot be computed.
+    pub(in super::super) fn add_copies(
+        &self,
+        train: &mut Dataset,
+        part: &Part,
+        scales: &[InputScale],
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<(), DataError> {
+        let AudioOptions { front_end, augmentation, .. } = &self.options;
+        let Some(augmentation) = augmentation.filter(|augmentation| augmentation.copies > 0) else { return Ok(()) };
+        let [scale] = scales else { return Err(DataError::ScaleOfCopies) };
+        let indices = part.indices();
+        let total = indices.len().saturating_mul(augmentation.copies as usize);
+        let (labels, done) = (train.labels.clone(), AtomicUsize::new(0));
+        for copy in 1..=u64::from(augmentation.copies) {
+            let of_copy = |index: &u32| {
+                let recording = self.samples.get(*index as usize).map(Vec::as_slice).unwrap_or_default();
+                let samples = augmentation.samples(copy, u64::from(*index), recording, front_end.samples());
+                let features = front_end.features(&samples)?;
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+                Ok(features.iter().map(|feature| scale.quantize_i32(i32::from(*feature))).collect::<Vec<i8>>())
+            };
+            let made: Vec<_> = indices.par_iter().map(of_copy).collect::<Result<_, DataError>>()?;
+            made.iter().for_each(|sample| train.samples.extend(sample));
+            train.labels.extend(&labels);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: AudioAugmentation =
+        AudioAugmentation { copies: 1, speed: 0, shift: 0, gain: [0, 0], noise: None, seed: 3 };
+
+    fn tone(samples: usize) -> Vec<i16> {
+        (0..samples).map(|n| ((n as f64 * 0.3).sin() * 8000.0) as i16).collect()
+    }
+
+    #[test]
+    fn nothing_asked_for_is_nothing_done() {
+        let tone = tone(100);
+        assert_eq!(NONE.samples(1, 0, &tone, 100), tone);
+        assert_eq!(NONE.samples(1, 0, &tone, 120), clip::fit(&tone, 120, 0));
+    }
+
+    #[test]
+    fn each_setting_does_what_it_says() {
+        let tone = tone(1000);
+        let loudness = |samples: &[i16]| clip::root_mean_square(samples);
+        for index in 0..20 {
+            let louder = AudioAugmentation { gain: [-60, 60], ..NONE };
+            let ratio = loudness(&louder.samples(1, index, &tone, 1000)) / loudness(&tone);
+            let drawn = amplitude(louder.draws(1, index).gain);
+            assert!((ratio - drawn).abs() < 0.001 && (0.5..2.0).contains(&ratio), "{ratio} {drawn}");
+
+            let noisy = AudioAugmentation { noise: Some([100, 100]), ..NONE }.samples(1, index, &tone, 1000);
+            let noise: Vec<i16> = noisy.iter().zip(&tone).map(|(a, b)| a - b).collect();
+            let distance = loudness(&tone) / loudness(&noise);
+            assert!((2.2..4.5).contains(&distance), "{distance}: 10 dB is 3.16");
+
+            let moved = AudioAugmentation { shift: 50, ..NONE };
+            let by = moved.draws(1, index).shift;
+            assert!(by.abs() <= 50);
+            assert_eq!(moved.samples(1, index, &tone, 1000), clip::fit(&tone, 1000, by));
+
+            let other = AudioAugmentation { speed: 15, ..NONE };
+            let speed = f64::from(other.draws(1, index).speed) / 100.0;
+            let played = other.samples(1, index, &tone, 2000);
+            let crossings = |samples: &[i16]| samples.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+            assert!((0.85..=1.15).contains(&speed));
+            // As many periods in another time.
+            assert!(crossings(&played).abs_diff(crossings(&tone)) <= 3);
+            let spoken = played.iter().filter(|sample| sample.abs() > 100).count() as f64;
+            assert!((spoken * speed / 1000.0 - 1.0).abs() < 0.05, "{spoken} {speed}");
+        }
+    }
+
+    #[test]
+    fn copies_recordings_and_seeds_differ() {
+        let all =
+            AudioAugmentation { copies: 9, speed: 15, shift: 800, gain: [-200, 60], noise: Some([50, 400]), seed: 1 };
+        let drawn =
+            [all.draws(1, 0), all.draws(2, 0), all.draws(1, 1), AudioAugmentation { seed: 2, ..all }.draws(1, 0)];
+        assert!((1..drawn.len()).all(|index| !drawn[..index].contains(&drawn[index])), "{drawn:?}");
+        // One setting does not move another's draw.
+        assert_eq!(AudioAugmentation { noise: None, speed: 0, ..all }.draws(1, 0).gain, all.draws(1, 0).gain);
+    }
+
+    /// Computed by another program from the definition; a change here changes what networks are trained on.
+    #[test]
+    fn draws_never_change() {
+        let all =
+            AudioAugmentation { copies: 9, speed: 15, shift: 800, gain: [-200, 60], noise: Some([50, 400]), seed: 1 };
+        let noise = Some((398, Colour::Pink, 0xF8C6_FE54_7833_560A));
+        assert_eq!(all.draws(1, 2), Draws { speed: 106, shift: -767, gain: 58, noise });
+    }
+}

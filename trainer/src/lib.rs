@@ -23,6 +23,7 @@ pub mod export;
 pub mod file;
 pub mod frozen;
 pub mod generate;
+pub mod listen;
 pub mod network;
 pub mod plan;
 pub mod random;

@@ -230,3 +230,62 @@ fn balanced_classes_train() {
     let weighed = json(path, &line.replace("run", "third"));
     assert!(weighed["accuracy"].as_f64().unwrap() > 0.9, "{weighed}");
 }
+
+/// What a device hears: the model as it was trained and as it streams hear the same, and each tone once.
+#[test]
+fn tones_are_heard_one_after_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write_named(path);
+    write(path, "net.toml", NETWORK.replace("frames = 10\n", "frames = 10\nsilence = 0.4\n"));
+    let trained = json(path, "train --config net.toml --data data --out run --json");
+    assert!(trained["accuracy"].as_f64().unwrap() > 0.9, "{trained}");
+    // Half a second of quiet, then a tone of 0.4 seconds, and so on.
+    let spec = WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut file, spec).unwrap();
+    for class in [2, 0, 1, 0] {
+        for step in 0..14_400 {
+            let angle = 2.0 * std::f64::consts::PI * TONES[class].1 * f64::from(step) / 16_000.0;
+            writer.write_sample(if step < 8_000 { 0 } else { (angle.sin() * 6_000.0) as i16 }).unwrap();
+        }
+    }
+    writer.finalize().unwrap();
+    write(path, "tones.wav", file.into_inner());
+
+    let settings = "--smoothing 0.1 --threshold 0.6 --release 0.5 --pause 0.2 --json";
+    let heard = json(path, &format!("listen run/model.tsm tones.wav {settings} --picture heard.svg"));
+    let detections = heard["detections"].as_array().unwrap();
+    let labels: Vec<&str> = detections.iter().map(|detection| detection["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["high", "low", "middle", "low"], "{heard}");
+    for (number, detection) in detections.iter().enumerate() {
+        let from = 0.9 * number as f64 + 0.5;
+        let seconds = detection["seconds"].as_f64().unwrap();
+        assert!(from < seconds && seconds < from + 0.5, "{heard}");
+    }
+    assert_eq!(heard["seconds"], 3.6);
+    let picture = std::fs::read_to_string(path.join("heard.svg")).unwrap();
+    assert!(labels.iter().all(|label| picture.contains(label)), "a detection is missing in the picture");
+    json(path, "export run --stream --out stream.tsm --json");
+    assert_eq!(json(path, &format!("listen stream.tsm tones.wav {settings}")), heard);
+    json(path, "export run --stream=2 --out two.tsm --json");
+    let coarse = json(path, &format!("listen two.tsm tones.wav {settings}"));
+    assert_eq!(coarse["detections"].as_array().unwrap().len(), 4, "{coarse}");
+    let table =
+        output(path, "listen run/model.tsm tones.wav --smoothing 0.1 --threshold 0.6 --release 0.5 --pause 0.2");
+    assert!(table.ends_with("4 detections in 3.60 seconds\n"), "{table}");
+
+    output(path, "export --preset mnist-cnn --out image.tsm");
+    for (line, part) in [
+        ("listen run/model.tsm tones.wav --picture heard.svg", "heard.svg exists"),
+        ("listen run/model.tsm missing.wav", "missing.wav"),
+        ("listen run/model.tsm net.toml", "net.toml"),
+        ("listen image.tsm tones.wav", "says nothing about sound"),
+        ("listen run/model.tsm tones.wav --threshold 0", "the threshold is 0"),
+        ("listen run/model.tsm tones.wav --smoothing 60", "smoothing is 60 seconds"),
+    ] {
+        let assert = support::trishift(path, support::words(line)).assert().code(2);
+        let message = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        assert!(message.contains(part) && message.lines().count() == 1, "{line}: {message}");
+    }
+}

@@ -8,6 +8,7 @@ mod eval;
 mod export;
 mod generate;
 mod inspect;
+mod listen;
 mod output;
 mod progress;
 mod quickstart;
@@ -44,6 +45,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Make a model file from a run's checkpoint, or from a preset with random weights.
     Export(Box<export::Arguments>),
+    /// Say what a device would hear in a recording, and draw it.
+    Listen(listen::Arguments),
     /// Show what a model file holds.
     Inspect(inspect::Arguments),
     /// Measure this machine.
@@ -85,6 +88,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Eval(arguments) => eval::run(&arguments).map(|()| Ending::Done),
         Command::Export(arguments) => export::run(&arguments).map(|()| Ending::Done),
         Command::Generate(arguments) => generate::run(&arguments).map(|()| Ending::Done),
+        Command::Listen(arguments) => listen::run(&arguments).map(|()| Ending::Done),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
         Command::Bench(bench) => bench::run(&bench, threads).map(|()| Ending::Done),
     }

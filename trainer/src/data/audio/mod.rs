@@ -216,7 +216,8 @@ fn read_takes(
     };
     let mut quiet = silence::Quiet::new(front_end.samples());
     for chunk in takes.chunks(CHUNK) {
-        let decoded: Vec<_> = chunk.par_iter().map(|take| decode(&take.path, front_end).and_then(made)).collect();
+        let decoded: Vec<_> =
+            chunk.par_iter().map(|take| recording(&take.path, front_end.config.sample_rate).and_then(made)).collect();
         for made in decoded {
             if let Ok((_, samples)) = &made {
                 quiet.hear(samples);
@@ -233,13 +234,15 @@ fn read_takes(
     Ok((Samples::new(front_end.shape(), Values::F32(values), labels), kept))
 }
 
-/// The recording at `path` at the front end's rate.
-fn decode(path: &Path, front_end: &FrontEnd) -> Result<Vec<i16>, DataError> {
+/// The recording at `path`, in WAV, as 16-bit samples of this rate.
+///
+/// # Errors
+/// [`DataError`] names the file.
+pub fn recording(path: &Path, sample_rate: u32) -> Result<Vec<i16>, DataError> {
     let wav::Recording { rate, samples } = wav::decode(path)?;
-    let wanted = front_end.config.sample_rate;
-    let samples = match rate == wanted {
+    let samples = match rate == sample_rate {
         true => samples,
-        false => Resampler::new(rate, wanted, samples.len()).resample(&samples),
+        false => Resampler::new(rate, sample_rate, samples.len()).resample(&samples),
     };
     Ok(samples.into_iter().map(to_i16).collect())
 }
@@ -281,7 +284,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clip.wav");
         std::fs::write(&path, recording(4410, 44_100, -7)).unwrap();
-        let samples = decode(&path, &AudioOptions::default().front_end).unwrap();
+        let samples = super::recording(&path, 8000).unwrap();
         assert_eq!((samples.len(), &samples[200..600]), (800, &[-7; 400][..]));
         let source = outcome(&["a_x_1.wav", "b_x_1.wav"], |_| {}).unwrap();
         assert_eq!((source.train.shape, source.train.values.len()), ([5, 1, 32], 2 * 5 * 32));

@@ -36,7 +36,8 @@ fn pairs(block: &mut [u32], factors: &[Twiddle]) {
         return;
     }
     let middle = block.len() / 2;
-    let ((front, back), (rising, falling)) = (block.split_at_mut(middle), factors.split_at(middle));
+    let Some((front, back)) = block.split_at_mut_checked(middle) else { return };
+    let Some((rising, falling)) = factors.split_at_checked(middle) else { return };
     for ((([even, odd], [mirrored_even, mirrored_odd]), factor), mirrored_factor) in
         front.iter_mut().zip(back.iter_mut().rev()).zip(rising).zip(falling.iter().rev())
     {

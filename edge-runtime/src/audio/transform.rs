@@ -63,7 +63,7 @@ fn shift_for(words: &[u32]) -> u32 {
 
 /// All elements in pairs, a half of the length apart; sum and difference are halved.
 fn first_pass_of_two(words: &mut [u32]) {
-    let (front, back) = words.split_at_mut(words.len() / 2);
+    let Some((front, back)) = words.split_at_mut_checked(words.len() / 2) else { return };
     for (a, b) in front.iter_mut().zip(back) {
         let ([a_re, a_im], [b_re, b_im]) = (parts(*a), parts(*b));
         *a = word((a_re + b_re + 1) >> 1, (a_im + b_im + 1) >> 1);
@@ -74,8 +74,9 @@ fn first_pass_of_two(words: &mut [u32]) {
 /// All elements in fours; every factor is 1.
 fn first_pass_of_four(words: &mut [u32]) {
     let quarter = words.len() / 4;
-    let (front, back) = words.split_at_mut(2 * quarter);
-    let ((a, b), (c, d)) = (front.split_at_mut(quarter), back.split_at_mut(quarter));
+    let mut quarters = words.chunks_exact_mut(quarter.max(1));
+    let mut next = || quarters.next().unwrap_or_default();
+    let (a, b, c, d) = (next(), next(), next(), next());
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
         butterfly([a, b, c, d], [ONE; 3], 2);
     }

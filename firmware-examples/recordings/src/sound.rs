@@ -40,7 +40,7 @@ impl Iterator for Sound {
         let amplitude = self.amplitude;
         let sample = match self.kind {
             // Noise; every third recording of it is silence or next to it.
-            0 => self.noise(if self.step % 3 == 0 { amplitude >> 14 } else { amplitude }),
+            0 => self.noise(if self.step.is_multiple_of(3) { amplitude >> 14 } else { amplitude }),
             // A tone.
             1 => scaled(amplitude, wave(self.phase)),
             // A chirp that goes up, and around.

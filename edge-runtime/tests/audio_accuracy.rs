@@ -4,11 +4,11 @@
 
 mod audio_definitions;
 
-use audio_definitions::{reference, sounds};
+use audio_definitions::{reference, sine, sounds};
 use trishift::audio::{AudioConfig, features};
 
 /// Largest errors in octaves of bands whose energy is so many decibels below the frame's loudest bin: 0 to 10, …
-const PROMISED: [f64; 6] = [1.0 / 16.0, 1.0 / 16.0, 1.0 / 16.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 2.0];
+const PROMISED: [f64; 6] = [1.0 / 16.0, 1.0 / 16.0, 1.0 / 16.0, 1.0 / 16.0, 1.0 / 4.0, 1.0 / 2.0];
 
 const CONFIGS: [AudioConfig; 5] = [
     AudioConfig { sample_rate: 8000, window: 256, hop: 160, bands: 32, low: 60, high: 3800 },
@@ -69,12 +69,13 @@ fn tones() {
         tones.into_iter().flatten().collect()
     });
     // A promise that nothing comes near would be none.
-    assert!(worst[0] > 1.0 / 70.0 && worst[4] > PROMISED[4] / 2.0 && worst[5] > PROMISED[5] / 2.0, "{worst:?}");
+    assert!(worst[0] > 1.0 / 70.0 && worst[5] > PROMISED[5] / 2.0, "{worst:?}");
 }
 
 #[test]
 fn speech() {
-    hold(|rate| [100.0, 1000.0, 10_000.0, 40_000.0].map(|a| sounds::speech(8000, rate, a, 7)).into());
+    let worst = hold(|rate| [100.0, 1000.0, 10_000.0, 40_000.0].map(|a| sounds::speech(8000, rate, a, 7)).into());
+    assert!(worst[4] > PROMISED[4] / 2.0, "{worst:?}");
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn square_waves_and_clicks() {
 fn constants_and_chirps() {
     hold(|_| {
         // From 0 to half the sample rate.
-        let chirp = |n: u32| (f64::from(n).powi(2) * std::f64::consts::PI / 6000.0).sin() * 20_000.0;
+        let chirp = |n: u32| sine::sin(f64::from(n).powi(2) / 12_000.0) * 20_000.0;
         let mut recordings = vec![(0..3000).map(|n| chirp(n).round() as i16).collect()];
         recordings.extend([1, -1, 1000, i16::MIN].map(|level| vec![level; 3000]));
         recordings

@@ -18,6 +18,9 @@ mod front_end;
 mod log2;
 mod mel;
 mod quantize;
+#[cfg(test)]
+#[path = "../../tests/audio_definitions/sine.rs"]
+mod sine;
 mod spectrum;
 mod transform;
 mod twiddles;

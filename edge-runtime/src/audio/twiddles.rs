@@ -95,10 +95,11 @@ const WAVE: [[i64; 2]; TURN / 4] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::sine::sin_cos;
 
     fn exact(step: usize) -> Twiddle {
-        let angle = std::f64::consts::TAU * step as f64 / TURN as f64;
-        [angle.cos(), angle.sin()].map(|value| (value * f64::from(1 << ONE_BITS)).round() as i16)
+        let (sin, cos) = sin_cos(step as f64 / TURN as f64);
+        [cos, sin].map(|value| (value * f64::from(1 << ONE_BITS)).round() as i16)
     }
 
     #[test]

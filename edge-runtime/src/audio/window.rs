@@ -76,6 +76,7 @@ fn size(product: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::sine::sin;
 
     #[test]
     fn windows_are_raised_cosines() {
@@ -83,7 +84,7 @@ mod tests {
             let mut window = [0; 1024];
             fill(&mut window[..length]);
             for (n, weight) in window[..length].iter().enumerate() {
-                let exact = 32_767.0 * (std::f64::consts::PI * (n as f64 + 0.5) / length as f64).sin().powi(2);
+                let exact = 32_767.0 * sin((n as f64 + 0.5) / (2 * length) as f64).powi(2);
                 let error = f64::from(*weight) - exact;
                 assert!(error.abs() < 3.5, "{n} of {length}: {weight} instead of {exact}");
             }

@@ -1,5 +1,6 @@
 //! The definition of `docs/audio.md`, step by step: no table, no order of bits, no care for time.
 
+use super::sine::sin_cos;
 use trishift::audio::AudioConfig;
 
 /// Features of a recording, [frames, bands].
@@ -19,8 +20,8 @@ pub(crate) fn features(samples: &[i16], config: &AudioConfig) -> Vec<u16> {
 
 /// 2^14·cos(2π·numerator/denominator), rounded.
 fn cosine(numerator: i64, denominator: i64) -> i64 {
-    let angle = std::f64::consts::TAU * numerator.rem_euclid(denominator) as f64 / denominator as f64;
-    (16_384.0 * angle.cos()).round() as i64
+    let (_, cos) = sin_cos(numerator.rem_euclid(denominator) as f64 / denominator as f64);
+    (16_384.0 * cos).round() as i64
 }
 
 fn window(length: i64) -> Vec<i64> {

@@ -3,4 +3,5 @@
 
 pub(crate) mod definition;
 pub(crate) mod reference;
+pub(crate) mod sine;
 pub(crate) mod sounds;

@@ -1,6 +1,6 @@
 //! Features in floating point: window, Fourier transform, triangles on the mel scale, logarithm.
 
-use std::f64::consts::TAU;
+use super::sine::{sin, sin_cos};
 use trishift::audio::AudioConfig;
 
 /// One frame's features in floating point.
@@ -15,9 +15,8 @@ pub(crate) struct Frame {
 pub(crate) fn frames(samples: &[i16], config: &AudioConfig) -> Vec<Frame> {
     let (window, hop) = (usize::from(config.window), usize::from(config.hop));
     let length = window.next_power_of_two();
-    let hann: Vec<f64> =
-        (0..window).map(|n| (std::f64::consts::PI * (n as f64 + 0.5) / window as f64).sin().powi(2)).collect();
-    let circle: Vec<(f64, f64)> = (0..length).map(|n| (TAU * n as f64 / length as f64).sin_cos()).collect();
+    let hann: Vec<f64> = (0..window).map(|n| sin((n as f64 + 0.5) / (2 * window) as f64).powi(2)).collect();
+    let circle: Vec<(f64, f64)> = (0..length).map(|n| sin_cos(n as f64 / length as f64)).collect();
     let mel = |frequency: f64| 2595.0 * (1.0 + frequency / 700.0).log10();
     let (low, high) = (mel(config.low.into()), mel(config.high.into()));
     (1..=samples.len() / hop)

@@ -1,4 +1,6 @@
-//! Sounds made of integers, the same on every machine.
+//! Sounds: noise, tones, clicks and something like speech.
+
+use super::sine::sin;
 
 /// Numbers that look random and follow from a seed.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub(crate) fn noise(length: usize, bits: u32, seed: u32) -> Vec<i16> {
 
 /// A sine of this frequency in parts of the sample rate.
 pub(crate) fn tone(length: usize, frequency: f64, amplitude: f64) -> Vec<i16> {
-    let sample = |n: usize| (n as f64 * frequency * std::f64::consts::TAU + 0.3).sin() * amplitude;
+    let sample = |n: usize| sin(n as f64 * frequency + 0.05) * amplitude;
     (0..length).map(|n| sample(n).round() as i16).collect()
 }
 
@@ -35,16 +37,16 @@ pub(crate) fn speech(length: usize, rate: f64, amplitude: f64, seed: u32) -> Vec
     (0..length)
         .map(|n| {
             let time = n as f64 / rate;
-            let pitch = 120.0 + 60.0 * (time * 5.0).sin();
+            let pitch = 120.0 + 60.0 * sin(time * 0.8);
             phase += pitch / rate;
-            let formants = [500.0 + 300.0 * (time * 3.0).sin(), 1800.0 + 700.0 * (time * 4.0).cos()];
-            let loudness = (time * 9.0).sin().max(0.0);
+            let formants = [500.0 + 300.0 * sin(time * 0.5), 1800.0 + 700.0 * sin(time * 0.65 + 0.25)];
+            let loudness = sin(time * 1.4).max(0.0);
             let voice: f64 = (1..30)
                 .map(|harmonic| {
                     let frequency = pitch * f64::from(harmonic);
                     let gain: f64 =
                         formants.iter().map(|formant| 1.0 / (1.0 + ((frequency - formant) / 100.0).powi(2))).sum();
-                    gain * (phase * f64::from(harmonic) * std::f64::consts::TAU).sin()
+                    gain * sin(phase * f64::from(harmonic))
                 })
                 .sum();
             let hiss = f64::from(random.sample()) / 32_768.0;

@@ -2,8 +2,8 @@
 //!
 //! Features cannot be changed as images can: what noise, another speed or another room would make of them only the samples
 //! know. So copies are made of samples, before a run begins, and become training samples of their own. A copy is first
-//! played faster or slower, which raises or lowers its pitch, too, as if another throat had said it; then moved in time,
-//! mixed with noise, and made louder or softer.
+//! played faster or slower, which raises or lowers its pitch, too, as if another throat had said it; then its sound is made
+//! darker or brighter, as by another microphone; then it is moved in time, mixed with noise, and made louder or softer.
 //!
 //! What is drawn for a copy depends on the seed of the run, the number of the copy and the number of the recording, and on
 //! nothing else. With `next` and `below` as `data::augment` defines them, the state of copy c, counted from 1, of recording
@@ -17,6 +17,7 @@
 //! | 3 | how far noise lies below the recording, in tenths of a decibel, likewise |
 //! | 4 | pink noise, where the highest bit is 1; else white noise |
 //! | 5 | the state that noise is drawn from |
+//! | 6 | how much louder the lowest frequencies become than the highest ones, in tenths of a decibel: `below(2·tilt + 1) − tilt` |
 
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +37,8 @@ pub struct AudioAugmentation {
     pub copies: u32,
     /// Most percent that a copy is faster or slower by.
     pub speed: u32,
+    /// Most tenths of a decibel by which the lowest frequencies become louder than the highest ones, or softer.
+    pub tilt: u32,
     /// Most samples that a copy is moved by.
     pub shift: u32,
     /// Least and most tenths of a decibel that a copy is louder by; softer, where below 0.
@@ -50,6 +53,7 @@ pub struct AudioAugmentation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Draws {
     speed: u32,
+    tilt: i64,
     shift: i64,
     gain: i64,
     noise: Option<(i64, Colour, u64)>,
@@ -70,6 +74,7 @@ impl AudioAugmentation {
         });
         Draws {
             speed: (100 + around(0, self.speed.min(99))) as u32,
+            tilt: around(6, self.tilt),
             shift: around(1, self.shift),
             gain: between(2, self.gain),
             noise,
@@ -78,13 +83,16 @@ impl AudioAugmentation {
 
     /// The copy `copy` of the recording `index`, `length` samples of it.
     fn samples(&self, copy: u64, index: u64, recording: &[i16], length: usize) -> Vec<i16> {
-        let Draws { speed, shift, gain, noise: drawn } = self.draws(copy, index);
+        let Draws { speed, tilt, shift, gain, noise: drawn } = self.draws(copy, index);
         let mut changed = recording.to_vec();
         if speed != 100 {
             // With bits below the samples', so that they are rounded once.
             let fine: Vec<i32> = recording.iter().map(|sample| i32::from(*sample) << 8).collect();
             let resampled = Resampler::new(speed, 100, fine.len()).resample(&fine);
             changed = resampled.into_iter().map(super::to_i16).collect();
+        }
+        if tilt != 0 {
+            changed = tilted(&changed, amplitude(tilt));
         }
         // Of what is spoken; silence around it says nothing about how loud noise may be.
         let loudness = clip::root_mean_square(&changed);
@@ -101,6 +109,16 @@ impl AudioAugmentation {
         };
         placed.iter().enumerate().map(sample).collect()
     }
+}
+
+/// The samples through y = (x + a·x′)/√(1 + a²), x′ the sample before, whose gain at frequency 0 is `ratio` times that at half
+/// the rate; white noise stays as loud as it is.
+fn tilted(samples: &[i16], ratio: f64) -> Vec<i16> {
+    let a = (ratio - 1.0) / (ratio + 1.0);
+    let unit = 1.0 / (1.0 + a * a).sqrt();
+    let before = std::iter::once(&0).chain(samples);
+    let tilted = |(x, before): (&i16, &i16)| ((f64::from(*x) + a * f64::from(*before)) * unit).round() as i16;
+    samples.iter().zip(before).map(tilted).collect()
 }
 
 /// How recordings became samples, and the recordings themselves where copies are to be made of them.
@@ -153,7 +171,7 @@ mod tests {
     use super::*;
 
     const NONE: AudioAugmentation =
-        AudioAugmentation { copies: 1, speed: 0, shift: 0, gain: [0, 0], noise: None, seed: 3 };
+        AudioAugmentation { copies: 1, speed: 0, tilt: 0, shift: 0, gain: [0, 0], noise: None, seed: 3 };
 
     fn tone(samples: usize) -> Vec<i16> {
         (0..samples).map(|n| ((n as f64 * 0.3).sin() * 8000.0) as i16).collect()
@@ -199,9 +217,30 @@ mod tests {
     }
 
     #[test]
+    fn a_tilt_is_a_ratio_of_low_to_high_frequencies() {
+        let low = vec![1000; 100];
+        let high: Vec<i16> = (0..100).map(|n| if n % 2 == 0 { 1000 } else { -1000 }).collect();
+        for ratio in [0.25, 1.0, 4.0] {
+            let loudness = |samples: &[i16]| clip::root_mean_square(&tilted(samples, ratio)[1..]);
+            assert!((loudness(&low) / loudness(&high) / ratio - 1.0).abs() < 0.01, "{ratio}");
+        }
+        let tilting = AudioAugmentation { tilt: 90, ..NONE };
+        let drawn: Vec<i64> = (0..100).map(|index| tilting.draws(1, index).tilt).collect();
+        assert!(drawn.iter().all(|tilt| tilt.abs() <= 90) && drawn.iter().any(|tilt| *tilt < -45));
+        assert_eq!(tilting.samples(1, 0, &low, 100), tilted(&low, amplitude(drawn[0])));
+    }
+
+    #[test]
     fn copies_recordings_and_seeds_differ() {
-        let all =
-            AudioAugmentation { copies: 9, speed: 15, shift: 800, gain: [-200, 60], noise: Some([50, 400]), seed: 1 };
+        let all = AudioAugmentation {
+            copies: 9,
+            speed: 15,
+            tilt: 90,
+            shift: 800,
+            gain: [-200, 60],
+            noise: Some([50, 400]),
+            seed: 1,
+        };
         let drawn =
             [all.draws(1, 0), all.draws(2, 0), all.draws(1, 1), AudioAugmentation { seed: 2, ..all }.draws(1, 0)];
         assert!((1..drawn.len()).all(|index| !drawn[..index].contains(&drawn[index])), "{drawn:?}");
@@ -212,9 +251,16 @@ mod tests {
     /// Computed by another program from the definition; a change here changes what networks are trained on.
     #[test]
     fn draws_never_change() {
-        let all =
-            AudioAugmentation { copies: 9, speed: 15, shift: 800, gain: [-200, 60], noise: Some([50, 400]), seed: 1 };
+        let all = AudioAugmentation {
+            copies: 9,
+            speed: 15,
+            tilt: 90,
+            shift: 800,
+            gain: [-200, 60],
+            noise: Some([50, 400]),
+            seed: 1,
+        };
         let noise = Some((398, Colour::Pink, 0xF8C6_FE54_7833_560A));
-        assert_eq!(all.draws(1, 2), Draws { speed: 106, shift: -767, gain: 58, noise });
+        assert_eq!(all.draws(1, 2), Draws { speed: 106, tilt: -68, shift: -767, gain: 58, noise });
     }
 }

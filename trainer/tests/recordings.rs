@@ -38,6 +38,7 @@ batch = 8
 [training.audio]
 copies = 3
 speed = 0.05
+tempo = 0.1
 tilt-db = 3
 shift-ms = 20
 gain-db = [-6, 6]

@@ -86,7 +86,7 @@ fn audio(copies: u32) -> AudioOptions {
     options.silence = 0.3;
     let noise = Some([50, 300]);
     options.augmentation =
-        Some(AudioAugmentation { copies, speed: 20, tilt: 60, shift: 300, gain: [-60, 60], noise, seed: 1 });
+        Some(AudioAugmentation { copies, speed: 20, tempo: 30, tilt: 60, shift: 300, gain: [-60, 60], noise, seed: 1 });
     options
 }
 

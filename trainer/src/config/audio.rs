@@ -144,6 +144,9 @@ pub struct AudioTrainingConfig {
     /// Most that a copy is faster and higher, or slower and lower, as a share.
     #[serde(skip_serializing_if = "is_none")]
     pub speed: f64,
+    /// Most that a copy is faster or slower, as high as it is, as a share.
+    #[serde(skip_serializing_if = "is_none")]
+    pub tempo: f64,
     /// Most decibels by which low frequencies become louder than high ones, or softer.
     #[serde(skip_serializing_if = "is_none")]
     pub tilt_db: f64,
@@ -173,8 +176,10 @@ impl AudioTrainingConfig {
         if self.copies > 1000 {
             return refuse("copies", self.copies.to_string(), "0 to 1000 are accepted");
         }
-        if !(0.0..=0.5).contains(&self.speed) {
-            return refuse("speed", self.speed.to_string(), "a share from 0 to 0.5 is needed, such as 0.1");
+        for (setting, share) in [("speed", self.speed), ("tempo", self.tempo)] {
+            if !(0.0..=0.5).contains(&share) {
+                return refuse(setting, share.to_string(), "a share from 0 to 0.5 is needed, such as 0.1");
+            }
         }
         if !(0.0..=40.0).contains(&self.tilt_db) {
             return refuse("tilt-db", self.tilt_db.to_string(), "0 to 40 are accepted");
@@ -212,6 +217,7 @@ impl AudioTrainingConfig {
         (self.copies > 0).then(|| AudioAugmentation {
             copies: self.copies,
             speed: (self.speed * 100.0).round() as u32,
+            tempo: (self.tempo * 100.0).round() as u32,
             tilt: tenths(self.tilt_db) as u32,
             shift: (self.shift_ms * f64::from(sample_rate) / 1000.0).round() as u32,
             gain: self.gain_db.unwrap_or_default().map(tenths),
@@ -241,10 +247,11 @@ mod tests {
 
     #[test]
     fn settings_become_samples_and_tenths() {
-        let training = "copies = 3\nspeed = 0.12\ntilt-db = 9\nshift-ms = 50\ngain-db = [-12, 4.5]\nnoise-db = [5, 40]";
+        let training = "copies = 3\nspeed = 0.12\ntempo = 0.25\ntilt-db = 9\nshift-ms = 50\ngain-db = [-12, 4.5]\nnoise-db = [5, 40]";
         let config = config("sample-rate = 8000\ntest-where = 'index=0-4'", training).unwrap();
         let augmentation = config.training.audio.of_rate(8000, 7).unwrap();
         assert_eq!((augmentation.copies, augmentation.speed, augmentation.tilt, augmentation.shift), (3, 12, 90, 400));
+        assert_eq!(augmentation.tempo, 25);
         assert_eq!((augmentation.gain, augmentation.noise, augmentation.seed), ([-120, 45], Some([50, 400]), 7));
         assert_eq!(config.data.audio().options(None).unwrap().test_where.unwrap().to_string(), "index=0-4");
     }
@@ -258,6 +265,7 @@ mod tests {
             ("test-where = 'george'", "", "the condition is \"george\""),
             ("", "copies = 1001", "copies is 1001"),
             ("", "copies = 1\nspeed = 0.6", "speed is 0.6"),
+            ("", "copies = 1\ntempo = -0.1", "tempo is -0.1"),
             ("", "copies = 1\ntilt-db = 41", "tilt-db is 41"),
             ("", "copies = 1\nshift-ms = -1", "shift-ms is -1"),
             ("", "copies = 1\ngain-db = [6, -6]", "gain-db is [6, -6]; two numbers"),

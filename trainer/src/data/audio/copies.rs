@@ -3,7 +3,9 @@
 //! Features cannot be changed as images can: what noise, another speed or another room would make of them only the samples
 //! know. So copies are made of samples, before a run begins, and become training samples of their own. A copy is first
 //! played faster or slower, which raises or lowers its pitch, too, as if another throat had said it; then its sound is made
-//! darker or brighter, as by another microphone; then it is moved in time, mixed with noise, and made louder or softer.
+//! darker or brighter, as by another microphone; then it is moved in time, mixed with noise, and made louder or softer. At last
+//! its frames are taken a little farther apart or nearer together than a front end has them: it is spoken faster or slower,
+//! by the same voice.
 //!
 //! What is drawn for a copy depends on the seed of the run, the number of the copy and the number of the recording, and on
 //! nothing else. With `next` and `below` as `data::augment` defines them, the state of copy c, counted from 1, of recording
@@ -18,6 +20,7 @@
 //! | 4 | pink noise, where the highest bit is 1; else white noise |
 //! | 5 | the state that noise is drawn from |
 //! | 6 | how much louder the lowest frequencies become than the highest ones, in tenths of a decibel: `below(2·tilt + 1) − tilt` |
+//! | 7 | tempo in percent: `100 + below(2·tempo + 1) − tempo`; a frame follows after ⌊hop · tempo / 100 + ½⌋ samples, at most the window |
 
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +29,7 @@ use super::super::augment::{below, draw, state};
 use super::super::{DataError, Dataset, Part};
 use super::noise::{Colour, amplitude, noise};
 use super::resample::Resampler;
-use super::{AudioOptions, clip};
+use super::{AudioConfig, AudioOptions, FrontEnd, clip};
 use trishift_format::InputScale;
 
 /// How copies differ from their recording. Each setting is off where it is 0 or `None`. Of two bounds the first is the
@@ -35,8 +38,10 @@ use trishift_format::InputScale;
 pub struct AudioAugmentation {
     /// Copies of each recording, besides itself.
     pub copies: u32,
-    /// Most percent that a copy is faster or slower by.
+    /// Most percent that a copy is faster and higher, or slower and lower by.
     pub speed: u32,
+    /// Most percent that a copy is faster or slower by, as high as it is.
+    pub tempo: u32,
     /// Most tenths of a decibel by which the lowest frequencies become louder than the highest ones, or softer.
     pub tilt: u32,
     /// Most samples that a copy is moved by.
@@ -53,6 +58,7 @@ pub struct AudioAugmentation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Draws {
     speed: u32,
+    tempo: u32,
     tilt: i64,
     shift: i64,
     gain: i64,
@@ -74,6 +80,7 @@ impl AudioAugmentation {
         });
         Draws {
             speed: (100 + around(0, self.speed.min(99))) as u32,
+            tempo: (100 + around(7, self.tempo.min(99))) as u32,
             tilt: around(6, self.tilt),
             shift: around(1, self.shift),
             gain: between(2, self.gain),
@@ -81,9 +88,18 @@ impl AudioAugmentation {
         }
     }
 
+    /// The front end of a copy, whose frames are as far apart as its tempo says.
+    fn front_end(&self, copy: u64, index: u64, front_end: &FrontEnd) -> FrontEnd {
+        let AudioConfig { window, hop, .. } = front_end.config;
+        let hop = (u32::from(hop) * self.draws(copy, index).tempo + 50) / 100;
+        // At most the window, which fits.
+        let hop = hop.clamp(1, window.into()) as u16;
+        FrontEnd { config: AudioConfig { hop, ..front_end.config }, ..front_end.clone() }
+    }
+
     /// The copy `copy` of the recording `index`, `length` samples of it.
     fn samples(&self, copy: u64, index: u64, recording: &[i16], length: usize) -> Vec<i16> {
-        let Draws { speed, tilt, shift, gain, noise: drawn } = self.draws(copy, index);
+        let Draws { speed, tilt, shift, gain, noise: drawn, .. } = self.draws(copy, index);
         let mut changed = recording.to_vec();
         if speed != 100 {
             // With bits below the samples', so that they are rounded once.
@@ -152,6 +168,7 @@ impl Recordings {
         let (labels, done) = (train.labels.clone(), AtomicUsize::new(0));
         for copy in 1..=u64::from(augmentation.copies) {
             let of_copy = |index: &u32| {
+                let front_end = augmentation.front_end(copy, u64::from(*index), front_end);
                 let recording = self.samples.get(*index as usize).map(Vec::as_slice).unwrap_or_default();
                 let samples = augmentation.samples(copy, u64::from(*index), recording, front_end.samples());
                 let features = front_end.features(&samples)?;
@@ -171,7 +188,7 @@ mod tests {
     use super::*;
 
     const NONE: AudioAugmentation =
-        AudioAugmentation { copies: 1, speed: 0, tilt: 0, shift: 0, gain: [0, 0], noise: None, seed: 3 };
+        AudioAugmentation { copies: 1, speed: 0, tempo: 0, tilt: 0, shift: 0, gain: [0, 0], noise: None, seed: 3 };
 
     fn tone(samples: usize) -> Vec<i16> {
         (0..samples).map(|n| ((n as f64 * 0.3).sin() * 8000.0) as i16).collect()
@@ -217,6 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn another_tempo_is_another_hop() {
+        let front_end = AudioOptions::default().front_end;
+        assert_eq!(NONE.front_end(1, 0, &front_end), front_end);
+        let faster = AudioAugmentation { tempo: 30, ..NONE };
+        let hops: Vec<u16> = (0..200).map(|index| faster.front_end(1, index, &front_end).config.hop).collect();
+        assert_eq!((hops.iter().min(), hops.iter().max()), (Some(&112), Some(&208)));
+        let widest = AudioAugmentation { tempo: 99, ..NONE };
+        let hops: Vec<u16> = (0..500).map(|index| widest.front_end(1, index, &front_end).config.hop).collect();
+        assert_eq!((hops.iter().min(), hops.iter().max()), (Some(&2), Some(&256)));
+        assert!(hops.iter().all(|hop| FrontEnd::new(AudioConfig { hop: *hop, ..front_end.config }, 50).is_ok()));
+    }
+
+    #[test]
     fn a_tilt_is_a_ratio_of_low_to_high_frequencies() {
         let low = vec![1000; 100];
         let high: Vec<i16> = (0..100).map(|n| if n % 2 == 0 { 1000 } else { -1000 }).collect();
@@ -235,6 +265,7 @@ mod tests {
         let all = AudioAugmentation {
             copies: 9,
             speed: 15,
+            tempo: 30,
             tilt: 90,
             shift: 800,
             gain: [-200, 60],
@@ -254,6 +285,7 @@ mod tests {
         let all = AudioAugmentation {
             copies: 9,
             speed: 15,
+            tempo: 30,
             tilt: 90,
             shift: 800,
             gain: [-200, 60],
@@ -261,6 +293,6 @@ mod tests {
             seed: 1,
         };
         let noise = Some((398, Colour::Pink, 0xF8C6_FE54_7833_560A));
-        assert_eq!(all.draws(1, 2), Draws { speed: 106, tilt: -68, shift: -767, gain: 58, noise });
+        assert_eq!(all.draws(1, 2), Draws { speed: 106, tempo: 76, tilt: -68, shift: -767, gain: 58, noise });
     }
 }

@@ -643,8 +643,8 @@ fn checkpoints_and_runs_are_refused_by_what_is_wrong_with_them() {
         }
     }
     place.write("folder/notes.txt", "");
-    for (run, part) in [("folder", "holds no run"), ("absent", "holds no run"), ("run/model.tsm", "holds no run")] {
-        place.refuses(&format!("train --resume {run}"), &[run, part]);
+    for (run, part) in [("folder", "holds no run"), ("absent", "holds no run"), ("run/model.tsm", "is a file")] {
+        place.refuses(&format!("train --resume {run}"), &[run, "holds no run"]);
         place.refuses(&format!("export {run} --out made.tsm"), &[run, part]);
     }
 }

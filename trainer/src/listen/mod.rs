@@ -91,7 +91,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { smoothing: 0.2, threshold: 0.7, release: 0.4, pause: 0.3 }
+        Self { smoothing: 0.4, threshold: 0.8, release: 0.4, pause: 0.3 }
     }
 }
 

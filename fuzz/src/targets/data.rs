@@ -17,7 +17,7 @@ const LAYOUTS: [&[&str]; 12] = [
     &["data_batch_1.png", "data_batch_2.png", "train_labels.json", "test_batch.png", "test_labels.json"],
     &["train/a/1.png", "train/a/2.png", "train/a/3.png", "train/b/1.png", "train/b/2.png", "test/b/1.png"],
     &["a_x_1.wav", "a_x_2.wav", "a_y_1.wav", "b_x_1.wav", "b_y_1.wav"],
-    &["train/a/1.wav", "train/a/2.wav", "train/b/1.wav", "test/b/1.wav"],
+    &["train/a/1.wav", "train/a/2.wav", "train/a/3.wav", "train/b/1.wav", "train/b/2.wav", "test/b/1.wav"],
 ];
 
 /// A folder in memory where there is one, for all inputs of this process.
@@ -85,7 +85,8 @@ fn audio(copies: u32) -> AudioOptions {
     options.front_end.frames = 3;
     options.silence = 0.3;
     let noise = Some([50, 300]);
-    options.augmentation = Some(AudioAugmentation { copies, speed: 20, tempo: 30, tilt: 60, shift: 300, gain: [-60, 60], noise, seed: 1 });
+    options.augmentation =
+        Some(AudioAugmentation { copies, speed: 20, tempo: 30, tilt: 60, shift: 300, gain: [-60, 60], noise, seed: 1 });
     options
 }
 

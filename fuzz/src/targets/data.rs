@@ -17,7 +17,7 @@ const LAYOUTS: [&[&str]; 12] = [
     &["data_batch_1.png", "data_batch_2.png", "train_labels.json", "test_batch.png", "test_labels.json"],
     &["train/a/1.png", "train/a/2.png", "train/a/3.png", "train/b/1.png", "train/b/2.png", "test/b/1.png"],
     &["a_x_1.wav", "a_x_2.wav", "a_y_1.wav", "b_x_1.wav", "b_y_1.wav"],
-    &["train/a/1.wav", "train/a/2.wav", "train/b/1.wav", "test/b/1.wav"],
+    &["train/a/1.wav", "train/a/2.wav", "train/a/3.wav", "train/b/1.wav", "train/b/2.wav", "test/b/1.wav"],
 ];
 
 /// A folder in memory where there is one, for all inputs of this process.

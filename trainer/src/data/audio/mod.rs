@@ -1,9 +1,9 @@
 //! Recordings in WAV as samples of a network: log-mel features of windows of one length.
 //!
-//! Whatever its rate, width and channels, a recording becomes 16-bit samples of the front end's rate ([`wav`],
-//! [`resample`]), then a window of the length that the network judges ([`clip`]), then features ([`front_end`]). Labels come
-//! from folders or from names ([`pattern`]). Where a run asks for them, changed copies of the training recordings join
-//! them ([`copies`]), and recordings of nothing ([`silence`]).
+//! Whatever its rate, width and channels, a recording becomes 16-bit samples of the front end's rate (`wav`,
+//! `resample`), then a window of the length that the network judges (`clip`), then features (`front_end`). Labels come
+//! from folders or from names (`pattern`). Where a run asks for them, changed copies of the training recordings join
+//! them (`copies`), and recordings of nothing (`silence`).
 
 mod clip;
 mod copies;

@@ -88,23 +88,27 @@ fn stream(folder: &Path, condition: &Condition, rate: u32, level: f64) -> anyhow
         chosen.swap(last, other as usize);
     }
     let mut stream = Stream { samples: Vec::new(), words: Vec::new(), quiet: 0.0 };
-    let mut pause = |stream: &mut Stream, seconds: f64| {
-        let noise = |random: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(random) };
-        let count = (seconds * f64::from(rate)) as usize;
-        stream.samples.extend((0..count).map(|_| (noise(&mut random) * level).round() as i16));
-        stream.quiet += seconds;
-        0.6 + f64::from(random.next_u32() % 1000) / 1000.0
-    };
-    let mut next = pause(&mut stream, 2.0);
+    pause(&mut stream, &mut random, 2.0, rate, level);
     for (label, path) in chosen {
+        let seconds = 0.6 + f64::from(random.next_u32() % 1000) / 1000.0;
         let start = stream.samples.len() as f64 / f64::from(rate);
         stream.samples.extend(audio::recording(&path, rate)?);
         let end = stream.samples.len() as f64 / f64::from(rate);
         stream.words.push(Word { start, end, label });
-        next = pause(&mut stream, next);
+        pause(&mut stream, &mut random, seconds, rate, level);
     }
-    pause(&mut stream, 60.0);
+    pause(&mut stream, &mut random, 60.0, rate, level);
     Ok(stream)
+}
+
+/// Adds seconds of noise.
+fn pause(stream: &mut Stream, random: &mut ChaCha8Rng, seconds: f64, rate: u32, level: f64) {
+    let samples = (0..(seconds * f64::from(rate)) as usize).map(|_| {
+        let noise: f64 = StandardNormal.sample(random);
+        (noise * level).round() as i16
+    });
+    stream.samples.extend(samples);
+    stream.quiet += seconds;
 }
 
 /// Words detected, and false detections at words and away from them.

@@ -260,39 +260,31 @@ mod tests {
         assert_eq!(tilting.samples(1, 0, &low, 100), tilted(&low, amplitude(drawn[0])));
     }
 
+    /// Every setting in use.
+    const ALL: AudioAugmentation = AudioAugmentation {
+        copies: 9,
+        speed: 15,
+        tempo: 30,
+        tilt: 90,
+        shift: 800,
+        gain: [-200, 60],
+        noise: Some([50, 400]),
+        seed: 1,
+    };
+
     #[test]
     fn copies_recordings_and_seeds_differ() {
-        let all = AudioAugmentation {
-            copies: 9,
-            speed: 15,
-            tempo: 30,
-            tilt: 90,
-            shift: 800,
-            gain: [-200, 60],
-            noise: Some([50, 400]),
-            seed: 1,
-        };
         let drawn =
-            [all.draws(1, 0), all.draws(2, 0), all.draws(1, 1), AudioAugmentation { seed: 2, ..all }.draws(1, 0)];
+            [ALL.draws(1, 0), ALL.draws(2, 0), ALL.draws(1, 1), AudioAugmentation { seed: 2, ..ALL }.draws(1, 0)];
         assert!((1..drawn.len()).all(|index| !drawn[..index].contains(&drawn[index])), "{drawn:?}");
         // One setting does not move another's draw.
-        assert_eq!(AudioAugmentation { noise: None, speed: 0, ..all }.draws(1, 0).gain, all.draws(1, 0).gain);
+        assert_eq!(AudioAugmentation { noise: None, speed: 0, ..ALL }.draws(1, 0).gain, ALL.draws(1, 0).gain);
     }
 
     /// Computed by another program from the definition; a change here changes what networks are trained on.
     #[test]
     fn draws_never_change() {
-        let all = AudioAugmentation {
-            copies: 9,
-            speed: 15,
-            tempo: 30,
-            tilt: 90,
-            shift: 800,
-            gain: [-200, 60],
-            noise: Some([50, 400]),
-            seed: 1,
-        };
         let noise = Some((398, Colour::Pink, 0xF8C6_FE54_7833_560A));
-        assert_eq!(all.draws(1, 2), Draws { speed: 106, tempo: 76, tilt: -68, shift: -767, gain: 58, noise });
+        assert_eq!(ALL.draws(1, 2), Draws { speed: 106, tempo: 76, tilt: -68, shift: -767, gain: 58, noise });
     }
 }

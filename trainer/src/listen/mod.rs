@@ -47,6 +47,12 @@ pub enum ListenError {
         /// Features of a frame.
         bands: usize,
     },
+    /// A window that is no number of frames.
+    #[error("the model's property {STREAM_ROWS} is {found:?}, no number of frames; export it again")]
+    Window {
+        /// What it says.
+        found: String,
+    },
     /// No memory, or an operator that is not in the build.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -193,7 +199,10 @@ fn hear(model: &Model<'_>, front_end: AudioConfig, samples: &[i16], settings: &S
     let seconds = (frames_per_run * hop) as f64 / f64::from(front_end.sample_rate);
     let mut detector: Box<Detector<CLASSES, RUNS>> = Box::new(Detector::of_model(model, settings.detector(seconds)?)?);
     // Runs until a whole window has been heard: what the model gives before is about zeros.
-    let window = model.properties().get(STREAM_ROWS).and_then(|rows| rows.parse().ok()).unwrap_or(frames_per_run);
+    let window: usize = match model.properties().get(STREAM_ROWS) {
+        None => frames_per_run,
+        Some(rows) => rows.parse().map_err(|_| ListenError::Window { found: rows.into() })?,
+    };
     let blind = window.div_ceil(frames_per_run).saturating_sub(1);
     let mut memory = vec![0; AudioFrontEnd::memory_len(&front_end)];
     let mut ear = AudioFrontEnd::new(front_end, &mut memory)?;
@@ -235,6 +244,11 @@ fn hear(model: &Model<'_>, front_end: AudioConfig, samples: &[i16], settings: &S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::export::{self, Metadata};
+    use crate::network::Network;
+    use crate::random;
+    use trishift_format::{InputScale, Layout};
 
     #[test]
     fn settings_become_runs_and_shares() {
@@ -252,5 +266,24 @@ mod tests {
             let error = bad.detector(0.04).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn models_that_cannot_listen_say_why() {
+        let config = Config::preset("spoken-digits").unwrap();
+        let frozen = random::network(&Network::without_data(&config).unwrap(), 1).unwrap();
+        let listened = |properties: &[(&str, String)]| {
+            let scales = &[InputScale::IDENTITY];
+            let metadata = Metadata { name: "", labels: &[], scales, properties, layout: Layout::Rows };
+            let file = export::export(&frozen, &metadata).unwrap().file;
+            listen(&Model::parse(&file).unwrap(), &[0; 16_000], &Settings::default())
+        };
+        let mut properties = config.data.audio().properties();
+        assert_eq!(listened(&properties).unwrap().features.len(), 100 * 32);
+        assert!(matches!(listened(&[]), Err(ListenError::NoFrontEnd)));
+        properties.push((STREAM_ROWS, "many".into()));
+        assert!(matches!(listened(&properties), Err(ListenError::Window { found }) if found == "many"));
+        properties.retain(|(key, _)| *key != "audio-hop");
+        assert!(matches!(listened(&properties), Err(ListenError::Audio(AudioError::PropertyMissing { .. }))));
     }
 }

@@ -55,6 +55,9 @@ const SILENCE: &str = "recordings-silence";
 /// Most frames of a sample: a network's input has at most 2^24 elements.
 const MOST_FRAMES: u32 = 65_536;
 
+/// Most bands of a front end.
+const MOST_BANDS: u32 = 40;
+
 impl AudioDataConfig {
     /// Checks every number and text.
     ///
@@ -156,9 +159,15 @@ pub struct AudioTrainingConfig {
     /// Least and most decibels that a copy is louder by; softer, where below 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain_db: Option<[f64; 2]>,
-    /// Least and most decibels that noise, white or pink, lies below the recording.
+    /// Least and most decibels that noise, white, pink or blue, lies below the recording.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_db: Option<[f64; 2]>,
+    /// Most bands next to each other that are hidden.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hidden_bands: u32,
+    /// Most frames, one after the other, that are hidden.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hidden_frames: u32,
 }
 
 impl AudioTrainingConfig {
@@ -205,6 +214,12 @@ impl AudioTrainingConfig {
                 return refuse(setting, format!("[{least}, {most}]"), expected);
             }
         }
+        if self.hidden_bands > MOST_BANDS {
+            return refuse("hidden-bands", self.hidden_bands.to_string(), "0 to 40 are accepted");
+        }
+        if self.hidden_frames > MOST_FRAMES {
+            return refuse("hidden-frames", self.hidden_frames.to_string(), "0 to 65536 are accepted");
+        }
         if self.copies == 0 && !self.is_none() {
             return refuse("copies", "0".into(), "at least 1 is needed where it is said how copies differ");
         }
@@ -222,6 +237,7 @@ impl AudioTrainingConfig {
             shift: (self.shift_ms * f64::from(sample_rate) / 1000.0).round() as u32,
             gain: self.gain_db.unwrap_or_default().map(tenths),
             noise: self.noise_db.map(|levels| levels.map(tenths)),
+            hidden: [self.hidden_bands, self.hidden_frames],
             seed,
         })
     }
@@ -229,6 +245,10 @@ impl AudioTrainingConfig {
 
 fn is_none(value: &f64) -> bool {
     *value == 0.0
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 #[cfg(test)]
@@ -247,11 +267,12 @@ mod tests {
 
     #[test]
     fn settings_become_samples_and_tenths() {
-        let training = "copies = 3\nspeed = 0.12\ntempo = 0.25\ntilt-db = 9\nshift-ms = 50\ngain-db = [-12, 4.5]\nnoise-db = [5, 40]";
+        let training = "copies = 3\nspeed = 0.12\ntempo = 0.25\ntilt-db = 9\nshift-ms = 50\ngain-db = [-12, 4.5]\nnoise-db = [5, 40]\n\
+                        hidden-bands = 6\nhidden-frames = 9";
         let config = config("sample-rate = 8000\ntest-where = 'index=0-4'", training).unwrap();
         let augmentation = config.training.audio.of_rate(8000, 7).unwrap();
         assert_eq!((augmentation.copies, augmentation.speed, augmentation.tilt, augmentation.shift), (3, 12, 90, 400));
-        assert_eq!(augmentation.tempo, 25);
+        assert_eq!((augmentation.tempo, augmentation.hidden), (25, [6, 9]));
         assert_eq!((augmentation.gain, augmentation.noise, augmentation.seed), ([-120, 45], Some([50, 400]), 7));
         assert_eq!(config.data.audio().options(None).unwrap().test_where.unwrap().to_string(), "index=0-4");
     }
@@ -270,6 +291,8 @@ mod tests {
             ("", "copies = 1\nshift-ms = -1", "shift-ms is -1"),
             ("", "copies = 1\ngain-db = [6, -6]", "gain-db is [6, -6]; two numbers"),
             ("", "copies = 1\nnoise-db = [40, 5]", "noise-db is [40, 5]; two numbers"),
+            ("", "copies = 1\nhidden-bands = 41", "0 to 40"),
+            ("", "copies = 1\nhidden-frames = 65537", "0 to 65536"),
             ("", "gain-db = [0, 6]", "at least 1 is needed where"),
             ("hops = 3", "", "unknown field"),
         ] {

@@ -5,7 +5,8 @@
 //! played faster or slower, which raises or lowers its pitch, too, as if another throat had said it; then its sound is made
 //! darker or brighter, as by another microphone; then it is moved in time, mixed with noise, and made louder or softer. At last
 //! its frames are taken a little farther apart or nearer together than a front end has them: it is spoken faster or slower,
-//! by the same voice.
+//! by the same voice. Of its features, some bands next to each other and some frames may be hidden, that is, become the
+//! copy's mean feature, so that a network cannot rely on any one of them.
 //!
 //! What is drawn for a copy depends on the seed of the run, the number of the copy and the number of the recording, and on
 //! nothing else. With `next` and `below` as `data::augment` defines them, the state of copy c, counted from 1, of recording
@@ -17,12 +18,15 @@
 //! | 1 | samples to be later by: `below(2·shift + 1) − shift` |
 //! | 2 | gain in tenths of a decibel: `least + below(most − least + 1)` |
 //! | 3 | how far noise lies below the recording, in tenths of a decibel, likewise |
-//! | 4 | pink noise, where the highest bit is 1; else white noise |
+//! | 4 | the noise: `below(3)`; 0 is white, 1 pink, 2 blue |
 //! | 5 | the state that noise is drawn from |
 //! | 6 | how much louder the lowest frequencies become than the highest ones, in tenths of a decibel: `below(2·tilt + 1) − tilt` |
 //! | 7 | tempo in percent: `100 + below(2·tempo + 1) − tempo`; a frame follows after ⌊hop · tempo / 100 + ½⌋ samples, at most the window |
+//! | 8, 9 | bands hidden: `n = below(bands hidden at most + 1)` of them from band `below(bands − n + 1)` on |
+//! | 10, 11 | frames hidden, likewise |
 
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::augment::{below, draw, state};
@@ -50,9 +54,13 @@ pub struct AudioAugmentation {
     pub gain: [i32; 2],
     /// Least and most tenths of a decibel that noise lies below the recording.
     pub noise: Option<[i32; 2]>,
+    /// Most bands, and most frames, that are hidden.
+    pub hidden: [u32; 2],
     /// Seed of what is drawn.
     pub seed: u64,
 }
+
+const COLOURS: [Colour; 3] = [Colour::White, Colour::Pink, Colour::Blue];
 
 /// What is drawn for one copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,7 +83,7 @@ impl AudioAugmentation {
         };
         let noise = self.noise.map(|levels| {
             let distance = between(3, levels);
-            let colour = if draw(state, 4) >> 63 == 1 { Colour::Pink } else { Colour::White };
+            let colour = COLOURS[below(draw(state, 4), COLOURS.len() as u64) as usize];
             (distance, colour, draw(state, 5))
         });
         Draws {
@@ -95,6 +103,29 @@ impl AudioAugmentation {
         // At most the window, which fits.
         let hop = hop.clamp(1, window.into()) as u16;
         FrontEnd { config: AudioConfig { hop, ..front_end.config }, ..front_end.clone() }
+    }
+
+    /// The bands and the frames of a copy that are hidden, of so many.
+    fn hidden(&self, copy: u64, index: u64, [bands, frames]: [usize; 2]) -> [Range<usize>; 2] {
+        let state = state(self.seed, copy, index);
+        let span = |number, most: u32, of: usize| {
+            let hidden = below(draw(state, number), u64::from(most) + 1).min(of as u64);
+            let first = below(draw(state, number + 1), of as u64 - hidden + 1);
+            first as usize..(first + hidden) as usize
+        };
+        let [most_bands, most_frames] = self.hidden;
+        [span(8, most_bands, bands), span(10, most_frames, frames)]
+    }
+
+    /// Hides bands and frames of a copy's `features`, frame after frame of `bands` each.
+    fn hide(&self, copy: u64, index: u64, features: &mut [u16], bands: usize) {
+        let [hidden_bands, hidden_frames] = self.hidden(copy, index, [bands, features.len() / bands]);
+        let sum: u64 = features.iter().map(|feature| u64::from(*feature)).sum();
+        let mean = (sum / features.len().max(1) as u64) as u16;
+        for (number, frame) in features.chunks_exact_mut(bands).enumerate() {
+            let within = if hidden_frames.contains(&number) { 0..bands } else { hidden_bands.clone() };
+            frame[within].fill(mean);
+        }
     }
 
     /// The copy `copy` of the recording `index`, `length` samples of it.
@@ -171,7 +202,8 @@ impl Recordings {
                 let front_end = augmentation.front_end(copy, u64::from(*index), front_end);
                 let recording = self.samples.get(*index as usize).map(Vec::as_slice).unwrap_or_default();
                 let samples = augmentation.samples(copy, u64::from(*index), recording, front_end.samples());
-                let features = front_end.features(&samples)?;
+                let mut features = front_end.features(&samples)?;
+                augmentation.hide(copy, u64::from(*index), &mut features, front_end.config.bands.into());
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
                 Ok(features.iter().map(|feature| scale.quantize_i32(i32::from(*feature))).collect::<Vec<i8>>())
             };
@@ -188,7 +220,7 @@ mod tests {
     use super::*;
 
     const NONE: AudioAugmentation =
-        AudioAugmentation { copies: 1, speed: 0, tempo: 0, tilt: 0, shift: 0, gain: [0, 0], noise: None, seed: 3 };
+        AudioAugmentation { copies: 1, speed: 0, tempo: 0, tilt: 0, shift: 0, gain: [0, 0], noise: None, hidden: [0, 0], seed: 3 };
 
     fn tone(samples: usize) -> Vec<i16> {
         (0..samples).map(|n| ((n as f64 * 0.3).sin() * 8000.0) as i16).collect()
@@ -260,6 +292,33 @@ mod tests {
         assert_eq!(tilting.samples(1, 0, &low, 100), tilted(&low, amplitude(drawn[0])));
     }
 
+    #[test]
+    fn bands_and_frames_are_hidden_behind_the_mean() {
+        let features: Vec<u16> = (0..50 * 32).map(|element| element * 7 % 1009).collect();
+        let mut shown = features.clone();
+        NONE.hide(1, 0, &mut shown, 32);
+        assert_eq!(shown, features);
+        let mean = (features.iter().map(|feature| u32::from(*feature)).sum::<u32>() / 1600) as u16;
+        let (mut most_bands, mut most_frames) = (0, 0);
+        for index in 0..300 {
+            let mut hidden = features.clone();
+            AudioAugmentation { hidden: [4, 7], ..NONE }.hide(1, index, &mut hidden, 32);
+            let is_hidden = |frame: usize, band: usize| hidden[frame * 32 + band] == mean;
+            let frames: Vec<usize> = (0..50).filter(|frame| (0..32).all(|band| is_hidden(*frame, band))).collect();
+            let bands: Vec<usize> = (0..32).filter(|band| (0..50).all(|frame| is_hidden(frame, *band))).collect();
+            for places in [&frames, &bands] {
+                assert!(places.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{places:?}");
+            }
+            let elsewhere = |element: &usize| !frames.contains(&(element / 32)) && !bands.contains(&(element % 32));
+            assert!((0..1600).filter(elsewhere).all(|element| hidden[element] == features[element]));
+            (most_bands, most_frames) = (most_bands.max(bands.len()), most_frames.max(frames.len()));
+        }
+        assert_eq!((most_bands, most_frames), (4, 7));
+        // Fewer than may be hidden: all of them, at most.
+        let mut few = features[..64].to_vec();
+        AudioAugmentation { hidden: [100, 100], ..NONE }.hide(1, 0, &mut few, 32);
+    }
+
     /// Every setting in use.
     const ALL: AudioAugmentation = AudioAugmentation {
         copies: 9,
@@ -269,6 +328,7 @@ mod tests {
         shift: 800,
         gain: [-200, 60],
         noise: Some([50, 400]),
+        hidden: [6, 9],
         seed: 1,
     };
 
@@ -284,7 +344,8 @@ mod tests {
     /// Computed by another program from the definition; a change here changes what networks are trained on.
     #[test]
     fn draws_never_change() {
-        let noise = Some((398, Colour::Pink, 0xF8C6_FE54_7833_560A));
+        let noise = Some((398, Colour::Blue, 0xF8C6_FE54_7833_560A));
         assert_eq!(ALL.draws(1, 2), Draws { speed: 106, tempo: 76, tilt: -68, shift: -767, gain: 58, noise });
+        assert_eq!(ALL.hidden(1, 2, [32, 50]), [28..31, 42..48]);
     }
 }

@@ -1,28 +1,33 @@
-//! Noise, drawn from a state: white, or pink as most rooms have it.
+//! Noise, drawn from a state: white, pink as most rooms have it, or blue as some microphones have it.
 //!
 //! Sums of integers from SplitMix64, so that every machine hears the same. Pink noise is Voss's: [`OCTAVES`] generators of
-//! which each next one draws half as often, so that every octave holds as much power as the others.
+//! which each next one draws half as often, so that every octave holds as much power as the others. Blue noise is the
+//! steps of white noise from sample to sample.
 
 use super::super::augment::draw;
 
 /// Generators of pink noise: from half of the rate down to 1/4096 of it.
 const OCTAVES: u32 = 12;
 
-/// The two kinds of noise.
+/// The kinds of noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     /// As much power in every hertz.
     White,
     /// As much power in every octave.
     Pink,
+    /// More power the higher the frequency: 6 dB an octave, up to a quarter of the rate.
+    Blue,
 }
 
 /// `length` samples of noise whose root mean square is about `level`.
 pub(super) fn noise(colour: Colour, level: f64, length: usize, state: u64) -> Vec<f64> {
-    let generators = match colour {
-        Colour::White => 1,
-        Colour::Pink => OCTAVES,
-    };
+    if colour == Colour::Blue {
+        // One sample more, and a step has a root mean square √2 times that of a sample.
+        let white = noise(Colour::White, level * 0.5f64.sqrt(), length.saturating_add(1), state);
+        return white.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    }
+    let generators = if colour == Colour::Pink { OCTAVES } else { 1 };
     // A number spread evenly over ±2^31 has a root mean square of 2^31/√3, a sum of n of them √n times that.
     let unit = level * (3.0 / f64::from(generators)).sqrt() / f64::from(1u32 << 31);
     let mut held = [0i64; OCTAVES as usize];
@@ -55,7 +60,7 @@ mod tests {
 
     #[test]
     fn noise_is_as_loud_as_asked() {
-        for colour in [Colour::White, Colour::Pink] {
+        for colour in [Colour::White, Colour::Pink, Colour::Blue] {
             let loudness = root_mean_square(&noise(colour, 1000.0, 1 << 16, 5));
             assert!((900.0..1100.0).contains(&loudness), "{colour:?}: {loudness}");
             assert_eq!(noise(colour, 0.0, 3, 5), [0.0; 3]);
@@ -63,13 +68,16 @@ mod tests {
     }
 
     #[test]
-    fn pink_noise_changes_more_slowly() {
+    fn pink_noise_changes_more_slowly_and_blue_noise_faster() {
         let steps = |colour| {
             let samples = noise(colour, 1000.0, 1 << 14, 9);
             let steps: Vec<f64> = samples.windows(2).map(|pair| pair[1] - pair[0]).collect();
             root_mean_square(&steps)
         };
-        assert!(steps(Colour::Pink) < 0.6 * steps(Colour::White), "{} {}", steps(Colour::Pink), steps(Colour::White));
+        let [white, pink, blue] = [Colour::White, Colour::Pink, Colour::Blue].map(steps);
+        assert!(pink < 0.6 * white, "{pink} {white}");
+        // √3 and √2 times the level.
+        assert!((blue / white - 1.5f64.sqrt()).abs() < 0.05, "{blue} {white}");
     }
 
     #[test]

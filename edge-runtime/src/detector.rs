@@ -27,6 +27,23 @@ pub struct DetectorConfig {
     pub pause: u16,
 }
 
+impl DetectorConfig {
+    /// Settings for a model that runs every so many milliseconds: means over 400 of them, detection at a share of 0.8,
+    /// release below 0.4, a pause of 300.
+    pub const fn every(milliseconds: u32) -> Self {
+        Self { smoothing: runs(400, milliseconds), threshold: 26_214, release: 13_107, pause: runs(300, milliseconds) }
+    }
+}
+
+/// How many runs, one at least, are so many milliseconds.
+const fn runs(milliseconds: u32, every: u32) -> u16 {
+    match (milliseconds + every / 2).checked_div(every) {
+        None | Some(0) => 1,
+        // At most 400.
+        Some(runs) => runs as u16,
+    }
+}
+
 /// A class that has appeared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -189,6 +206,16 @@ impl<const CLASSES: usize, const RUNS: usize> Detector<CLASSES, RUNS> {
         (sum / u32::from(self.config.smoothing)) as u16
     }
 
+    /// The class that was detected and has not gone yet.
+    pub const fn held(&self) -> Option<usize> {
+        self.held
+    }
+
+    /// How many classes there are.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// Runs observed.
     pub const fn runs(&self) -> u64 {
         self.runs
@@ -254,6 +281,28 @@ mod tests {
         assert_eq!(detections(CONFIG, [true, false, false], &classes), [(2, 1), (5, 2)]);
         assert_eq!(detections(long, [true, false, false], &classes), [(2, 1), (7, 2)]);
         assert_eq!(detections(CONFIG, [false, true, true], &classes), []);
+    }
+
+    #[test]
+    fn what_is_held_is_let_go() {
+        let mut detector = Detector::<5, 4>::new(CONFIG, 0, &[true, false, false]).unwrap();
+        let held = [1, 1, 1, 0, 0, 0].map(|class| {
+            detector.observe(&sure(class)).unwrap();
+            detector.held()
+        });
+        assert_eq!(held, [None, None, Some(1), Some(1), Some(1), None]);
+    }
+
+    #[test]
+    fn settings_follow_the_time_of_a_run() {
+        let runs = |milliseconds| {
+            let DetectorConfig { smoothing, pause, .. } = DetectorConfig::every(milliseconds);
+            (smoothing, pause)
+        };
+        assert_eq!(
+            [1, 40, 60, 999, 5000, 0, u32::MAX].map(runs),
+            [(400, 300), (10, 8), (7, 5), (1, 1), (1, 1), (1, 1), (1, 1)]
+        );
     }
 
     #[test]

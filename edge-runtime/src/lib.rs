@@ -63,6 +63,8 @@ pub mod audio;
 pub mod detector;
 mod engine;
 mod error;
+#[cfg(feature = "listener")]
+pub mod listener;
 mod logging;
 mod memory;
 mod output;

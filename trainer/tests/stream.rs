@@ -6,6 +6,7 @@ mod support;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use support::{json, keys, output, trishift, words};
+use trishift::listener::STREAM_ROWS;
 use trishift::{Engine, HeapArena, Model};
 use trishift_format::write::{MatrixValues, ModelWriter, Region};
 use trishift_format::{
@@ -14,7 +15,7 @@ use trishift_format::{
 use trishift_kernels::PORTABLE;
 use trishift_kernels::geometry::Geometry;
 use trishift_trainer::config::Config;
-use trishift_trainer::export::{self, Metadata, STREAM_ROWS, StreamError};
+use trishift_trainer::export::{self, Metadata, StreamError};
 use trishift_trainer::network::Network;
 use trishift_trainer::random;
 

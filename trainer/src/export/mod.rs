@@ -7,7 +7,7 @@ mod graph;
 mod narrow;
 mod stream;
 
-pub use stream::{PROPERTY as STREAM_ROWS, StreamError, Streamed, stream};
+pub use stream::{StreamError, Streamed, stream};
 
 use crate::frozen::FrozenNetwork;
 use crate::network::Place;

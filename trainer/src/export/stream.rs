@@ -12,11 +12,9 @@
 
 use crate::plan;
 use thiserror::Error;
+use trishift::listener::STREAM_ROWS;
 use trishift_format::write::{ModelWriter, Region, WriteError};
 use trishift_format::{InputScale, Model, Operator, OperatorKind, Reshape, Slide, Tensor, TensorClass};
-
-/// The property that says how many rows a streaming model looks at.
-pub const PROPERTY: &str = "stream-rows";
 
 /// A streaming model.
 #[derive(Clone, Debug)]
@@ -334,7 +332,7 @@ impl<'a> Graph<'a> {
         for (key, value) in model.properties() {
             writer.property(key, value)?;
         }
-        writer.property(PROPERTY, &self.axis.rows(&model.input()).to_string())?;
+        writer.property(STREAM_ROWS, &self.axis.rows(&model.input()).to_string())?;
         writer.input_scales(scales);
         Ok(writer.finish(&Region { tensors: &self.tensors, input: 0, output, arena_bytes })?)
     }

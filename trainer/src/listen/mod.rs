@@ -1,5 +1,4 @@
-//! Listening on a PC as a device does: a recording goes hop by hop through the front end, the streaming model and the
-//! detector, all of them the runtime's own code.
+//! Listening on a PC as a device does: a recording goes hop by hop through the runtime's own listener.
 //!
 //! A model that judges whole windows is made to stream first, which changes no integer of what it gives.
 
@@ -7,12 +6,12 @@ mod picture;
 
 pub use picture::{PictureError, picture};
 
-use crate::export::{STREAM_ROWS, StreamError, stream};
+use crate::export::{StreamError, stream};
 use thiserror::Error;
-use trishift::audio::{self, AudioConfig, AudioError, AudioFrontEnd};
-use trishift::detector::{Detection, Detector, DetectorConfig, DetectorError};
-use trishift::{Engine, EngineError, HeapArena, Model, ParseError, RunError};
-use trishift_format::DataType;
+use trishift::audio::{AudioConfig, AudioError, AudioFrontEnd};
+use trishift::detector::{Detection, DetectorConfig};
+use trishift::listener::{Heard as Hop, Listener, ListenerError, ListenerMemory, STREAM_ROWS};
+use trishift::{EngineError, HeapArena, Model, ParseError};
 
 /// Most classes of a model to listen with.
 const CLASSES: usize = 256;
@@ -39,29 +38,12 @@ pub enum ListenError {
     /// A streaming model that was just made and is none.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// An input that is not made of frames.
-    #[error("the model takes {inputs} values a run, which is no whole number of frames of {bands}")]
-    Frames {
-        /// Values that a run takes.
-        inputs: usize,
-        /// Features of a frame.
-        bands: usize,
-    },
-    /// A window that is no number of frames.
-    #[error("the model's property {STREAM_ROWS} is {found:?}, no number of frames; export it again")]
-    Window {
-        /// What it says.
-        found: String,
-    },
-    /// No memory, or an operator that is not in the build.
+    /// No memory.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A run.
+    /// A model that nothing can be heard with.
     #[error(transparent)]
-    Run(#[from] RunError),
-    /// Scores that make no detections.
-    #[error(transparent)]
-    Detector(#[from] DetectorError),
+    Listener(#[from] ListenerError),
     /// A time that is no number of runs.
     #[error("{name} is {value} seconds; {expected} are accepted")]
     Seconds {
@@ -188,26 +170,16 @@ pub fn sample_rate(model: &Model<'_>) -> Result<u32, ListenError> {
 /// Listens with a streaming model.
 fn hear(model: &Model<'_>, front_end: AudioConfig, samples: &[i16], settings: &Settings) -> Result<Heard, ListenError> {
     let (hop, bands) = (usize::from(front_end.hop), usize::from(front_end.bands));
-    let (inputs, classes) = (model.input().len(), model.output().len());
-    if inputs == 0 || !inputs.is_multiple_of(bands) {
-        return Err(ListenError::Frames { inputs, bands });
-    }
-    if model.output().data_type != DataType::I32 {
-        return Err(DetectorError::Output.into());
-    }
-    let frames_per_run = inputs / bands;
+    let classes = model.output().len();
+    // What a listener refuses, it shall say itself.
+    let frames_per_run = (model.input().len() / bands.max(1)).max(1);
     let seconds = (frames_per_run * hop) as f64 / f64::from(front_end.sample_rate);
-    let mut detector: Box<Detector<CLASSES, RUNS>> = Box::new(Detector::of_model(model, settings.detector(seconds)?)?);
-    // Runs until a whole window has been heard: what the model gives before is about zeros.
-    let window: usize = match model.properties().get(STREAM_ROWS) {
-        None => frames_per_run,
-        Some(rows) => rows.parse().map_err(|_| ListenError::Window { found: rows.into() })?,
-    };
-    let blind = window.div_ceil(frames_per_run).saturating_sub(1);
-    let mut memory = vec![0; AudioFrontEnd::memory_len(&front_end)];
-    let mut ear = AudioFrontEnd::new(front_end, &mut memory)?;
+    let (mut words, mut input) = (vec![0; AudioFrontEnd::memory_len(&front_end)], vec![0; model.input().len()]);
     let mut arena = HeapArena::new(model, 1)?;
-    let mut engine = Engine::new(model, arena.bytes(), 1)?;
+    let memory = ListenerMemory { front_end: &mut words, input: &mut input, arena: arena.bytes() };
+    let listener = Listener::<CLASSES, RUNS>::with_detector(model, memory, settings.detector(seconds)?)?;
+    // As large as a thread's stack on some systems, for the classes of any model.
+    let mut listener = Box::new(listener);
     let mut labels: Vec<String> = model.labels().map(String::from).collect();
     labels.extend((labels.len()..classes).map(|class| class.to_string()));
     let mut heard = Heard {
@@ -220,23 +192,15 @@ fn hear(model: &Model<'_>, front_end: AudioConfig, samples: &[i16], settings: &S
         shares: Vec::new(),
         events: Vec::new(),
     };
-    let (mut frame, mut input, mut scores) = (vec![0u16; bands], vec![0i8; inputs], vec![0i32; classes]);
     for (run, samples) in samples.chunks_exact(frames_per_run * hop).enumerate() {
-        for (number, (samples, row)) in samples.chunks_exact(hop).zip(input.chunks_exact_mut(bands)).enumerate() {
-            ear.hop(samples, &mut frame)?;
-            audio::quantize(model, number, &frame, row)?;
-            heard.features.extend(&frame);
+        for samples in samples.chunks_exact(hop) {
+            let found = listener.hop(samples)?;
+            heard.features.extend(listener.features());
+            if let Hop::Detected(Detection { class, share, .. }) = found {
+                heard.events.push(Event { seconds: heard.seconds(run), class, share: f64::from(share) / WHOLE });
+            }
         }
-        engine.run(&input, scores.as_mut_slice())?;
-        if run < blind {
-            heard.shares.extend(std::iter::repeat_n(0.0, classes));
-            continue;
-        }
-        let detection = detector.observe(&scores)?;
-        heard.shares.extend((0..classes).map(|class| (f64::from(detector.share(class)) / WHOLE) as f32));
-        if let Some(Detection { class, share, .. }) = detection {
-            heard.events.push(Event { seconds: heard.seconds(run), class, share: f64::from(share) / WHOLE });
-        }
+        heard.shares.extend((0..classes).map(|class| (f64::from(listener.detector().share(class)) / WHOLE) as f32));
     }
     Ok(heard)
 }
@@ -282,7 +246,7 @@ mod tests {
         assert_eq!(listened(&properties).unwrap().features.len(), 100 * 32);
         assert!(matches!(listened(&[]), Err(ListenError::NoFrontEnd)));
         properties.push((STREAM_ROWS, "many".into()));
-        assert!(matches!(listened(&properties), Err(ListenError::Window { found }) if found == "many"));
+        assert!(matches!(listened(&properties), Err(ListenError::Listener(ListenerError::Window))));
         properties.retain(|(key, _)| *key != "audio-hop");
         assert!(matches!(listened(&properties), Err(ListenError::Audio(AudioError::PropertyMissing { .. }))));
     }

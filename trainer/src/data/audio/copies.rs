@@ -219,8 +219,17 @@ impl Recordings {
 mod tests {
     use super::*;
 
-    const NONE: AudioAugmentation =
-        AudioAugmentation { copies: 1, speed: 0, tempo: 0, tilt: 0, shift: 0, gain: [0, 0], noise: None, hidden: [0, 0], seed: 3 };
+    const NONE: AudioAugmentation = AudioAugmentation {
+        copies: 1,
+        speed: 0,
+        tempo: 0,
+        tilt: 0,
+        shift: 0,
+        gain: [0, 0],
+        noise: None,
+        hidden: [0, 0],
+        seed: 3,
+    };
 
     fn tone(samples: usize) -> Vec<i16> {
         (0..samples).map(|n| ((n as f64 * 0.3).sin() * 8000.0) as i16).collect()

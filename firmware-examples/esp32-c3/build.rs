@@ -1,7 +1,8 @@
-//! Names the linker scripts, and hands the program the model of `TRISHIFT_MODEL`, if it fits.
+//! Names the linker scripts, and hands the programs the models of `TRISHIFT_MODEL` and `TRISHIFT_KEYWORDS`, if they fit.
 
-use board_build::{Budget, BuildError, MemoryMap, demonstrate};
+use board_build::{Budget, BuildError, MemoryMap, demonstrate, listen};
 
+const BOARD: &str = "the ESP32-C3";
 /// The application's partition of the usual table, and the RAM that the cache leaves; esp-hal has the memory map itself.
 const MAP: MemoryMap = MemoryMap { flash: 1 << 20, ram: 320 << 10 };
 /// What the program takes beside the model and its arena, with the stack.
@@ -12,7 +13,8 @@ fn main() {
 }
 
 fn configure() -> Result<(), BuildError> {
-    demonstrate("the ESP32-C3", MAP, BUDGET)?;
+    demonstrate(BOARD, MAP, BUDGET)?;
+    listen(BOARD, MAP, BUDGET)?;
     for script in ["linkall.x", "defmt.x"] {
         println!("cargo::rustc-link-arg-bins=-T{script}");
     }

@@ -1,8 +1,10 @@
-//! Hands the linker the board's memory map, and the program the model of `TRISHIFT_MODEL`, if it fits.
+//! Hands the linker the board's memory map, and the programs the models of `TRISHIFT_MODEL` and `TRISHIFT_KEYWORDS`, if
+//! they fit.
 
-use board_build::{Budget, BuildError, demonstrate, link, memory_map};
+use board_build::{Budget, BuildError, demonstrate, link, listen, memory_map};
 use std::path::Path;
 
+const BOARD: &str = "the STM32 Nucleo-F401RE";
 /// What the program takes beside the model and its arena.
 const BUDGET: Budget = Budget { flash: 96 << 10, ram: 8 << 10 };
 
@@ -12,6 +14,7 @@ fn main() {
 
 fn configure() -> Result<(), BuildError> {
     let map = Path::new("memory.x");
-    demonstrate("the STM32 Nucleo-F401RE", memory_map(map)?, BUDGET)?;
+    demonstrate(BOARD, memory_map(map)?, BUDGET)?;
+    listen(BOARD, memory_map(map)?, BUDGET)?;
     link(map, &["link.x", "defmt.x"])
 }

@@ -38,6 +38,11 @@ impl Scratch {
             return self.bytes(rows, false);
         }
         #[cfg(feature = "conv2d")]
+        if self.tiles && crate::small_core::is_gathered(geometry) {
+            let window = crate::small_core::window_elements(geometry).next_multiple_of(size_of::<i32>());
+            return self.bytes(rows, false).saturating_add(window);
+        }
+        #[cfg(feature = "conv2d")]
         if self.tiles {
             return crate::small_core::conv2d_scratch(geometry, rows, columns, false);
         }

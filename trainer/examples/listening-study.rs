@@ -5,17 +5,22 @@
 //! between them, 20 where it is left out. The order of the words, the pauses of 0.6 to 1.6 seconds and the noise are
 //! the same on every machine. A minute of noise alone follows.
 //!
+//! First, each of the recordings by itself: the model's scores of the window that it makes, and those of the model made to
+//! stream after as many rows; how many integers differ is in the first line of JSON.
+//!
 //! A word is detected where its class is, once, between its beginning and 0.9 seconds after its end. Every other detection
-//! is a false one. Prints one line of JSON for each pair of smoothing and threshold.
+//! is a false one. Prints one more line of JSON for each pair of smoothing and threshold.
 
 use anyhow::{Context, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use serde_json::json;
-use std::path::Path;
-use trishift::Model;
+use std::path::{Path, PathBuf};
+use trishift::audio::AudioConfig;
+use trishift::{Engine, HeapArena, Model};
 use trishift_trainer::data::audio::{self, Condition, LABEL, Pattern};
+use trishift_trainer::export;
 use trishift_trainer::listen::{self, Event, Heard, Settings};
 
 /// Smoothing in seconds, and threshold.
@@ -23,6 +28,12 @@ const SETTINGS: [(f64, f64); 4] = [(0.2, 0.7), (0.3, 0.8), (0.4, 0.8), (0.4, 0.9
 
 /// Seconds after a word's end in which it may be detected.
 const PATIENCE: f64 = 0.9;
+
+/// A recording, in samples of the model's rate.
+struct Recording {
+    label: String,
+    samples: Vec<i16>,
+}
 
 /// A word in the stream, in seconds.
 struct Word {
@@ -47,7 +58,11 @@ fn main() -> anyhow::Result<()> {
     };
     let file = std::fs::read(model).with_context(|| format!("cannot read {model}"))?;
     let model = Model::parse(&file)?;
-    let stream = stream(Path::new(folder), &condition.parse()?, listen::sample_rate(&model)?, level)?;
+    let rate = listen::sample_rate(&model)?;
+    let recordings = recordings(Path::new(folder), &condition.parse()?, rate)?;
+    let (differing, integers) = compare(&model, &recordings)?;
+    println!("{}", json!({ "recordings": recordings.len(), "scores": integers, "differing": differing }));
+    let stream = stream(&recordings, rate, level);
     for (smoothing, threshold) in SETTINGS {
         let settings = Settings { smoothing, threshold, ..Settings::default() };
         let heard = listen::listen(&model, &stream.samples, &settings)?;
@@ -67,8 +82,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts the recordings that the condition holds for one behind the other.
-fn stream(folder: &Path, condition: &Condition, rate: u32, level: f64) -> anyhow::Result<Stream> {
+/// The recordings that the condition holds for, in an order that is the same everywhere.
+fn recordings(folder: &Path, condition: &Condition, rate: u32) -> anyhow::Result<Vec<Recording>> {
     let pattern: Pattern = audio::DEFAULT_PATTERN.parse()?;
     let mut chosen = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -82,23 +97,62 @@ fn stream(folder: &Path, condition: &Condition, rate: u32, level: f64) -> anyhow
     }
     anyhow::ensure!(!chosen.is_empty(), "{condition} holds for no recording in {}", folder.display());
     chosen.sort();
+    let read = |(label, path): (String, PathBuf)| Ok(Recording { label, samples: audio::recording(&path, rate)? });
+    chosen.into_iter().map(read).collect()
+}
+
+/// Scores of the streaming model that are not the model's own, and how many there are in all: of each recording as the window
+/// that begins with it.
+fn compare(model: &Model<'_>, recordings: &[Recording]) -> anyhow::Result<(usize, usize)> {
+    let config = AudioConfig::from_properties(model)?.context("the model says nothing about sound")?;
+    let bands = usize::from(config.bands);
+    let streamed = export::stream(model, None)?.file;
+    let streamed = Model::parse(&streamed)?;
+    let frames = model.input().len() / bands;
+    let (mut whole_arena, mut stream_arena) = (HeapArena::new(model, 1)?, HeapArena::new(&streamed, 1)?);
+    let mut whole = Engine::new(model, whole_arena.bytes(), 1)?;
+    let mut stream = Engine::new(&streamed, stream_arena.bytes(), 1)?;
+    let classes = model.output().len();
+    let (mut scores, mut found) = (vec![0i32; classes], vec![0i32; classes]);
+    let mut differing = 0;
+    for Recording { samples, .. } in recordings {
+        let mut samples = samples.clone();
+        samples.resize(frames * usize::from(config.hop), 0);
+        let features = trishift::audio::features(&samples, config)?;
+        let mut input = vec![0i8; model.input().len()];
+        for (number, (frame, row)) in features.chunks(bands).zip(input.chunks_mut(bands)).enumerate() {
+            trishift::audio::quantize(model, number, frame, row)?;
+        }
+        whole.run(&input, &mut scores)?;
+        stream.reset();
+        for rows in input.chunks_exact(streamed.input().len()) {
+            stream.run(rows, &mut found)?;
+        }
+        differing += scores.iter().zip(&found).filter(|(score, found)| score != found).count();
+    }
+    Ok((differing, recordings.len() * classes))
+}
+
+/// The recordings one behind the other, shuffled, with noise between them.
+fn stream(recordings: &[Recording], rate: u32, level: f64) -> Stream {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    for last in (1..chosen.len()).rev() {
+    let mut order: Vec<&Recording> = recordings.iter().collect();
+    for last in (1..order.len()).rev() {
         let other = random.next_u64() % (last as u64 + 1);
-        chosen.swap(last, other as usize);
+        order.swap(last, other as usize);
     }
     let mut stream = Stream { samples: Vec::new(), words: Vec::new(), quiet: 0.0 };
     pause(&mut stream, &mut random, 2.0, rate, level);
-    for (label, path) in chosen {
+    for Recording { label, samples } in order {
         let seconds = 0.6 + f64::from(random.next_u32() % 1000) / 1000.0;
         let start = stream.samples.len() as f64 / f64::from(rate);
-        stream.samples.extend(audio::recording(&path, rate)?);
+        stream.samples.extend(samples);
         let end = stream.samples.len() as f64 / f64::from(rate);
-        stream.words.push(Word { start, end, label });
+        stream.words.push(Word { start, end, label: label.clone() });
         pause(&mut stream, &mut random, seconds, rate, level);
     }
     pause(&mut stream, &mut random, 60.0, rate, level);
-    Ok(stream)
+    stream
 }
 
 /// Adds seconds of noise.

@@ -4,6 +4,7 @@ use crate::memory_map::MapError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
+use trishift::listener::ListenerError;
 use trishift_format::{OperatorKind, ParseError};
 
 /// Why a firmware cannot be built.
@@ -41,6 +42,14 @@ pub enum BuildError {
         path: PathBuf,
         /// What is wrong with it.
         fault: ParseError,
+    },
+    /// The model cannot listen.
+    #[error("{} cannot listen: {fault}", .path.display())]
+    Sound {
+        /// The model.
+        path: PathBuf,
+        /// What it lacks.
+        fault: ListenerError,
     },
     /// The model's input or output is not what the firmware feeds and reads.
     #[error("{} {what} {found}, this firmware {wants} {expected}", .path.display())]

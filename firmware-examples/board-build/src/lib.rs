@@ -10,13 +10,16 @@ mod demonstration;
 mod error;
 mod memory_map;
 mod model;
+mod sound;
 
 pub use board::{link, memory_map};
 pub use budget::Budget;
 pub use demonstration::demonstrate;
 pub use error::BuildError;
 pub use memory_map::{MapError, MemoryMap};
+use model::chosen;
 pub use model::{ModelFile, choose_model};
+pub use sound::listen;
 
 /// Ends the build script: an error becomes one line that cargo shows, and the build fails.
 pub fn finish(result: Result<(), BuildError>) {

@@ -26,12 +26,17 @@ pub struct ModelFile {
 /// # Errors
 /// [`BuildError`] where the file cannot be read, is no valid model or uses another operator.
 pub fn choose_model(default: &Path, operators: &[OperatorKind]) -> Result<ModelFile, BuildError> {
-    println!("cargo::rerun-if-env-changed=TRISHIFT_MODEL");
-    let path = env::var_os("TRISHIFT_MODEL").map_or_else(|| default.to_path_buf(), PathBuf::from);
+    chosen("TRISHIFT_MODEL", default, operators)
+}
+
+/// The same with another variable.
+pub(crate) fn chosen(name: &str, default: &Path, operators: &[OperatorKind]) -> Result<ModelFile, BuildError> {
+    println!("cargo::rerun-if-env-changed={name}");
+    let path = env::var_os(name).map_or_else(|| default.to_path_buf(), PathBuf::from);
     // Relative paths are the caller's own, cargo runs this in the package's folder, rustc runs in the workspace's.
     let path = path.canonicalize().map_err(BuildError::file(path))?;
     println!("cargo::rerun-if-changed={}", path.display());
-    println!("cargo::rustc-env=TRISHIFT_MODEL={}", path.display());
+    println!("cargo::rustc-env={name}={}", path.display());
     ModelFile::read(&path, operators)
 }
 

@@ -31,6 +31,8 @@ esp_bootloader_esp_idf::esp_app_desc!();
 
 #[esp_hal::main]
 fn main() -> ! {
-    let Some(Board { light, delay, bus, dimmer }) = Board::take() else { defmt::panic!("the peripherals are taken") };
+    let Some(Board { light, delay, bus, dimmer, .. }) = Board::take() else {
+        defmt::panic!("the peripherals are taken")
+    };
     watch(MODEL, ARENA.take().bytes(), STILL, Hardware { bus, address: ADDRESS, light, dimmer, delay })
 }

@@ -23,6 +23,8 @@ pub enum Refusal {
     Content = 15,
     /// The engine lacks memory or an operator.
     Engine = 16,
+    /// The model is not for sound, or not for the memory that listening has here.
+    Sound = 17,
 }
 
 impl Refusal {
@@ -41,6 +43,7 @@ impl Refusal {
             Self::Body => "the model in flash is damaged",
             Self::Content => "the model in flash is not valid",
             Self::Engine => "the engine refuses the model in flash",
+            Self::Sound => "the model in flash cannot listen here",
         }
     }
 }

@@ -29,6 +29,8 @@ const STILL: usize = 1;
 
 #[entry]
 fn main() -> ! {
-    let Some(Board { light, delay, bus, dimmer }) = Board::take() else { defmt::panic!("the peripherals are taken") };
+    let Some(Board { light, delay, bus, dimmer, .. }) = Board::take() else {
+        defmt::panic!("the peripherals are taken")
+    };
     watch(MODEL, ARENA.take().bytes(), STILL, Hardware { bus, address: ADDRESS, light, dimmer, delay })
 }

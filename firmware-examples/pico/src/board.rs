@@ -1,9 +1,10 @@
 //! Clocks and pins of the Raspberry Pi Pico.
 #![allow(dead_code, reason = "one program uses the light alone")]
 
+use rp2040_hal::adc::{Adc, AdcPin};
 use rp2040_hal::fugit::RateExtU32;
-use rp2040_hal::gpio::bank0::{Gpio4, Gpio5, Gpio25};
-use rp2040_hal::gpio::{FunctionI2C, FunctionSioOutput, Pin, Pins, PullDown, PullUp};
+use rp2040_hal::gpio::bank0::{Gpio4, Gpio5, Gpio25, Gpio26};
+use rp2040_hal::gpio::{FunctionI2C, FunctionSioInput, FunctionSioOutput, Pin, Pins, PullDown, PullNone, PullUp};
 use rp2040_hal::pwm::{A, Channel, FreeRunning, Pwm0, Slice, Slices};
 use rp2040_hal::{Clock, I2C, Sio, Timer, Watchdog, clocks, pac};
 
@@ -25,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) delay: Timer,
     pub(crate) bus: I2C<pac::I2C0, (I2cPin<Gpio4>, I2cPin<Gpio5>)>,
     pub(crate) dimmer: Channel<Slice<Pwm0, FreeRunning>, A>,
+    pub(crate) converter: Adc,
+    pub(crate) microphone: AdcPin<Pin<Gpio26, FunctionSioInput, PullNone>>,
 }
 
 impl Board {
@@ -50,6 +53,8 @@ impl Board {
         slice.enable();
         let mut dimmer = slice.channel_a;
         dimmer.output_to(pins.gpio16);
-        Some(Self { light: pins.gpio25.into_push_pull_output(), delay, bus, dimmer })
+        let converter = Adc::new(chip.ADC, &mut chip.RESETS);
+        let microphone = AdcPin::new(pins.gpio26.into_floating_input()).ok()?;
+        Some(Self { light: pins.gpio25.into_push_pull_output(), delay, bus, dimmer, converter, microphone })
     }
 }

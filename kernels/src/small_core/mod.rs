@@ -35,7 +35,7 @@ use trishift_format::bound::Accumulators;
 use trishift_format::{Bias, ExponentEncoding, TernaryMatrix};
 
 #[cfg(feature = "conv2d")]
-pub(crate) use convolution::{conv2d_scratch, depthwise_scratch, is_linear};
+pub(crate) use convolution::{conv2d_scratch, depthwise_scratch, is_gathered, is_linear, window_elements};
 #[cfg(small_core = "riscv32")]
 pub(crate) use riscv32::Core;
 #[cfg(small_core = "thumbv6m")]
@@ -164,41 +164,82 @@ pub(crate) fn linear_i32<F: Family>(layer: &LinearI32<'_>, input: &[i8], scratch
 #[cfg(feature = "conv2d")]
 pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut [i32], output: Outputs<'_>) {
     let Conv2d { matrix, bias, accumulators, relu, ref geometry } = *layer;
-    if !convolution::is_linear(geometry, matrix.rows()) {
+    let is_linear = convolution::is_linear(geometry, matrix.rows());
+    if !is_linear && !convolution::is_gathered(geometry) {
         return match convolution::Layer::of_all_channels(layer) {
             Some(layer) => convolution::conv2d(F::STEPS, &layer, input, scratch, output),
             None => crate::conv2d::conv2d(layer, input, output),
         };
     }
+    let window_words = if is_linear { 0 } else { convolution::window_elements(geometry).div_ceil(size_of::<i32>()) };
+    let Some((window, scratch)) = scratch.split_at_mut_checked(window_words) else { return };
+    let window = crate::conv2d::bytes_of(window);
     match (accumulators, output) {
         (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
             let layer = LinearI8 { matrix, bias, scale, relu };
-            each_window(geometry, input, output, |window, output| linear_i8::<F>(&layer, window, scratch, output));
+            each_window(geometry, input, window, output, |window, output| linear_i8::<F>(&layer, window, scratch, output));
         }
         (Accumulators::Layer { exponent }, Outputs::I32(output)) => {
             let layer = LinearI32 { matrix, bias, exponent };
-            each_window(geometry, input, output, |window, output| linear_i32::<F>(&layer, window, scratch, output));
+            each_window(geometry, input, window, output, |window, output| linear_i32::<F>(&layer, window, scratch, output));
         }
         _ => {}
     }
 }
 
-/// Windows whose elements lie side by side, one after another; those of one pixel all at once.
+/// Windows one after another; those of one pixel all at once. Where `window` has room they are gathered there, else their
+/// elements lie side by side.
 #[cfg(feature = "conv2d")]
-fn each_window<T>(geometry: &Geometry, input: &[i8], output: &mut [T], mut product: impl FnMut(&[i8], &mut [T])) {
-    if convolution::is_pointwise(geometry) {
+fn each_window<T>(
+    geometry: &Geometry,
+    input: &[i8],
+    window: &mut [i8],
+    output: &mut [T],
+    mut product: impl FnMut(&[i8], &mut [T]),
+) {
+    if window.is_empty() && convolution::is_pointwise(geometry) {
         return product(input, output);
     }
-    let row = geometry.input[1] * geometry.input[2];
-    // Only of a file that nobody parsed can they wrap: then there is no such window.
-    let (length, step) = (geometry.kernel[0].wrapping_mul(row), geometry.stride[0].wrapping_mul(row));
+    let length = convolution::window_elements(geometry);
+    // Only of a file that nobody parsed can it wrap: then there is no such window.
+    let step = geometry.stride[0].wrapping_mul(geometry.input[1] * geometry.input[2]);
     let samples = input.chunks_exact(geometry.input_len().max(1));
     for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
         for (place, output) in output.chunks_exact_mut(geometry.output[2].max(1)).enumerate() {
+            if let Some(window) = window.get_mut(..length).filter(|window| !window.is_empty()) {
+                let width = geometry.output[1].max(1);
+                gather(geometry, sample, [place / width, place % width], window);
+                product(window, output);
+                continue;
+            }
             let start = place.wrapping_mul(step);
             let Some(window) = sample.get(start..).and_then(|rest| rest.get(..length)) else { return };
             product(window, output);
         }
+    }
+}
+
+/// What lies under the window of the output's row and column, with zeros outside the input.
+#[cfg(feature = "conv2d")]
+fn gather(geometry: &Geometry, sample: &[i8], [y, x]: [usize; 2], window: &mut [i8]) {
+    let Geometry { input: [height, width, channels], kernel, stride, before, .. } = *geometry;
+    let (top, left) = (y * stride[0], x * stride[1]);
+    // Columns left of the input; the first one inside, and how many there are.
+    let missing = before[1].saturating_sub(left).min(kernel[1]);
+    let first = left.saturating_sub(before[1]).min(width);
+    let count = (kernel[1] - missing).min(width - first);
+    for (tap, line) in window.chunks_exact_mut((kernel[1] * channels).max(1)).enumerate() {
+        let row = (top + tap).checked_sub(before[0]).filter(|row| *row < height);
+        let inside = row.and_then(|row| sample.get((row * width + first) * channels..)?.get(..count * channels));
+        let Some(inside) = inside else {
+            line.fill(0);
+            continue;
+        };
+        let (left, rest) = line.split_at_mut_checked(missing * channels).unwrap_or_default();
+        let (middle, right) = rest.split_at_mut_checked(inside.len()).unwrap_or_default();
+        left.fill(0);
+        middle.copy_from_slice(inside);
+        right.fill(0);
     }
 }
 

@@ -59,6 +59,9 @@ const TOO_MANY: usize = 4096;
 /// Words of lists, where one row does not take more.
 const LIST_WORDS: usize = 2048;
 
+/// Windows that are so few that lists do not pay.
+const FEW_WINDOWS: usize = 8;
+
 /// Words of gathered columns, where one tile does not take more.
 const BUFFER_WORDS: usize = 1024;
 
@@ -315,6 +318,18 @@ pub(crate) const fn is_linear(geometry: &Geometry, rows: usize) -> bool {
         _ => 12,
     };
     is_pointwise(geometry) && geometry.pixels() <= few || is_stacked(geometry)
+}
+
+/// True where a convolution runs as a linear layer on windows that are gathered one by one: where there are few, as in streams.
+/// As measured.
+pub(crate) const fn is_gathered(geometry: &Geometry) -> bool {
+    geometry.pixels() <= FEW_WINDOWS && !has_too_many(window_elements(geometry))
+}
+
+/// Elements under a window; saturating.
+pub(crate) const fn window_elements(geometry: &Geometry) -> usize {
+    let [height, width] = geometry.kernel;
+    height.saturating_mul(width).saturating_mul(geometry.input[2])
 }
 
 /// True where windows stand one above another, each as wide as the image: the elements of each lie side by side. That is so

@@ -177,11 +177,15 @@ pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut 
     match (accumulators, output) {
         (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
             let layer = LinearI8 { matrix, bias, scale, relu };
-            each_window(geometry, input, window, output, |window, output| linear_i8::<F>(&layer, window, scratch, output));
+            each_window(geometry, input, window, output, |window, output| {
+                linear_i8::<F>(&layer, window, scratch, output)
+            });
         }
         (Accumulators::Layer { exponent }, Outputs::I32(output)) => {
             let layer = LinearI32 { matrix, bias, exponent };
-            each_window(geometry, input, window, output, |window, output| linear_i32::<F>(&layer, window, scratch, output));
+            each_window(geometry, input, window, output, |window, output| {
+                linear_i32::<F>(&layer, window, scratch, output)
+            });
         }
         _ => {}
     }

@@ -162,6 +162,9 @@ pub struct AudioTrainingConfig {
     /// Least and most decibels that noise, white, pink or blue, lies below the recording.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_db: Option<[f64; 2]>,
+    /// Most decibels by which a curve over the bands lifts and lowers features.
+    #[serde(skip_serializing_if = "is_none")]
+    pub curve_db: f64,
     /// Most bands next to each other that are hidden.
     #[serde(skip_serializing_if = "is_zero")]
     pub hidden_bands: u32,
@@ -190,8 +193,10 @@ impl AudioTrainingConfig {
                 return refuse(setting, share.to_string(), "a share from 0 to 0.5 is needed, such as 0.1");
             }
         }
-        if !(0.0..=40.0).contains(&self.tilt_db) {
-            return refuse("tilt-db", self.tilt_db.to_string(), "0 to 40 are accepted");
+        for (setting, decibels) in [("tilt-db", self.tilt_db), ("curve-db", self.curve_db)] {
+            if !(0.0..=40.0).contains(&decibels) {
+                return refuse(setting, decibels.to_string(), "0 to 40 are accepted");
+            }
         }
         if !(0.0..=10_000.0).contains(&self.shift_ms) {
             return refuse("shift-ms", self.shift_ms.to_string(), "0 to 10000 are accepted");
@@ -237,6 +242,7 @@ impl AudioTrainingConfig {
             shift: (self.shift_ms * f64::from(sample_rate) / 1000.0).round() as u32,
             gain: self.gain_db.unwrap_or_default().map(tenths),
             noise: self.noise_db.map(|levels| levels.map(tenths)),
+            curve: tenths(self.curve_db) as u32,
             hidden: [self.hidden_bands, self.hidden_frames],
             seed,
         })
@@ -268,11 +274,11 @@ mod tests {
     #[test]
     fn settings_become_samples_and_tenths() {
         let training = "copies = 3\nspeed = 0.12\ntempo = 0.25\ntilt-db = 9\nshift-ms = 50\ngain-db = [-12, 4.5]\nnoise-db = [5, 40]\n\
-                        hidden-bands = 6\nhidden-frames = 9";
+                        hidden-bands = 6\nhidden-frames = 9\ncurve-db = 5.5";
         let config = config("sample-rate = 8000\ntest-where = 'index=0-4'", training).unwrap();
         let augmentation = config.training.audio.of_rate(8000, 7).unwrap();
         assert_eq!((augmentation.copies, augmentation.speed, augmentation.tilt, augmentation.shift), (3, 12, 90, 400));
-        assert_eq!((augmentation.tempo, augmentation.hidden), (25, [6, 9]));
+        assert_eq!((augmentation.tempo, augmentation.hidden, augmentation.curve), (25, [6, 9], 55));
         assert_eq!((augmentation.gain, augmentation.noise, augmentation.seed), ([-120, 45], Some([50, 400]), 7));
         assert_eq!(config.data.audio().options(None).unwrap().test_where.unwrap().to_string(), "index=0-4");
     }
@@ -292,6 +298,7 @@ mod tests {
             ("", "copies = 1\ngain-db = [6, -6]", "gain-db is [6, -6]; two numbers"),
             ("", "copies = 1\nnoise-db = [40, 5]", "noise-db is [40, 5]; two numbers"),
             ("", "copies = 1\nhidden-bands = 41", "0 to 40"),
+            ("", "copies = 1\ncurve-db = 41", "0 to 40"),
             ("", "copies = 1\nhidden-frames = 65537", "0 to 65536"),
             ("", "gain-db = [0, 6]", "at least 1 is needed where"),
             ("hops = 3", "", "unknown field"),

@@ -5,7 +5,8 @@
 //! played faster or slower, which raises or lowers its pitch, too, as if another throat had said it; then its sound is made
 //! darker or brighter, as by another microphone; then it is moved in time, mixed with noise, and made louder or softer. At last
 //! its frames are taken a little farther apart or nearer together than a front end has them: it is spoken faster or slower,
-//! by the same voice. Of its features, some bands next to each other and some frames may be hidden, that is, become the
+//! by the same voice. Its features are lifted here and lowered there, by a curve over the bands, as another room or throat
+//! would. Of them, some bands next to each other and some frames may be hidden, that is, become the
 //! copy's mean feature, so that a network cannot rely on any one of them.
 //!
 //! What is drawn for a copy depends on the seed of the run, the number of the copy and the number of the recording, and on
@@ -24,6 +25,7 @@
 //! | 7 | tempo in percent: `100 + below(2·tempo + 1) − tempo`; a frame follows after ⌊hop · tempo / 100 + ½⌋ samples, at most the window |
 //! | 8, 9 | bands hidden: `n = below(bands hidden at most + 1)` of them from band `below(bands − n + 1)` on |
 //! | 10, 11 | frames hidden, likewise |
+//! | 12 … 16 | the curve's decibels at five bands from the first to the last, in tenths: `below(2·curve + 1) − curve`; straight lines between them |
 
 use rayon::prelude::*;
 use std::ops::Range;
@@ -56,9 +58,17 @@ pub struct AudioAugmentation {
     pub noise: Option<[i32; 2]>,
     /// Most bands, and most frames, that are hidden.
     pub hidden: [u32; 2],
+    /// Most tenths of a decibel by which a curve over the bands lifts and lowers features.
+    pub curve: u32,
     /// Seed of what is drawn.
     pub seed: u64,
 }
+
+/// Bands at which a curve is drawn.
+const KNOTS: usize = 5;
+
+/// Units of a feature, 1/32 of an octave of power, in a tenth of a decibel: 32·log₂(10)/100.
+const UNITS_PER_TENTH: f64 = 0.32 * std::f64::consts::LOG2_10;
 
 const COLOURS: [Colour; 3] = [Colour::White, Colour::Pink, Colour::Blue];
 
@@ -103,6 +113,38 @@ impl AudioAugmentation {
         // At most the window, which fits.
         let hop = hop.clamp(1, window.into()) as u16;
         FrontEnd { config: AudioConfig { hop, ..front_end.config }, ..front_end.clone() }
+    }
+
+    /// What each of so many bands is lifted by, in units of a feature.
+    fn lifts(&self, copy: u64, index: u64, bands: usize) -> Vec<i32> {
+        let state = state(self.seed, copy, index);
+        let tenths = |knot: usize| {
+            let reach = i64::from(self.curve);
+            below(draw(state, 12 + knot as u64), 2 * self.curve as u64 + 1) as i64 - reach
+        };
+        let pieces = KNOTS - 1;
+        let span = (bands.max(2) - 1) as i64;
+        let lift = |band: usize| {
+            let place = band * pieces;
+            let knot = (place / span as usize).min(pieces - 1);
+            let within = place as i64 - knot as i64 * span;
+            let tenths = (tenths(knot) * (span - within) + tenths(knot + 1) * within) as f64 / span as f64;
+            (tenths * UNITS_PER_TENTH).round() as i32
+        };
+        (0..bands).map(lift).collect()
+    }
+
+    /// Lifts and lowers the bands of a copy's `features`, frame after frame of `bands` each.
+    fn bend(&self, copy: u64, index: u64, features: &mut [u16], bands: usize) {
+        if self.curve == 0 {
+            return;
+        }
+        let lifts = self.lifts(copy, index, bands);
+        for frame in features.chunks_exact_mut(bands) {
+            for (feature, lift) in frame.iter_mut().zip(&lifts) {
+                *feature = (i32::from(*feature) + lift).clamp(0, u16::MAX.into()) as u16;
+            }
+        }
     }
 
     /// The bands and the frames of a copy that are hidden, of so many.
@@ -203,7 +245,9 @@ impl Recordings {
                 let recording = self.samples.get(*index as usize).map(Vec::as_slice).unwrap_or_default();
                 let samples = augmentation.samples(copy, u64::from(*index), recording, front_end.samples());
                 let mut features = front_end.features(&samples)?;
-                augmentation.hide(copy, u64::from(*index), &mut features, front_end.config.bands.into());
+                let bands = front_end.config.bands.into();
+                augmentation.bend(copy, u64::from(*index), &mut features, bands);
+                augmentation.hide(copy, u64::from(*index), &mut features, bands);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
                 Ok(features.iter().map(|feature| scale.quantize_i32(i32::from(*feature))).collect::<Vec<i8>>())
             };
@@ -228,6 +272,7 @@ mod tests {
         gain: [0, 0],
         noise: None,
         hidden: [0, 0],
+        curve: 0,
         seed: 3,
     };
 
@@ -302,6 +347,24 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_lifts_bands_alike_in_every_frame() {
+        let features: Vec<u16> = (0..50 * 32).map(|element| element * 7 % 1009).collect();
+        let mut bent = features.clone();
+        NONE.bend(1, 0, &mut bent, 32);
+        assert_eq!(bent, features);
+        let curved = AudioAugmentation { curve: 60, ..NONE };
+        curved.bend(1, 0, &mut bent, 32);
+        let lifts = curved.lifts(1, 0, 32);
+        for (element, (bent, feature)) in bent.iter().zip(&features).enumerate() {
+            assert_eq!(i32::from(*bent), (i32::from(*feature) + lifts[element % 32]).max(0));
+        }
+        // 6 dB are two octaves of power, less a hundredth.
+        let all: Vec<i32> = (0..200).flat_map(|index| curved.lifts(1, index, 32)).collect();
+        assert!(all.iter().all(|lift| lift.abs() <= 64) && all.iter().any(|lift| lift.abs() > 55));
+        assert!(lifts.windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 17), "{lifts:?}");
+    }
+
+    #[test]
     fn bands_and_frames_are_hidden_behind_the_mean() {
         let features: Vec<u16> = (0..50 * 32).map(|element| element * 7 % 1009).collect();
         let mut shown = features.clone();
@@ -338,6 +401,7 @@ mod tests {
         gain: [-200, 60],
         noise: Some([50, 400]),
         hidden: [6, 9],
+        curve: 60,
         seed: 1,
     };
 
@@ -355,6 +419,7 @@ mod tests {
     fn draws_never_change() {
         let noise = Some((398, Colour::Blue, 0xF8C6_FE54_7833_560A));
         assert_eq!(ALL.draws(1, 2), Draws { speed: 106, tempo: 76, tilt: -68, shift: -767, gain: 58, noise });
+        assert_eq!(ALL.lifts(1, 2, 9), [26, -7, -40, -46, -52, -38, -23, -3, 18]);
         assert_eq!(ALL.hidden(1, 2, [32, 50]), [28..31, 42..48]);
     }
 }

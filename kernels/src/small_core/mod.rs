@@ -171,9 +171,9 @@ pub(crate) fn conv2d<F: Family>(layer: &Conv2d<'_>, input: &[i8], scratch: &mut 
             None => crate::conv2d::conv2d(layer, input, output),
         };
     }
-    let window_words = if is_linear { 0 } else { convolution::window_elements(geometry).div_ceil(size_of::<i32>()) };
-    let Some((window, scratch)) = scratch.split_at_mut_checked(window_words) else { return };
-    let window = crate::conv2d::bytes_of(window);
+    let elements = if is_linear { 0 } else { convolution::window_elements(geometry) };
+    let Some((window, scratch)) = scratch.split_at_mut_checked(elements.div_ceil(size_of::<i32>())) else { return };
+    let Some(window) = crate::conv2d::bytes_of(window).get_mut(..elements) else { return };
     match (accumulators, output) {
         (Accumulators::PerRow { scale }, Outputs::I8(output)) => {
             let layer = LinearI8 { matrix, bias, scale, relu };
@@ -204,14 +204,14 @@ fn each_window<T>(
     if window.is_empty() && convolution::is_pointwise(geometry) {
         return product(input, output);
     }
-    let length = convolution::window_elements(geometry);
-    // Only of a file that nobody parsed can it wrap: then there is no such window.
-    let step = geometry.stride[0].wrapping_mul(geometry.input[1] * geometry.input[2]);
+    let row = geometry.input[1] * geometry.input[2];
+    // Only of a file that nobody parsed can they wrap: then there is no such window.
+    let (length, step) = (geometry.kernel[0].wrapping_mul(row), geometry.stride[0].wrapping_mul(row));
+    let width = geometry.output[1].max(1);
     let samples = input.chunks_exact(geometry.input_len().max(1));
     for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
         for (place, output) in output.chunks_exact_mut(geometry.output[2].max(1)).enumerate() {
-            if let Some(window) = window.get_mut(..length).filter(|window| !window.is_empty()) {
-                let width = geometry.output[1].max(1);
+            if !window.is_empty() {
                 gather(geometry, sample, [place / width, place % width], window);
                 product(window, output);
                 continue;

@@ -144,6 +144,7 @@ fn usage_errors_come_from_the_argument_parser() {
         ("eval run/model.tsm", "--data"),
         ("export run", "--out"),
         ("inspect", "<MODEL>"),
+        ("diff", "<BEFORE> <AFTER>"),
         ("prune", "prune"),
     ] {
         place.refuses_usage(line, part);
@@ -595,6 +596,8 @@ fn model_files_are_refused_by_what_is_wrong_with_them() {
     }
     place.refuses("inspect run", &["cannot read the model run"]);
     place.refuses("inspect absent.tsm", &["cannot read the model absent.tsm"]);
+    place.refuses("diff run/model.tsm absent.tsm", &["cannot read the model absent.tsm"]);
+    place.refuses("diff run/checkpoint.tsc run/model.tsm", &["run/checkpoint.tsc cannot be used", "is a checkpoint"]);
     place.refuses("inspect run/checkpoint.tsc", &["is a checkpoint, a model is expected"]);
     place.refuses("eval run/checkpoint.tsc --data builtin:digits", &["is a checkpoint, a model is expected"]);
 }

@@ -105,6 +105,42 @@ fn all_commands_agree_about_a_run() {
 }
 
 #[test]
+fn diff_counts_what_another_seed_or_layout_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for seed in [1, 2] {
+        output(path, &format!("export --preset mnist-cnn --seed {seed} --out {seed}.tsm"));
+    }
+    output(path, "export --preset mnist-cnn --seed 1 --layout groups --out groups.tsm");
+    let same = json(path, "diff 1.tsm 1.tsm --json");
+    assert_eq!((&same["same"], &same["patch_bytes"]), (&true.into(), &0.into()));
+    assert!(output(path, "diff 1.tsm 1.tsm").contains("the same, byte for byte"));
+
+    let other = json(path, "diff 1.tsm 2.tsm --json");
+    assert_keys(&other, "same file_bytes patch_bytes facts layers");
+    assert_eq!((&other["same"], &other["facts"]), (&false.into(), &serde_json::json!([["seed", "1", "2"]])));
+    let layers = other["layers"].as_array().unwrap();
+    assert_eq!((&layers[0]["numbers"]["weights"]["of"], &layers[0]["same"]), (&(16 * 9).into(), &false.into()));
+    let second = &layers[1]["numbers"]["weights"];
+    assert_eq!(second["of"], 32 * 144);
+    // Random trits agree in a third of all places.
+    let changed = second["changed"].as_f64().unwrap() / f64::from(32 * 144);
+    assert!((0.5..0.8).contains(&changed), "{changed}");
+    assert!(other["patch_bytes"].as_u64() <= other["file_bytes"][1].as_u64());
+    let text = output(path, "diff 1.tsm 2.tsm");
+    assert!(text.contains("seed: “1” → “2”") && text.contains("trits went from −1 to 1"), "{text}");
+
+    // The same numbers in another order.
+    let layout = json(path, "diff 1.tsm groups.tsm --json");
+    assert_eq!(layout["same"], false);
+    assert!(layout["layers"].as_array().unwrap().iter().all(|layer| layer["same"] == true), "{layout}");
+    assert!(output(path, "diff 1.tsm groups.tsm").contains("operators: the same, number by number"));
+    output(path, "export --preset dscnn --out dscnn.tsm");
+    let text = output(path, "diff 1.tsm dscnn.tsm");
+    assert!(text.contains("→ conv2d") && text.contains("nothing"), "{text}");
+}
+
+#[test]
 fn inspect_shows_every_operator_and_what_it_weighs() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared-format/tests/golden");
     let shown = json(&golden, "inspect model-0.2.tsm --json");

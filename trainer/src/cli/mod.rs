@@ -4,6 +4,7 @@
 
 mod bench;
 mod confusion;
+mod diff;
 mod eval;
 mod export;
 mod generate;
@@ -49,6 +50,8 @@ enum Command {
     Listen(listen::Arguments),
     /// Show what a model file holds.
     Inspect(inspect::Arguments),
+    /// Show what changed between two model files.
+    Diff(diff::Arguments),
     /// Measure this machine.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -90,6 +93,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Generate(arguments) => generate::run(&arguments).map(|()| Ending::Done),
         Command::Listen(arguments) => listen::run(&arguments).map(|()| Ending::Done),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
+        Command::Diff(arguments) => diff::run(&arguments).map(|()| Ending::Done),
         Command::Bench(bench) => bench::run(&bench, threads).map(|()| Ending::Done),
     }
 }

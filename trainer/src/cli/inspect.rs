@@ -1,5 +1,6 @@
 //! `trishift inspect`: what a model file holds.
 
+use super::drawing;
 use super::output::{self, say, thousands};
 use anyhow::Context;
 use clap::Args;
@@ -161,17 +162,35 @@ fn print(model: &Model<'_>, summary: &Value) -> anyhow::Result<()> {
     if !labels.is_empty() {
         say!("  labels   {}", labels.join(", "));
     }
-    say!(
-        "\n   # operator              output           window       weights       group  exponents             zeros     bytes"
-    );
-    for layer in summary["layers"].as_array().into_iter().flatten() {
-        say!("{}", line(layer).trim_end());
+    let (operators, tensors): (Vec<Operator>, Vec<Tensor>) = (model.operators().collect(), model.tensors().collect());
+    let graph = drawing::graph(&operators, model.input_index());
+    let width = graph.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let in_arena = |tensor: usize| {
+        let class = tensors.get(tensor).map(|tensor| tensor.class);
+        if matches!(class, Some(TensorClass::Arena | TensorClass::Persistent)) { drawing::letter(tensor) } else { ' ' }
+    };
+    let lines: Vec<String> =
+        summary["layers"].as_array().into_iter().flatten().map(|layer| line(layer, in_arena)).collect();
+    let header = "output             window       weights       group  exponents             zeros     bytes";
+    say!("\n   # {:width$} operator              {header}", "");
+    let mut graph = graph.iter();
+    say!("     {:width$} input", graph.next().map_or("", String::as_str));
+    for (index, (line, graph)) in lines.iter().zip(graph).enumerate() {
+        say!("{}", format!("{index:>4} {graph:width$} {line}").trim_end());
+    }
+    if model.arena_bytes() == 0 {
+        return Ok(());
+    }
+    let bytes = thousands(drawing::column_bytes(model.arena_bytes()));
+    say!("\n   # what lies in the arena while it runs: a column is {bytes} bytes, a letter the output above");
+    for (index, row) in drawing::memory(operators.len(), &tensors, model.arena_bytes()).iter().enumerate() {
+        say!("{index:>4} {row}");
     }
     Ok(())
 }
 
 /// A line of the table.
-fn line(layer: &Value) -> String {
+fn line(layer: &Value, letter: impl Fn(usize) -> char) -> String {
     let number = |key: &str| layer[key].as_i64();
     let text = |key: &str| layer[key].as_str().unwrap_or("");
     let output = format!("{} {}", text("output_type"), shape(&layer["output_shape"]));
@@ -181,7 +200,8 @@ fn line(layer: &Value) -> String {
         (kernel, stride) if !kernel.is_empty() => format!("{kernel} by {stride}"),
         _ => String::new(),
     };
-    let mut line = format!("{:>4} {:<21} {output:<16} {window:<12}", number("index").unwrap_or(0), text("operator"));
+    let letter = letter(number("output").map_or(usize::MAX, |tensor| tensor as usize));
+    let mut line = format!("{:<21} {letter} {output:<16} {window:<12}", text("operator"));
     if let (Some(rows), Some(columns)) = (number("rows"), number("columns")) {
         let exponents = format!(
             "{}, {}…{}",

@@ -5,6 +5,7 @@
 mod bench;
 mod confusion;
 mod diff;
+mod drawing;
 mod eval;
 mod export;
 mod generate;

@@ -111,7 +111,8 @@ fn inspect_draws_the_graph_and_the_arena() {
     output(path, "export --preset resnet8 --out resnet8.tsm");
     let text = output(path, "inspect resnet8.tsm");
     // A block's sum ends one way round and begins the next; while it is computed, both lie in memory.
-    for part in ["   6 ┌─╯ │ conv2d", "   7 ├─┬─╯ add ", "   7 hhhhhhhhiiiiiiii····", "a column is 1,024 bytes"] {
+    for part in ["   6 ┌─╯ │ conv2d", "   7 ├─┬─╯ add ", "   7 hhhhhhhhiiiiiiii····", "a column is 1,024 bytes"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -148,7 +148,7 @@ fn what_there_is_to_see() {
         assert_eq!(listener.hop(&hop[1..]), Err(ListenerError::Audio(short)));
         listener.hop_profiled(hop, &mut operators).unwrap();
         assert_eq!(listener.features(), &features[number * 10..][..10]);
-        assert_eq!((operators.0, listener.milliseconds()), ((number + 1) / 2, 20 * (number as u64 + 1)));
+        assert_eq!((operators.0, listener.milliseconds()), (number.div_ceil(2), 20 * (number as u64 + 1)));
     }
     assert_eq!((listener.scores().len(), listener.detector().runs()), (3, 3));
 }

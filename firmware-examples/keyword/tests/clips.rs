@@ -1,6 +1,8 @@
 //! The whole application on recordings of speech: what it detects, what the light does, and what happens when the microphone
 //! fails.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use core::convert::Infallible;
 use embedded_hal::digital::{self, OutputPin};
 use embedded_io::{ErrorKind, ErrorType, Read};

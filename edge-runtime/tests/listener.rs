@@ -46,10 +46,12 @@ fn file(inputs: usize, rows: Option<&str>, sound: bool) -> Vec<u8> {
     writer.finish(&Region { tensors: &tensors, input: 0, output: 1, arena_bytes: 0 }).unwrap()
 }
 
-/// Low, high and middle tones, and nothing between them.
+/// Low, high and middle tones, and nothing between them. Triangles of whole numbers, so that every machine hears the same.
 fn sound() -> Vec<i16> {
-    let pieces = [0.0, 0.1, 0.0, 2.4, 0.0, 0.7, 0.0].into_iter().flat_map(|step: f64| {
-        (0..4800).map(move |n| if step == 0.0 { 0 } else { ((f64::from(n) * step).sin() * 9000.0) as i16 })
+    // Waves in 2^16 samples: 127, 3,056 and 891 Hz.
+    let pieces = [0, 1043, 0, 25_034, 0, 7301, 0].into_iter().flat_map(|waves: u32| {
+        let triangle = move |n| ((n * waves % (1 << 16)) as i32 - (1 << 15)).abs() - (1 << 14);
+        (0..4800).map(move |n| if waves == 0 { 0 } else { triangle(n) as i16 })
     });
     pieces.collect()
 }

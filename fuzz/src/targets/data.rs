@@ -85,8 +85,18 @@ fn audio(copies: u32) -> AudioOptions {
     options.front_end.frames = 3;
     options.silence = 0.3;
     let noise = Some([50, 300]);
-    options.augmentation =
-        Some(AudioAugmentation { copies, speed: 20, tempo: 30, tilt: 60, shift: 300, gain: [-60, 60], noise, seed: 1 });
+    options.augmentation = Some(AudioAugmentation {
+        copies,
+        speed: 20,
+        tempo: 30,
+        tilt: 60,
+        shift: 300,
+        gain: [-60, 60],
+        noise,
+        hidden: [50, 80],
+        curve: 60,
+        seed: 1,
+    });
     options
 }
 

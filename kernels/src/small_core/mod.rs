@@ -212,7 +212,7 @@ fn each_window<T>(
     for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
         for (place, output) in output.chunks_exact_mut(geometry.output[2].max(1)).enumerate() {
             if !window.is_empty() {
-                gather(geometry, sample, [place / width, place % width], window);
+                convolution::gather(geometry, sample, [place / width, place % width], window);
                 product(window, output);
                 continue;
             }
@@ -220,30 +220,6 @@ fn each_window<T>(
             let Some(window) = sample.get(start..).and_then(|rest| rest.get(..length)) else { return };
             product(window, output);
         }
-    }
-}
-
-/// What lies under the window of the output's row and column, with zeros outside the input.
-#[cfg(feature = "conv2d")]
-fn gather(geometry: &Geometry, sample: &[i8], [y, x]: [usize; 2], window: &mut [i8]) {
-    let Geometry { input: [height, width, channels], kernel, stride, before, .. } = *geometry;
-    let (top, left) = (y * stride[0], x * stride[1]);
-    // Columns left of the input; the first one inside, and how many there are.
-    let missing = before[1].saturating_sub(left).min(kernel[1]);
-    let first = left.saturating_sub(before[1]).min(width);
-    let count = (kernel[1] - missing).min(width - first);
-    for (tap, line) in window.chunks_exact_mut((kernel[1] * channels).max(1)).enumerate() {
-        let row = (top + tap).checked_sub(before[0]).filter(|row| *row < height);
-        let inside = row.and_then(|row| sample.get((row * width + first) * channels..)?.get(..count * channels));
-        let Some(inside) = inside else {
-            line.fill(0);
-            continue;
-        };
-        let (left, rest) = line.split_at_mut_checked(missing * channels).unwrap_or_default();
-        let (middle, right) = rest.split_at_mut_checked(inside.len()).unwrap_or_default();
-        left.fill(0);
-        middle.copy_from_slice(inside);
-        right.fill(0);
     }
 }
 

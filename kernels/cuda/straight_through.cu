@@ -7,6 +7,7 @@ constexpr float BETA1 = 0.9f;
 constexpr float BETA2 = 0.999f;
 constexpr float EPSILON = 1e-10f;
 constexpr float SMALLEST_MEAN = 1e-8f;
+constexpr float SMALLEST_STEP = 1e-12f;
 // Biases are counted in output steps, 32 of which make 1.
 constexpr float BIAS_STEPS = 32.0f;
 
@@ -64,6 +65,41 @@ extern "C" __global__ void expand(const float4 *values, int columns, int words, 
     u64 index = place.index(words);
     weights[2 * index] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
     weights[2 * index + 1] = make_uint4(pairs[4], pairs[5], pairs[6], pairs[7]);
+}
+
+// The same for int8 weights: E = ceil(log2(max |w| of the row / 127)), clamped, W = clip(round(w / 2^E), -127, 127); `units`
+// receives the bits of each row's 2^E, 0 for a row of zeros. A warp a row; `vectors` of eight columns.
+extern "C" __global__ void expand_int8(const float4 *values, u64 rows, int vectors, uint4 *weights, u32 *units) {
+    u64 row = ((u64)blockIdx.x * blockDim.x + threadIdx.x) / 32;
+    if (row >= rows) return;
+    int lane = threadIdx.x % 32;
+    const float4 *own = values + row * vectors * 2;
+    float largest = 0.0f;
+    for (int i = lane; i < 2 * vectors; i += 32) {
+        float4 four = own[i];
+        largest = fmaxf(largest, fmaxf(fmaxf(fabsf(four.x), fabsf(four.y)), fmaxf(fabsf(four.z), fabsf(four.w))));
+    }
+    for (int offset = 16; offset > 0; offset /= 2) {
+        largest = fmaxf(largest, __shfl_xor_sync(WHOLE_WARP, largest, offset));
+    }
+    // The logarithm rounded up, from the bits: as the host has it.
+    u32 bits = __float_as_uint(largest / 127.0f + SMALLEST_STEP);
+    int exponent = clamp_exponent((int)(bits >> 23) - 127 + ((bits & 0x7FFFFFu) != 0));
+    float unit = power_of_two(exponent);
+    bool used = false;
+    for (int i = lane; i < vectors; i += 32) {
+        float4 low = own[2 * i], high = own[2 * i + 1];
+        float eight[CHUNK] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++) {
+            float weight = fminf(fmaxf(rintf(eight[j] / unit), -127.0f), 127.0f);
+            used |= weight != 0.0f;
+            eight[j] = weight * unit;
+        }
+        weights[row * vectors + i] = eight_bf16(eight);
+    }
+    used = __any_sync(WHOLE_WARP, used);
+    if (lane == 0) units[row] = used ? bf16_magnitude(exponent) : 0u;
 }
 
 // base^exponent by squares, as the host does it.

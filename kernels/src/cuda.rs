@@ -56,7 +56,7 @@ sources! {
     /// Rule `latent`: weights and update.
     LATENT = "latent", grouped: true;
     /// Rule `straight-through`: weights and update.
-    STRAIGHT_THROUGH = "straight_through", grouped: true;
+    STRAIGHT_THROUGH = "straight_through" after ["window"], grouped: true;
     /// Embeddings, forward and backward.
     EMBEDDING = "embedding", grouped: false;
     /// Forward products on Hopper's tensor cores, straight from trits.

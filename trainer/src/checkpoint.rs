@@ -96,15 +96,14 @@ pub enum CheckpointError {
         name: String,
     },
     /// Other data than the run began with.
-    #[error("the data is not the data this run began with; give the same --data, or start a new run")]
+    #[error("the data (or the teacher) is not what this run began with; give the same --data, or start a new run")]
     OtherData,
 }
 
 /// A number that is the same for the same samples, labels and scales in the same split.
 pub fn fingerprint(data: &Prepared) -> i64 {
-    let mut hash = 0xCBF2_9CE4_8422_2325u64;
-    // FNV-1a over 64-bit words: a guard against mistakes, not against malice.
-    let mut mix = |value: u64| hash = (hash ^ value).wrapping_mul(0x0100_0000_01B3);
+    let mut hash = EMPTY_HASH;
+    let mut mix = |value: u64| hash = mixed(hash, value);
     for part in [&data.train, &data.validation, &data.test] {
         mix(part.len() as u64);
         let (words, rest) = part.samples.as_chunks::<8>();
@@ -114,6 +113,18 @@ pub fn fingerprint(data: &Prepared) -> i64 {
     }
     data.scales.iter().flat_map(|scale| scale.to_bytes()).for_each(|byte| mix(u64::from(byte)));
     hash as i64
+}
+
+/// FNV-1a over 64-bit words, before the first: a guard against mistakes, not against malice.
+const EMPTY_HASH: u64 = 0xCBF2_9CE4_8422_2325;
+
+fn mixed(hash: u64, value: u64) -> u64 {
+    (hash ^ value).wrapping_mul(0x0100_0000_01B3)
+}
+
+/// A number that is the same for the same values.
+pub(crate) fn hash(values: impl Iterator<Item = u64>) -> i64 {
+    values.fold(EMPTY_HASH, mixed) as i64
 }
 
 /// The bytes of a checkpoint.

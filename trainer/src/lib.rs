@@ -32,4 +32,5 @@ pub mod reference;
 pub mod rule;
 pub mod run;
 pub mod schedule;
+pub mod teacher;
 pub mod ternary;

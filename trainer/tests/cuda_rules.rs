@@ -204,13 +204,19 @@ fn gradients(generator: &mut ChaCha8Rng, pair: &Pair<'_>, index: u64) -> (Array2
 
 /// Calls `check` after every update of every shape and group size.
 fn run(rule: RuleName, check: impl Fn(&mut Pair<'_>, &str)) {
+    run_of_precision((rule, Precision::Ternary), &GROUPS, check);
+}
+
+/// The same with weights of either kind.
+fn run_of_precision(kind: (RuleName, Precision), groups: &[u32], check: impl Fn(&mut Pair<'_>, &str)) {
     let Some(card) = card::first() else { return };
     let mut generator = ChaCha8Rng::seed_from_u64(17);
-    for group in GROUPS {
+    for group in groups.iter().copied() {
         for (number, shape) in SHAPES.into_iter().enumerate() {
             // With bias and without, in both kinds of output.
-            let mut pair = Pair::new(&card, rule, group, shape, !(number as u32 + group / 4).is_multiple_of(3));
-            let what = format!("{rule}, group {group}, {shape:?}");
+            let bias = !(number as u32 + group / 4).is_multiple_of(3);
+            let mut pair = Pair::of_precision(&card, kind, group, shape, bias);
+            let what = format!("{}, {:?}, group {group}, {shape:?}", kind.0, kind.1);
             check(&mut pair, &format!("{what} at the start"));
             for index in 0..UPDATES {
                 let (output, input) = gradients(&mut generator, &pair, index);
@@ -224,30 +230,19 @@ fn run(rule: RuleName, check: impl Fn(&mut Pair<'_>, &str)) {
 
 /// Integer rules: states are the same bit for bit, and what is made of them is.
 fn integers_agree(rule: RuleName) {
-    run(rule, |pair, what| {
-        let fetched = pair.fetched();
-        assert!(saved(fetched.as_ref()) == saved(pair.cpu.as_ref()), "{what}: the states differ");
-        pair.compare_forward(fetched.as_ref(), what);
-    });
+    run(rule, states_are_equal);
+}
+
+fn states_are_equal(pair: &mut Pair<'_>, what: &str) {
+    let fetched = pair.fetched();
+    assert!(saved(fetched.as_ref()) == saved(pair.cpu.as_ref()), "{what}: the states differ");
+    pair.compare_forward(fetched.as_ref(), what);
 }
 
 /// The same for int8 weights, which every integer rule has alike.
 #[test]
 fn int8_weights_agree() {
-    let Some(card) = card::first() else { return };
-    let mut generator = ChaCha8Rng::seed_from_u64(23);
-    for (number, shape) in SHAPES.into_iter().enumerate() {
-        let kind = (RuleName::FlipCorrelation, Precision::Int8);
-        let mut pair = Pair::of_precision(&card, kind, 8, shape, number % 3 != 1);
-        for index in 0..UPDATES {
-            let (output, input) = gradients(&mut generator, &pair, index);
-            pair.update(&output, &input, Step { index, lambda: LAMBDAS[index as usize % LAMBDAS.len()] });
-            let what = format!("int8 weights, {shape:?} after update {index}");
-            let fetched = pair.fetched();
-            assert!(saved(fetched.as_ref()) == saved(pair.cpu.as_ref()), "{what}: the states differ");
-            pair.compare_forward(fetched.as_ref(), &what);
-        }
-    }
+    run_of_precision((RuleName::FlipCorrelation, Precision::Int8), &[4, 8], states_are_equal);
 }
 
 #[test]
@@ -283,25 +278,32 @@ fn latent_agrees() {
 /// The floating-point rule: states agree to within rounding, weights and biases are those of the card's own state.
 #[test]
 fn straight_through_agrees() {
-    run(RuleName::StraightThrough, |pair, what| {
-        let fetched = pair.fetched();
-        let [found, expected] = [fetched.as_ref(), pair.cpu.as_ref()].map(saved);
-        let [found, expected] = [&found, &expected].map(|bytes| StateReader::new(bytes, Path::new("state")).unwrap());
-        let Stage { rows, columns, bias, .. } = pair.stage;
-        let parts = [("latent", rows * columns), ("bias", rows)];
-        for (part, count) in parts.into_iter().take(1 + usize::from(bias)) {
-            for moment in ["values", "first", "second"] {
-                let name = format!("layer.{part}.{moment}");
-                let [found, expected] = [&found, &expected].map(|state| state.f32s(&name, count).unwrap());
-                let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-                for (found, expected) in found.iter().zip(&expected) {
-                    let limit = 1e-4 * expected.abs() + 1e-6 * largest;
-                    assert!((found - expected).abs() <= limit, "{what}, {name}: {found}, not {expected}");
-                }
+    run(RuleName::StraightThrough, floats_are_near);
+}
+
+#[test]
+fn straight_through_int8_weights_agree() {
+    run_of_precision((RuleName::StraightThrough, Precision::Int8), &[4, 8], floats_are_near);
+}
+
+fn floats_are_near(pair: &mut Pair<'_>, what: &str) {
+    let fetched = pair.fetched();
+    let [found, expected] = [fetched.as_ref(), pair.cpu.as_ref()].map(saved);
+    let [found, expected] = [&found, &expected].map(|bytes| StateReader::new(bytes, Path::new("state")).unwrap());
+    let Stage { rows, columns, bias, .. } = pair.stage;
+    let parts = [("latent", rows * columns), ("bias", rows)];
+    for (part, count) in parts.into_iter().take(1 + usize::from(bias)) {
+        for moment in ["values", "first", "second"] {
+            let name = format!("layer.{part}.{moment}");
+            let [found, expected] = [&found, &expected].map(|state| state.f32s(&name, count).unwrap());
+            let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            for (found, expected) in found.iter().zip(&expected) {
+                let limit = 1e-4 * expected.abs() + 1e-6 * largest;
+                assert!((found - expected).abs() <= limit, "{what}, {name}: {found}, not {expected}");
             }
         }
-        pair.compare_forward(fetched.as_ref(), what);
-    });
+    }
+    pair.compare_forward(fetched.as_ref(), what);
 }
 
 /// States at their limits: where counters saturate, and a rule that counts its updates in the state.

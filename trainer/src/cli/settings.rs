@@ -65,6 +65,9 @@ pub(super) struct Settings {
     /// Share of the target that cross-entropy spreads over all classes [default: 0].
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     label_smoothing: Option<f64>,
+    /// Learn another network's answers beside the labels: the folder of its run, on the same data.
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    teacher: Option<PathBuf>,
     /// Peak learning rate of straight-through.
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     learning_rate: Option<f64>,
@@ -131,6 +134,9 @@ impl Settings {
         take("validation", &mut self.validation, &mut taken)?;
         take("warm-up", &mut self.warm_up, &mut taken)?;
         take("label-smoothing", &mut self.label_smoothing, &mut taken)?;
+        if self.teacher.is_none() {
+            self.teacher = variable("teacher").map(PathBuf::from);
+        }
         take("learning-rate", &mut self.learning_rate, &mut taken)?;
         take("correlation-strength", &mut self.correlation_strength, &mut taken)?;
         take("flip-threshold", &mut self.flip_threshold, &mut taken)?;
@@ -149,6 +155,9 @@ impl Settings {
         training.rule = rule.unwrap_or(training.rule);
         training.warm_up = self.warm_up.unwrap_or(training.warm_up);
         training.label_smoothing = self.label_smoothing.unwrap_or(training.label_smoothing);
+        if self.teacher.is_some() {
+            training.distillation.teacher.clone_from(&self.teacher);
+        }
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
         training.flip_threshold = self.flip_threshold.unwrap_or(training.flip_threshold);
         training.exponent_threshold = self.exponent_threshold.unwrap_or(training.exponent_threshold);

@@ -1,6 +1,6 @@
 //! `[training]`: how the layers learn.
 
-use super::{AudioTrainingConfig, AugmentationConfig, ClassWeights, ConfigError};
+use super::{AudioTrainingConfig, AugmentationConfig, ClassWeights, ConfigError, DistillationConfig};
 use crate::rule::RuleName;
 use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
@@ -60,10 +60,13 @@ pub struct TrainingConfig {
     /// Copies of recordings to train on.
     #[serde(default, skip_serializing_if = "AudioTrainingConfig::is_none")]
     pub audio: AudioTrainingConfig,
+    /// A network whose answers to learn.
+    #[serde(default, skip_serializing_if = "DistillationConfig::is_none")]
+    pub distillation: DistillationConfig,
 }
 
 impl TrainingConfig {
-    /// Checks the warm-up, the label smoothing, the weights of classes and the copies of recordings.
+    /// Checks the warm-up, the label smoothing, the teacher, the weights of classes and the copies of recordings.
     ///
     /// # Errors
     /// [`ConfigError::Value`] says what is accepted.
@@ -85,6 +88,11 @@ impl TrainingConfig {
         if smoothing > 0.0 && self.loss != Loss::CrossEntropy {
             return refuse("label-smoothing", smoothing.to_string(), "it goes with the loss cross-entropy only");
         }
+        if self.distillation.teacher.is_some() && self.loss != Loss::CrossEntropy {
+            let expected = "a teacher goes with the loss cross-entropy only";
+            return refuse("loss", "squared-error".into(), expected);
+        }
+        self.distillation.validate()?;
         self.class_weights.validate()?;
         self.audio.validate()
     }
@@ -196,5 +204,25 @@ mod tests {
         let error = training("epochs = 1\nlabel-smoothing = 0.1\nloss = 'squared-error'").unwrap_err();
         assert!(error.contains("cross-entropy only"), "{error}");
         assert!(training("epochs = 1\nlabel-smoothing = -0.1").unwrap_err().contains("0 to below 1"));
+    }
+
+    #[test]
+    fn a_teacher_has_a_share_and_a_temperature() {
+        let distillation = |settings: &str| training(&format!("epochs = 1\n[training.distillation]\n{settings}"));
+        let config = distillation("teacher = 'runs/wide'\nshare = 0.5\ntemperature = 2").unwrap();
+        let found = config.training.distillation;
+        assert_eq!((found.teacher, found.share, found.temperature), (Some("runs/wide".into()), 0.5, 2.0));
+        for (settings, sentence) in [
+            ("share = 0", "a share above 0"),
+            ("share = 1.5", "a share above 0"),
+            ("temperature = 0", "0.1 to 100"),
+            ("temperature = nan", "0.1 to 100"),
+        ] {
+            let error = distillation(settings).unwrap_err();
+            assert!(error.contains(sentence), "{settings}: {error}");
+        }
+        let error =
+            training("epochs = 1\nloss = 'squared-error'\ndistillation = { teacher = 'runs/wide' }").unwrap_err();
+        assert!(error.contains("a teacher goes with the loss cross-entropy only"), "{error}");
     }
 }

@@ -98,11 +98,17 @@ impl StraightThrough {
             }
             Precision::Int8 => {
                 let largest = group.iter().fold(0f32, |largest, w| largest.max(w.abs()));
-                let exponent = clamp_exponent((largest / 127.0 + SMALLEST_STEP).log2().ceil() as i32);
+                let exponent = clamp_exponent(ceiled_log2(largest / 127.0 + SMALLEST_STEP));
                 Scale { divisor: power_of_two(exponent), limit: 127.0, exponent }
             }
         }
     }
+}
+
+/// ⌈log2 x⌉ of a normal x > 0, from its bits: the same wherever it is computed.
+fn ceiled_log2(x: f32) -> i32 {
+    let bits = x.to_bits();
+    (bits >> 23) as i32 - 127 + i32::from(bits & 0x7F_FFFF != 0)
 }
 
 /// The rounding of a group of weights.
@@ -189,5 +195,19 @@ impl LayerState for StraightThrough {
 
     fn state_bytes(&self) -> usize {
         (self.weights.values.len() + self.bias.values.len()) * 12
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ceiled_log2;
+
+    #[test]
+    fn logarithms_are_rounded_up() {
+        for (x, expected) in
+            [(1.0, 0), (1.0f32.next_up(), 1), (2.0, 1), (3.0, 2), (0.25, -2), (0.25f32.next_down(), -2), (1e-12, -39)]
+        {
+            assert_eq!(ceiled_log2(x), expected, "{x}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::data::{DataError, Prepared, permutation};
 use crate::evaluate::{self, EvaluateError};
 use crate::export::ExportError;
 use crate::network::{Network, NetworkError};
+use crate::teacher::{Teacher, TeacherError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use trishift_format::Layout;
@@ -58,6 +59,9 @@ pub enum RunError {
     /// The exported model.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// The network whose answers are to be learned.
+    #[error(transparent)]
+    Teacher(#[from] Box<TeacherError>),
     /// Weights of classes, which no kernel of a card takes.
     #[error("classes cannot be weighed on a card yet; use --device cpu, or leave class-weights out")]
     ClassWeightsOnCard,
@@ -147,18 +151,27 @@ impl<'a> Run<'a> {
         }
         check(config, data, device)?;
         let class_weights = config.training.class_weights.resolve(&data.classes, &data.train.labels)?;
+        let mut fingerprint = checkpoint::fingerprint(data);
+        let teacher = teacher(config, data, device)?;
+        if let Some(teacher) = &teacher {
+            fingerprint = checkpoint::hash([fingerprint, teacher.fingerprint()].into_iter().map(|part| part as u64));
+        }
         let backend: Box<dyn Backend> = match device {
             Resolved::Cpu => {
                 let backend = CpuBackend::new(config, &network, &data.train);
-                Box::new(backend.with_class_weights(class_weights.unwrap_or_default()))
+                let backend = backend.with_class_weights(class_weights.unwrap_or_default());
+                Box::new(match &teacher {
+                    Some(teacher) => backend.with_teacher(teacher)?,
+                    None => backend,
+                })
             }
             #[cfg(feature = "cuda")]
             Resolved::Cuda { card, .. } => {
                 use crate::backend::cuda::{CudaBackend, Placement};
-                Box::new(CudaBackend::new(card, config, &network, &data.train, Placement::Auto)?)
+                let teacher = teacher.as_ref();
+                Box::new(CudaBackend::with_teacher(card, config, &network, &data.train, Placement::Auto, teacher)?)
             }
         };
-        let fingerprint = checkpoint::fingerprint(data);
         Ok(Self {
             config,
             data,
@@ -349,16 +362,29 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether the samples can be changed and weighed as the configuration says, on this device.
+/// Whether the samples can be changed and weighed as the configuration says, on this device, and whether there is a teacher
+/// where it names one.
 ///
 /// # Errors
-/// [`RunError::Config`] names the setting, [`RunError::ClassWeightsOnCard`] what a card does not do.
+/// [`RunError::Config`] names the setting, [`RunError::ClassWeightsOnCard`] what a card does not do; [`RunError::Teacher`].
 pub fn check(config: &Config, data: &Prepared, device: &Resolved) -> Result<(), RunError> {
     let weights = config.training.class_weights.resolve(&data.classes, &data.train.labels)?;
     if weights.is_some() && !matches!(device, Resolved::Cpu) {
         return Err(RunError::ClassWeightsOnCard);
     }
-    Ok(config.training.augmentation.check(data.train.shape)?)
+    config.training.augmentation.check(data.train.shape)?;
+    teacher(config, data, device)?;
+    Ok(())
+}
+
+/// The network whose answers are to be learned, if any.
+fn teacher(config: &Config, data: &Prepared, device: &Resolved) -> Result<Option<Teacher>, RunError> {
+    let distillation = &config.training.distillation;
+    let teacher = Teacher::open(distillation, data).map_err(Box::new)?;
+    if let Some(teacher) = &teacher {
+        check_trainable(&teacher.network, device)?;
+    }
+    Ok(teacher)
 }
 
 /// Steps of the next stretch, so that it takes about [`STRETCH`].

@@ -12,8 +12,8 @@ mod loss;
 mod product;
 
 use super::{Backend, BackendError, MemoryUse, Steps};
-use crate::checkpoint::{StateReader, Totals};
-use crate::config::{Config, Loss};
+use crate::checkpoint::{CheckpointError, StateReader, Totals};
+use crate::config::Config;
 use crate::data::{Augmentation, Dataset};
 use crate::frozen::FrozenLayer;
 use crate::network::{Network, Stage, StageKind};
@@ -21,8 +21,10 @@ use crate::rule::batch_norm::Phase;
 use crate::rule::gradient::{Gradient, Positions};
 use crate::rule::{self, LayerState, Step, power_of_two};
 use crate::schedule;
+use crate::teacher::Teacher;
 use activation::Activation;
 use graph::{Graph, Pass};
+use loss::{Answers, Target};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -35,10 +37,9 @@ pub struct CpuBackend<'a> {
     network: Network,
     layers: Vec<Box<dyn LayerState>>,
     data: &'a Dataset,
-    loss: Loss,
-    smoothing: f32,
-    /// Of every class; empty where all weigh 1.
-    class_weights: Vec<f32>,
+    target: Target,
+    /// Whose answers are learned, if anyone's: the network, and how much they count.
+    teacher: Option<(Box<Self>, Answers)>,
     augmentation: Option<Augmentation>,
     seed: u64,
     batch: usize,
@@ -77,9 +78,12 @@ impl<'a> CpuBackend<'a> {
             network: network.clone(),
             layers: stages.map(|(index, stage)| rule::create(config, stage, index)).collect(),
             data,
-            loss: config.training.loss,
-            smoothing: config.training.label_smoothing as f32,
-            class_weights: Vec::new(),
+            target: Target {
+                loss: config.training.loss,
+                smoothing: config.training.label_smoothing as f32,
+                class_weights: Vec::new(),
+            },
+            teacher: None,
             augmentation: config.training.augmentation.of_images(data.shape),
             seed: config.training.seed,
             batch: config.training.batch as usize,
@@ -91,8 +95,21 @@ impl<'a> CpuBackend<'a> {
     }
 
     /// The same with samples that count in the loss as much as their classes weigh.
-    pub fn with_class_weights(self, class_weights: Vec<f32>) -> Self {
-        Self { class_weights, ..self }
+    pub fn with_class_weights(mut self, class_weights: Vec<f32>) -> Self {
+        self.target.class_weights = class_weights;
+        self
+    }
+
+    /// The same with another network's answers to learn.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] where the teacher's state does not fit its network.
+    pub fn with_teacher(mut self, teacher: &Teacher) -> Result<Self, CheckpointError> {
+        let mut network = Self::new(&teacher.config, &teacher.network, self.data);
+        teacher.reader()?.load(&mut network.layers)?;
+        let answers = Answers { share: teacher.share, temperature: teacher.temperature };
+        self.teacher = Some((Box::new(network), answers));
+        Ok(self)
     }
 
     /// Forward pass over `input`, [batch, inputs]; leaves every layer's output in `self.work`. The pass says something to
@@ -216,9 +233,13 @@ impl Backend for CpuBackend<'_> {
                 graph.calibrate(&self.network, &mut self.layers, &input);
             }
             self.forward(&input, Pass::Learn(phase));
+            if let Some((teacher, _)) = &mut self.teacher {
+                teacher.forward(&input, Pass::Judge);
+            }
             if let Some(last) = self.work.last_mut() {
-                let Self { loss, smoothing, class_weights, .. } = self;
-                let totals = loss::loss(*loss, *smoothing, class_weights, &last.output, &labels, &mut last.gradient);
+                let taught =
+                    self.teacher.as_ref().and_then(|(teacher, answers)| Some((*answers, &teacher.work.last()?.output)));
+                let totals = loss::loss(&self.target, taught, &last.output, &labels, &mut last.gradient);
                 self.totals.add(totals);
             }
             self.backward(&input, step, phase);

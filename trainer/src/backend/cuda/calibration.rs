@@ -19,7 +19,7 @@ impl CudaBackend<'_> {
         self.download()?;
         let source = self.samples.prepare(&self.card, (steps.epoch, steps.first_batch as usize), 1, self.batch)?;
         self.tell(&source, &[Step::of(steps.first, steps)])?;
-        self.gather(&self.control, 0, self.samples.stride(self.data), true)?;
+        self.gather(&self.body, &self.control, 0, self.samples.stride(self.data), true)?;
         let stages = self.network.stages.iter().zip(&self.host);
         let units: Vec<Vec<i32>> = stages
             .map(|(stage, host)| {

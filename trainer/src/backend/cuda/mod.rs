@@ -21,6 +21,7 @@ pub mod primitives;
 pub mod product;
 pub mod rule;
 mod samples;
+mod teacher;
 mod ternary_product;
 
 pub use error::CudaError;
@@ -34,6 +35,7 @@ use crate::network::Network;
 use crate::rule::LayerState;
 use crate::rule::batch_norm::Phase;
 use crate::schedule;
+use crate::teacher::Teacher;
 use body::{Body, FirstInput};
 use card::{Buffer, Card, Grid, Kernel, arguments};
 use cudarc::driver::CudaGraph;
@@ -45,6 +47,7 @@ use rayon::prelude::*;
 use samples::{Changes, Control, MOST_STEPS, Samples, Source};
 use std::path::Path;
 use std::sync::Arc;
+use teacher::CardTeacher;
 use trishift_format::write::CheckpointWriter;
 use trishift_kernels::cuda::{BATCH, GATHER, LOSS};
 
@@ -91,6 +94,7 @@ pub struct CudaBackend<'a> {
     host: Vec<Box<dyn LayerState>>,
     is_current: bool,
     body: Body,
+    teacher: Option<CardTeacher>,
     data: &'a Dataset,
     samples: Samples<'a>,
     loss: Loss,
@@ -132,6 +136,21 @@ impl<'a> CudaBackend<'a> {
         data: &'a Dataset,
         placement: Placement,
     ) -> Result<Self, BackendError> {
+        Self::with_teacher(card, config, network, data, placement, None)
+    }
+
+    /// The same with another network's answers to learn, if there is a teacher.
+    ///
+    /// # Errors
+    /// [`BackendError`] as [`CudaBackend::new`], or where the teacher's state does not fit its network.
+    pub fn with_teacher(
+        card: &Arc<Card>,
+        config: &Config,
+        network: &Network,
+        data: &'a Dataset,
+        placement: Placement,
+        teacher: Option<&Teacher>,
+    ) -> Result<Self, BackendError> {
         let batch = (config.training.batch as usize).min(data.len()).max(1);
         let products = Products::new(card)?;
         let stages = || network.stages.iter();
@@ -144,6 +163,7 @@ impl<'a> CudaBackend<'a> {
         let (training, activations) = (&config.training, network.activations);
         let surroundings = Surroundings { card, products: &products, training, activations, batch };
         let body = Body::new(&surroundings, network)?;
+        let teacher = teacher.map(|teacher| CardTeacher::new(card, &products, teacher, batch)).transpose()?;
         // Kernels change images that lie on the card as the network takes them; the host all others, on their way there.
         let changes =
             training.augmentation.of_images(data.shape).map(|augmentation| Changes::new(training.seed, augmentation));
@@ -160,6 +180,7 @@ impl<'a> CudaBackend<'a> {
             host,
             is_current: true,
             body,
+            teacher,
             data,
             loss: config.training.loss,
             smoothing: config.training.label_smoothing as f32,
@@ -228,14 +249,21 @@ impl<'a> CudaBackend<'a> {
         }
     }
 
-    /// Enqueues fetching the batch of step `offset` of the stretch. `stride` is from one sample to the next; `changes` says
-    /// that images may be changed on the way.
-    fn gather(&self, control: &Buffer<Control>, offset: usize, stride: usize, changes: bool) -> Result<(), CudaError> {
+    /// Enqueues fetching the batch of step `offset` of the stretch for `body`. `stride` is from one sample to the next;
+    /// `changes` says that images may be changed on the way.
+    fn gather(
+        &self,
+        body: &Body,
+        control: &Buffer<Control>,
+        offset: usize,
+        stride: usize,
+        changes: bool,
+    ) -> Result<(), CudaError> {
         let inputs = self.network.inputs();
         let grid = Grid::new(self.batch as u32, inputs.next_multiple_of(32).clamp(32, 256) as u32);
         let [offset, batch, features] = [offset, self.batch, inputs].map(|value| value as i32);
         let (labels, step) = (&self.labels, &self.step);
-        match &self.body {
+        match body {
             Body::Chain { input: FirstInput::Activations(input), bytes, .. } => {
                 let (pitch, bytes) = (padded(inputs) as i32, bytes.as_ref());
                 let arguments = arguments![control, offset, batch, stride, features, pitch, input, bytes, labels, step];
@@ -257,8 +285,11 @@ impl<'a> CudaBackend<'a> {
         }
     }
 
+    /// Enqueues the loss, the backward pass and the updates.
     fn backward(&self) -> Result<(), CudaError> {
         let Some((Logits { sums, bias, pitch }, gradient)) = self.body.last() else { return Ok(()) };
+        let taught = self.teacher.as_ref().and_then(CardTeacher::logits);
+        let [share, temperature] = self.teacher.as_ref().map_or([0.0, 1.0], CardTeacher::weights);
         let arguments = arguments![
             sums,
             bias,
@@ -268,6 +299,11 @@ impl<'a> CudaBackend<'a> {
             pitch as i32,
             i32::from(self.loss == Loss::SquaredError),
             self.smoothing,
+            taught.map(|taught| taught.sums),
+            taught.and_then(|taught| taught.bias),
+            taught.map_or(0, |taught| taught.pitch) as i32,
+            share,
+            temperature,
             gradient,
             &self.totals,
         ];
@@ -279,8 +315,13 @@ impl<'a> CudaBackend<'a> {
     /// Enqueues `count` steps of the stretch and moves its cursor.
     fn enqueue(&self, count: usize) -> Result<(), CudaError> {
         for offset in 0..count {
-            self.gather(&self.control, offset, self.samples.stride(self.data), true)?;
+            let stride = self.samples.stride(self.data);
+            self.gather(&self.body, &self.control, offset, stride, true)?;
             self.body.forward(&self.shared(), Pass::Training)?;
+            if let Some(teacher) = &self.teacher {
+                self.gather(teacher.body(), &self.control, offset, stride, true)?;
+                teacher.forward(&self.shared())?;
+            }
             self.backward()?;
         }
         let arguments = arguments![&self.control, count as i32];
@@ -402,7 +443,7 @@ impl Backend for CudaBackend<'_> {
         let control = self.card.upload("control of a judgement", &[source])?;
         for chunk in samples.chunks(self.batch * inputs) {
             self.card.write(&mut self.judged, chunk)?;
-            self.gather(&control, 0, inputs, false)?;
+            self.gather(&self.body, &control, 0, inputs, false)?;
             self.body.forward(&self.shared(), Pass::Inference)?;
             let Some((last, _)) = self.body.last() else { break };
             let accumulators = self.card.read(last.sums)?;
@@ -424,6 +465,11 @@ impl Backend for CudaBackend<'_> {
 
     fn memory(&self) -> MemoryUse {
         let MemoryUse { state, scratch, activations } = self.body.memory();
-        MemoryUse { state, scratch: self.scratch.bytes() + self.row_squares.bytes() + scratch, activations }
+        let teacher = self.teacher.as_ref().map_or(MemoryUse::default(), CardTeacher::memory);
+        MemoryUse {
+            state,
+            scratch: self.scratch.bytes() + self.row_squares.bytes() + scratch + teacher.scratch,
+            activations: activations + teacher.activations,
+        }
     }
 }

@@ -300,6 +300,12 @@ impl FloatBias {
         workspace.round(card, weights, "round_float_biases", values)
     }
 
+    /// Enqueues rounding to units that are known.
+    pub(super) fn round_to(&self, card: &Card, units: &Buffer<u32>) -> Result<(), CudaError> {
+        let Some(Float { values, workspace, .. }) = &self.0 else { return Ok(()) };
+        workspace.round_to(card, units, "round_float_biases", values)
+    }
+
     /// The rounded biases in output steps.
     pub(super) fn rounded(&self) -> Option<&Buffer<f32>> {
         self.0.as_ref().map(|float| &float.workspace.rounded)

@@ -120,13 +120,13 @@ pub(super) fn is_ternary(rule: RuleName, stage: &Stage) -> bool {
 /// Memory on the card for a stage under the configuration's rule; its state is loaded after.
 ///
 /// # Errors
-/// [`CudaError`]; [`CudaError::Unsupported`] for int8 weights of the rule `straight-through`.
+/// [`CudaError`].
 pub fn create(card: &Card, training: &TrainingConfig, stage: &Stage) -> Result<Box<dyn CardRule>, CudaError> {
     Ok(match training.rule {
-        RuleName::StraightThrough if stage.precision == Precision::Int8 => {
-            return Err(CudaError::Unsupported { what: "a layer with int8 weights under the rule straight-through" });
+        RuleName::StraightThrough => {
+            Box::new(straight_through::StraightThrough::new(card, stage, training.learning_rate as f32)?)
         }
-        // One rule for them all: integers that move by votes.
+        // One rule for all others: integers that move by votes.
         _ if stage.precision == Precision::Int8 => Box::new(int8::Int8Weights::new(card, stage)?),
         RuleName::FlipCorrelation => Box::new(flip_correlation::FlipCorrelation::new(card, stage)?),
         RuleName::Latent => Box::new(latent::Latent::new(card, stage)?),
@@ -138,8 +138,5 @@ pub fn create(card: &Card, training: &TrainingConfig, stage: &Stage) -> Result<B
         }
         RuleName::Flip => Box::new(flip::Flip::new(card, stage, training.flip_threshold)?),
         RuleName::Exponent => Box::new(exponent::Exponent::new(card, stage, training.exponent_threshold)?),
-        RuleName::StraightThrough => {
-            Box::new(straight_through::StraightThrough::new(card, stage, training.learning_rate as f32)?)
-        }
     })
 }

@@ -50,7 +50,7 @@ fn a_pupil_answers_as_its_teacher_does() {
     // The configuration says who taught, and how much it counted; a rerun gives the same bytes.
     let config = std::fs::read_to_string(folder.join("taught/config.toml")).unwrap();
     assert!(
-        config.contains("[training.distillation]\nteacher = \"teacher\"\nshare = 0.9\ntemperature = 4"),
+        config.contains("[training.distillation]\nteacher = \"teacher\"\nshare = 0.7\ntemperature = 2"),
         "{config}"
     );
     json(folder, "train --config taught/config.toml --json --out again");

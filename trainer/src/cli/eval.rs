@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use trishift::Model;
 use trishift_format::InputScale;
-use trishift_trainer::config::{AudioDataConfig, DataConfig, Scaling};
+use trishift_trainer::config::DataConfig;
 use trishift_trainer::evaluate::{self, Confusion, Score};
 use trishift_trainer::run;
 
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let scales: Vec<InputScale> = model.input_scales().collect();
     let data = run::load_with(&config, &scales)?;
     anyhow::ensure!(
-        data.audio.is_none() || property(&model, "audio-sample-rate").is_some(),
+        data.audio.is_none() || model.properties().get("audio-sample-rate").is_some_and(|rate| !rate.is_empty()),
         "{path} says nothing about audio; give a model that was trained on recordings"
     );
     let parts = match arguments.part {
@@ -133,27 +133,13 @@ fn outputs_of_classes(model: &Model<'_>, classes: &[String]) -> anyhow::Result<V
     classes.iter().zip(0..=u16::MAX).map(find).collect()
 }
 
-/// The data as it was split in training, from the properties that the trainer left in the file.
+/// The data as it was split in training, or as the options say.
 fn data_config(arguments: &Arguments, model: &Model<'_>) -> anyhow::Result<DataConfig> {
-    let mut audio = AudioDataConfig::of_model(model)?.unwrap_or_default();
-    audio.pattern = arguments.pattern.clone().or(audio.pattern);
-    audio.test_where = arguments.test_where.clone().or(audio.test_where);
-    let number = |key: &str| property(model, key).map(str::parse::<f64>).transpose();
-    let broken = "the model's properties about its data split are not numbers";
-    Ok(DataConfig {
-        path: Some(arguments.data.clone()),
-        shape: None,
-        classes: None,
-        label: arguments.label.clone().or_else(|| property(model, "label").map(String::from)),
-        context: property(model, "context").map(str::parse).transpose().context(broken)?,
-        audio: Some(audio),
-        scaling: Scaling::default(),
-        test: number("test").context(broken)?,
-        validation: number("validation").context(broken)?.unwrap_or(0.0),
-        split_seed: property(model, "split-seed").map(str::parse).transpose().context(broken)?.unwrap_or(0),
-    })
-}
-
-fn property<'a>(model: &Model<'a>, key: &str) -> Option<&'a str> {
-    model.properties().get(key).filter(|value| !value.is_empty())
+    let mut config = DataConfig::of_model(model)?;
+    config.path = Some(arguments.data.clone());
+    config.label = arguments.label.clone().or(config.label);
+    let audio = config.audio.get_or_insert_default();
+    audio.pattern = arguments.pattern.clone().or(audio.pattern.take());
+    audio.test_where = arguments.test_where.clone().or(audio.test_where.take());
+    Ok(config)
 }

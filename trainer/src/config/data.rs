@@ -4,6 +4,7 @@ use super::{AudioDataConfig, ConfigError};
 use crate::data::ScalingMode;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use trishift_format::Model;
 
 /// Where samples come from and how they are split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +70,15 @@ fn elements(shape: [u32; 3]) -> u64 {
     shape.iter().fold(1, |product, side| product.saturating_mul(u64::from(*side)))
 }
 
+/// The number that a model's property is.
+fn number<T: std::str::FromStr>(text: Option<&str>, setting: &'static str) -> Result<Option<T>, ConfigError> {
+    let parsed = |text: &str| {
+        let expected = "the model's properties about its data should be numbers";
+        text.parse().map_err(|_| ConfigError::Value { setting, value: text.into(), expected })
+    };
+    text.map(parsed).transpose()
+}
+
 impl From<Scaling> for ScalingMode {
     fn from(scaling: Scaling) -> Self {
         match scaling {
@@ -85,6 +95,27 @@ impl DataConfig {
     /// How recordings become samples.
     pub fn audio(&self) -> AudioDataConfig {
         self.audio.clone().unwrap_or_default()
+    }
+
+    /// The data as it was split when a model was trained, from the properties that the trainer left in its file; without a
+    /// path.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] where a property is not what the trainer writes.
+    pub fn of_model(model: &Model<'_>) -> Result<Self, ConfigError> {
+        let text = |key: &str| model.properties().get(key).filter(|value| !value.is_empty());
+        Ok(Self {
+            path: None,
+            shape: None,
+            classes: None,
+            label: text("label").map(String::from),
+            context: number(text("context"), "context")?,
+            audio: Some(AudioDataConfig::of_model(model)?.unwrap_or_default()),
+            scaling: Scaling::default(),
+            test: number(text("test"), "test")?,
+            validation: number(text("validation"), "validation")?.unwrap_or(0.0),
+            split_seed: number(text("split-seed"), "split-seed")?.unwrap_or(0),
+        })
     }
 
     /// Checks the shares, the shape and the context.

@@ -36,13 +36,13 @@ impl DistillationConfig {
         let refuse =
             |setting, value: f64, expected| Err(ConfigError::Value { setting, value: value.to_string(), expected });
         if !(self.share > 0.0 && self.share <= 1.0) {
-            return refuse("distillation.share", self.share, "a share above 0, up to 1, is needed, such as 0.9");
+            return refuse("distillation.share", self.share, "a share above 0, up to 1, is needed, such as 0.7");
         }
         if !(0.1..=100.0).contains(&self.temperature) {
             return refuse(
                 "distillation.temperature",
                 self.temperature,
-                "a number from 0.1 to 100 is needed, such as 4",
+                "a number from 0.1 to 100 is needed, such as 2",
             );
         }
         Ok(())
@@ -56,9 +56,9 @@ impl Default for DistillationConfig {
 }
 
 fn default_share() -> f64 {
-    0.9
+    0.7
 }
 
 fn default_temperature() -> f64 {
-    4.0
+    2.0
 }

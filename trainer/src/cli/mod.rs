@@ -9,6 +9,7 @@ mod drawing;
 mod eval;
 mod export;
 mod generate;
+mod http;
 mod inspect;
 mod listen;
 mod output;

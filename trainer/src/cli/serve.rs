@@ -1,17 +1,19 @@
 //! `trishift serve`: a page on this machine that runs a model in a browser.
 
-use super::output::{self, say};
 use super::Ending;
+use super::http::{self, Answer, Site};
+use super::output::{self, say};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
-use tiny_http::{Header, Method, Request, Response, Server};
 use trishift::Model;
 use trishift_web::page::{FILES, MODEL};
 
@@ -37,13 +39,18 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// What is served.
+struct Page {
+    chosen: Option<Chosen>,
+}
+
 /// A model of the caller's choice, in the place of the built-in one.
 struct Chosen {
     name: String,
     file: Vec<u8>,
 }
 
-/// How often the server looks whether it should end.
+/// How often the command looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The page needs no other place than its own, and a browser holds it to that.
@@ -53,29 +60,29 @@ const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let chosen = arguments.model.as_deref().map(read).transpose()?;
     let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-    let listener = std::net::TcpListener::bind(asked).map_err(|error| refused(&error, arguments.port))?;
-    let server = Server::from_listener(listener, None).map_err(|error| anyhow::anyhow!("cannot serve: {error}"))?;
+    let listener = TcpListener::bind(asked).map_err(|error| refused(&error, arguments.port))?;
+    let address = format!("http://{}/", listener.local_addr().context("cannot serve")?);
     let ended = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&ended)).context("cannot listen for Ctrl-C")?;
     }
-    let address = format!("http://{}/", server.server_addr());
-    let name = chosen.as_ref().map_or("the built-in digits", |chosen| &chosen.name);
+    let page = Arc::new(Page { chosen });
+    let name = page.chosen.as_ref().map_or("the built-in digits", |chosen| &chosen.name);
     if arguments.json {
         output::json(&json!({ "address": address, "model": name }))?;
     } else {
         say!("{address}  {name}; Ctrl-C ends");
     }
+    let site = Arc::clone(&page);
+    thread::Builder::new().name("listener".into()).spawn(move || http::listen(&listener, &site))?;
     while !ended.load(Ordering::Relaxed) {
-        if let Some(request) = server.recv_timeout(PATIENCE).context("cannot serve any more")? {
-            respond(request, chosen.as_ref());
-        }
+        thread::sleep(PATIENCE);
     }
     Ok(Ending::Done)
 }
 
 /// A model file, checked.
-fn read(path: &std::path::Path) -> anyhow::Result<Chosen> {
+fn read(path: &Path) -> anyhow::Result<Chosen> {
     let shown = path.display();
     let file = std::fs::read(path).with_context(|| format!("cannot read the model {shown}"))?;
     Model::parse(&file).with_context(|| format!("{shown} cannot be used"))?;
@@ -90,48 +97,61 @@ fn refused(error: &std::io::Error, port: u16) -> anyhow::Error {
     }
 }
 
-/// Answers a request. Who hangs up meanwhile needs no answer.
-fn respond(request: Request, chosen: Option<&Chosen>) {
-    let path = request.url().split(['?', '#']).next().unwrap_or_default().trim_start_matches('/');
-    let file = FILES.iter().find(|file| file.path == path);
-    if !matches!(request.method(), Method::Get | Method::Head) {
-        let _ = request.respond(Response::from_string("only GET\n").with_status_code(405));
-        return;
-    }
-    // A page elsewhere may have a name that leads here; it is not given the model.
-    if !is_local(&request) {
-        let _ = request.respond(Response::from_string("this server answers to 127.0.0.1 and localhost\n").with_status_code(403));
-        return;
-    }
-    let Some(file) = file else {
-        let _ = request.respond(Response::from_string("there is no such file\n").with_status_code(404));
-        return;
-    };
-    let (contents, name) = match chosen {
-        Some(chosen) if file.path == MODEL => (chosen.file.as_slice(), chosen.name.as_str()),
-        _ => (file.contents, "model.tsm"),
-    };
-    let mut response = Response::from_data(contents);
-    let headers = [
-        ("Content-Type", file.content_type),
-        ("Content-Security-Policy", POLICY),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Cache-Control", "no-cache"),
-        // Other than ASCII, a name does not fit a header: the page shows the file's usual one then.
-        ("X-Model-Name", name),
-    ];
-    for (field, value) in headers {
-        if let Ok(header) = Header::from_bytes(field, value) {
-            response.add_header(header);
+impl Site for Page {
+    fn answer(&self, path: &str, host: &str) -> Answer<'_> {
+        // A page elsewhere may have a name that leads here; it is not given the model.
+        if !is_local(host) {
+            return Answer::refusal("403 Forbidden", "this server answers to 127.0.0.1 and localhost\n");
+        }
+        let path = path.trim_start_matches('/');
+        let Some(file) = FILES.iter().find(|file| file.path == path) else {
+            return Answer::refusal("404 Not Found", "there is no such file\n");
+        };
+        let mut headers = vec![
+            ("Content-Type", file.content_type),
+            ("Content-Security-Policy", POLICY),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "no-cache"),
+        ];
+        match &self.chosen {
+            Some(chosen) if path == MODEL => {
+                headers.push(("X-Model-Name", &chosen.name));
+                Answer { status: "200 OK", headers, body: &chosen.file }
+            }
+            _ => Answer { status: "200 OK", headers, body: file.contents },
         }
     }
-    let _ = request.respond(response);
 }
 
 /// True where the request was made to this machine by its own name.
-fn is_local(request: &Request) -> bool {
-    let host = request.headers().iter().find(|header| header.field.equiv("Host"));
-    let host = host.map_or("", |header| header.value.as_str());
+fn is_local(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        let page = Page { chosen: None };
+        for host in ["127.0.0.1:8017", "localhost:8017", "LocalHost"] {
+            assert_eq!(page.answer("/", host).status, "200 OK", "{host}");
+        }
+        for host in ["", "example.org", "example.org:8017", "127.0.0.1.example.org", "localhost.example.org:1"] {
+            assert_eq!(page.answer("/", host).status, "403 Forbidden", "{host}");
+        }
+        assert_eq!(page.answer("/../Cargo.toml", "localhost").status, "404 Not Found");
+    }
+
+    #[test]
+    fn a_model_of_ones_own_takes_the_place_of_the_built_in_one() {
+        let page = Page { chosen: Some(Chosen { name: "mine.tsm".into(), file: vec![1, 2, 3] }) };
+        let answer = page.answer("/model.tsm", "localhost");
+        assert_eq!(answer.body, [1, 2, 3]);
+        assert!(answer.headers.contains(&("X-Model-Name", "mine.tsm")));
+        let module = page.answer("/trishift.wasm", "localhost");
+        assert!(module.body.starts_with(b"\0asm") && module.headers.contains(&("Content-Type", "application/wasm")));
+    }
 }

@@ -50,8 +50,9 @@ export class TensorPicture {
     const count = Math.min(channels, MOST_TILES);
     const wanted = Math.max(1, Math.min(16, Math.round((count > 1 ? 58 : 132) / Math.max(height, width))));
     const cell = Math.max(1, Math.min(wanted, Math.floor(available / (width + 1))));
-    const columns = Math.max(1, Math.min(count, Math.floor(available / ((width + 1) * cell))));
-    const rows = Math.ceil(count / columns);
+    const rows = Math.ceil(count / Math.max(1, Math.floor(available / ((width + 1) * cell))));
+    // Rows of the same length.
+    const columns = Math.ceil(count / rows);
     this.#layout = { isVector, count, columns, cell, size: [columns * (width + 1) - 1, rows * (height + 1) - 1] };
   }
 

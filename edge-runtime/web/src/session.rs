@@ -31,7 +31,8 @@ pub struct Session {
     description: String,
     raw: Vec<i32>,
     input: Vec<i8>,
-    trace: Vec<u8>,
+    /// In words, so that JavaScript may read them as such.
+    trace: Vec<u32>,
     output: Output,
 }
 
@@ -54,7 +55,7 @@ impl Session {
         let (inputs, outputs) = (model.input().len(), model.output().len());
         let raw = zeros(inputs)?;
         let input = zeros(inputs)?;
-        let trace = zeros(traced)?;
+        let trace = zeros(traced / size_of::<u32>())?;
         let output = match model.output().data_type {
             DataType::I8 => Output::I8(zeros(outputs)?),
             DataType::I32 => Output::I32(zeros(outputs)?),
@@ -105,7 +106,7 @@ impl Session {
     /// A sentence, where an embedding's input names a row that is not there.
     pub fn run(&mut self) -> Result<(), String> {
         let Self { loaded, input, trace, output, .. } = self;
-        let mut tracer = Tracer { trace, end: 0 };
+        let mut tracer = Tracer { trace: bytemuck::cast_slice_mut(trace), end: 0 };
         let mut run = |engine: &mut Engine<'_, '_>| -> Result<(), RunError> {
             let output = match output {
                 Output::I8(output) => OutputSlice::I8(output),
@@ -119,7 +120,7 @@ impl Session {
     /// What the operators wrote, one after another in the order of the graph: int8, or int32 in this machine's order of
     /// bytes; each begins at a multiple of 4.
     pub fn trace(&self) -> &[u8] {
-        &self.trace
+        bytemuck::cast_slice(&self.trace)
     }
 
     /// Forgets all runs: a model that streams begins anew.

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 // A call that takes longer has failed.
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 
 export class Chromium {
   #process;
@@ -60,9 +60,8 @@ export class Chromium {
   }
 
   async stop() {
-    const ended = new Promise((resolve) => this.#process.on("exit", resolve));
     this.#process.removeAllListeners("exit");
-    this.#process.on("exit", () => {});
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
     if (this.#process.exitCode === null) {
       this.#process.kill("SIGTERM");
       await ended;

@@ -2,10 +2,14 @@
 
 let compiled;
 
-// Compiles the module once.
-export async function load(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} could not be loaded (${response.status})`);
+// Compiles the module once: its address, or its bytes.
+export async function load(module) {
+  if (typeof module !== "string") {
+    compiled = await WebAssembly.compile(module);
+    return;
+  }
+  const response = await fetch(module);
+  if (!response.ok) throw new Error(`${module} could not be loaded (${response.status})`);
   compiled = await WebAssembly.compile(await response.arrayBuffer());
 }
 

@@ -5,7 +5,7 @@
 // field, the bounding box in the middle.
 export function manner(height, width) {
   const side = Math.min(height, width);
-  if (side < 12) return { box: side - 0.4, radius: 0.08 * side, byMass: false };
+  if (side < 12) return { box: side - 1, radius: 0.08 * side, byMass: false };
   return { box: (side * 20) / 28, radius: (side * 1.25) / 28, byMass: true };
 }
 

@@ -9,8 +9,8 @@ export function takesImages(model) {
 
 // The raw value of a white pixel: the largest of those in use that the model's scaling does not yet cut off.
 function whiteOf({ scale }) {
-  const [mantissa, exponent] = scale.zero;
-  const most = mantissa * 2 ** exponent + 127.5 * 2 ** -scale.shift;
+  const [mantissa, exponent, shift] = scale;
+  const most = mantissa * 2 ** exponent + 127.5 * 2 ** -shift;
   return [255, 16, 1].find((white) => white <= most) ?? 1;
 }
 

@@ -167,7 +167,8 @@ mod tests {
             json.key("text").text(text);
             json.key("numbers").numbers(&numbers);
         });
-        let value: serde_json::Value = serde_json::from_str(&json.0).unwrap_or_else(|error| panic!("{error}: {}", json.0));
+        let value: serde_json::Value =
+            serde_json::from_str(&json.0).unwrap_or_else(|error| panic!("{error}: {}", json.0));
         assert_eq!(value["text"], text);
         assert_eq!(value["numbers"].to_string(), serde_json::json!(numbers).to_string());
     }

@@ -65,7 +65,8 @@ impl Session {
         let loaded = Loaded::try_new(memory, |memory| {
             // It was found whole above.
             let model = Model::checked_before(&memory.file).map_err(sentence)?;
-            let engine = Engine::new(&model, bytemuck::cast_slice_mut(memory.arena.borrow_mut()), 1).map_err(sentence)?;
+            let engine =
+                Engine::new(&model, bytemuck::cast_slice_mut(memory.arena.borrow_mut()), 1).map_err(sentence)?;
             description = description::json(&model, engine.kernels().name);
             Ok::<_, String>(Runner(engine))
         })?;

@@ -97,7 +97,8 @@ fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 fn write(stream: &mut TcpStream, answer: &Answer<'_>, is_head: bool) -> io::Result<()> {
-    let mut text = format!("HTTP/1.1 {}\r\nContent-Length: {}\r\nConnection: close\r\n", answer.status, answer.body.len());
+    let mut text =
+        format!("HTTP/1.1 {}\r\nContent-Length: {}\r\nConnection: close\r\n", answer.status, answer.body.len());
     // A line break would be another header; beyond ASCII, nobody agrees what it means.
     let is_sendable = |value: &str| value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     for (name, value) in answer.headers.iter().filter(|(_, value)| is_sendable(value)) {

@@ -91,8 +91,12 @@ fn read(path: &Path) -> anyhow::Result<Chosen> {
 
 fn refused(error: &std::io::Error, port: u16) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::AddrInUse => anyhow::anyhow!("port {port} is taken by another program; choose one with --port, or --port 0"),
-        ErrorKind::PermissionDenied => anyhow::anyhow!("port {port} is not for ordinary users; choose one above 1023 with --port"),
+        ErrorKind::AddrInUse => {
+            anyhow::anyhow!("port {port} is taken by another program; choose one with --port, or --port 0")
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("port {port} is not for ordinary users; choose one above 1023 with --port")
+        }
         _ => anyhow::anyhow!("cannot listen on port {port}: {error}"),
     }
 }

@@ -27,7 +27,8 @@ function schedule(input) {
   isScheduled = true;
   requestAnimationFrame(() => {
     isScheduled = false;
-    attempt("", input);
+    // A model without a pad may have come meanwhile.
+    if (!byId("drawing").hidden) attempt("", input);
   });
 }
 
@@ -107,6 +108,8 @@ async function take(file) {
     if (file.type.startsWith("image/")) {
       if (!takesImages(model)) throw new Error("this model takes no images");
       pad.clear();
+      // The empty pad is an input, too, and comes first.
+      await new Promise(requestAnimationFrame);
       await setImage(model, file);
       hasInput = true;
       attempt(file.name, () => {});
@@ -168,7 +171,7 @@ async function start() {
   } catch (error) {
     return refuse("", error);
   }
-  if (model && takesImages(model)) pad.show(FIRST_EXAMPLE);
+  if (model && takesImages(model) && !byId("examples").hidden) pad.show(FIRST_EXAMPLE);
   // From then on the page works without its server.
   await navigator.serviceWorker?.register("service-worker.js").catch(() => {});
 }

@@ -29,7 +29,8 @@ export class Model {
     Object.assign(this, JSON.parse(this.#text()));
     for (const tensor of this.tensors) tensor.length = tensor.shape.reduce((product, side) => product * side);
     this.length = this.tensors[this.input].length;
-    this.result = this.operators.at(-1);
+    // Not always the last one: states may be kept behind it.
+    this.result = this.operators.find(({ output }) => this.tensors[output].class === "output");
   }
 
   #text() {
@@ -65,7 +66,7 @@ export class Model {
 
   // Everything that the operators wrote, one after another: for comparisons.
   trace() {
-    const { output, start } = this.result;
+    const { output, start } = this.operators.at(-1);
     const { type, length } = this.tensors[output];
     const bytes = start + Math.ceil((type === "int8" ? length : 4 * length) / 4) * 4;
     return new Uint8Array(this.#exports.memory.buffer, this.#exports.trace(this.#session), bytes);

@@ -48,7 +48,9 @@ export class TensorPicture {
       return;
     }
     const count = Math.min(channels, MOST_TILES);
-    const wanted = Math.max(1, Math.min(16, Math.round((count > 1 ? 58 : 132) / Math.max(height, width))));
+    // Lines may be longer than images.
+    const side = (count > 1 ? 58 : 132) * (width > 4 * height ? 3 : 1);
+    const wanted = Math.max(1, Math.min(16, Math.round(side / Math.max(height, width))));
     const cell = Math.max(1, Math.min(wanted, Math.floor(available / (width + 1))));
     const rows = Math.ceil(count / Math.max(1, Math.floor(available / ((width + 1) * cell))));
     // Rows of the same length.

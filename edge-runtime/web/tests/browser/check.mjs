@@ -29,7 +29,10 @@ const models = join(root, "firmware-examples/models");
 const DRAWN = [
   ["4", [[[0.3, 0.2], [0.25, 0.52], [0.7, 0.5]], [[0.62, 0.25], [0.6, 0.85]]]],
   ["7", [[[0.25, 0.2], [0.72, 0.18], [0.5, 0.55], [0.42, 0.85]]]],
-  ["2", [[[0.3, 0.32], [0.4, 0.18], [0.6, 0.2], [0.64, 0.38], [0.5, 0.6], [0.28, 0.8], [0.72, 0.8]]]],
+  ["2", [[
+    [0.28, 0.34], [0.3, 0.27], [0.34, 0.21], [0.4, 0.17], [0.47, 0.155], [0.54, 0.165], [0.6, 0.2], [0.64, 0.26], [0.645, 0.33],
+    [0.625, 0.41], [0.58, 0.49], [0.51, 0.58], [0.42, 0.68], [0.35, 0.75], [0.29, 0.81], [0.36, 0.8], [0.5, 0.8], [0.62, 0.81], [0.72, 0.8],
+  ]]],
   // Small and in a corner: size and place are the page's to mend.
   ["1", [[[0.85, 0.7], [0.86, 0.78], [0.85, 0.9]]]],
   ["0", [[[0.2, 0.06], [0.14, 0.1], [0.12, 0.18], [0.15, 0.25], [0.2, 0.27], [0.25, 0.24], [0.27, 0.17], [0.24, 0.09], [0.2, 0.06]]]],
@@ -218,6 +221,20 @@ async function checks() {
     assert.equal(await text(page, "message"), "words.txt: “apples” is not a whole number below 10⁹.");
     await page.drop([good]);
     await page.until("document.getElementById('message').hidden");
+  });
+
+  await test("a picture is an input where drawings are", async () => {
+    const picture = join(root, "docs/page.png");
+    await page.drop([picture]);
+    await page.until("!document.getElementById('message').hidden");
+    assert.equal(await text(page, "message"), "page.png: this model takes no images.");
+    const other = await chromium.openPage(1240, 1000);
+    await other.open(address);
+    const before = await text(other, "bars");
+    await other.drop([picture]);
+    await other.until("document.getElementById('hint').hidden === false");
+    await other.until(`document.getElementById('bars').textContent !== ${JSON.stringify(before)}`);
+    assert.deepEqual([await text(other, "message"), other.errors], ["", []]);
   });
 
   await test("a damaged model is refused with the command's sentence, and the one before stays", async () => {

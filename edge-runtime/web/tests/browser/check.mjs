@@ -235,6 +235,8 @@ async function checks() {
     await other.until("document.getElementById('hint').hidden === false");
     await other.until(`document.getElementById('bars').textContent !== ${JSON.stringify(before)}`);
     assert.deepEqual([await text(other, "message"), other.errors], ["", []]);
+    await other.close();
+    await page.call("Page.bringToFront");
   });
 
   await test("a damaged model is refused with the command's sentence, and the one before stays", async () => {

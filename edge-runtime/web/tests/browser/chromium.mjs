@@ -53,7 +53,7 @@ export class Chromium {
   async openPage(width, height) {
     const { targetId } = await this.call("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.call("Target.attachToTarget", { targetId, flatten: true });
-    const page = new Page(this, sessionId);
+    const page = new Page(this, sessionId, targetId);
     for (const domain of ["Page", "Runtime", "Network", "Log"]) await page.call(`${domain}.enable`);
     await page.resize(width, height);
     return page;
@@ -99,10 +99,12 @@ export class Page {
   errors = [];
   #chromium;
   #session;
+  #target;
 
-  constructor(chromium, session) {
+  constructor(chromium, session, target) {
     this.#chromium = chromium;
     this.#session = session;
+    this.#target = target;
     chromium.listen(({ method, params, sessionId }) => {
       if (sessionId !== session) return;
       if (method === "Runtime.exceptionThrown") this.errors.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
@@ -111,8 +113,13 @@ export class Page {
     });
   }
 
-  call(method, params) {
+  call(method, params = {}) {
     return this.#chromium.call(method, params, this.#session);
+  }
+
+  // Another page comes to the front then, once it is asked to: those behind draw no frames.
+  close() {
+    return this.#chromium.call("Target.closeTarget", { targetId: this.#target });
   }
 
   resize(width, height) {

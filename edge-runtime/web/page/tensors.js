@@ -83,8 +83,6 @@ export class TensorPicture {
     // Setting a size clears, and is only for another one.
     if (this.#canvas.width !== across || this.#canvas.height !== down) [this.#canvas.width, this.#canvas.height] = size;
     this.#canvas.style.width = `${across * cell}px`;
-    this.#canvas.style.setProperty("--cell", `${cell}px`);
-    this.#canvas.style.setProperty("--tile", isVector ? `${cell}px` : `${(width + 1) * cell}px`);
     this.#canvas.getContext("2d").putImageData(image, 0, 0);
   }
 

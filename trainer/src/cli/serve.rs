@@ -20,9 +20,9 @@ use trishift_web::page::{FILES, MODEL};
 /// Options of `serve`.
 #[derive(Args)]
 #[command(after_help = "\
-The page runs the model by the runtime itself, compiled to WebAssembly: draw a digit, and see the integers
-of every layer. Other model files are opened on the page. Nothing is sent anywhere: only programs of this
-machine reach the server, and once loaded the page works without it.
+The page runs the model by the runtime itself, compiled to WebAssembly: draw a digit, and see the \
+integers of every layer. Other model files are opened on the page. Nothing is sent anywhere: only programs \
+of this machine reach the server, and once loaded the page works without it.
 
 Examples:
   trishift serve                              # a digit classifier
@@ -54,7 +54,7 @@ struct Chosen {
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The page needs no other place than its own, and a browser holds it to that.
-const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
                       object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {

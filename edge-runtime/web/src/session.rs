@@ -36,7 +36,7 @@ pub struct Session {
     output: Output,
 }
 
-/// Where a run leaves the model's output; the trace has it too, behind the others.
+/// Where a run leaves the model's output; the trace has it too, among the others.
 enum Output {
     I8(Vec<i8>),
     I32(Vec<i32>),

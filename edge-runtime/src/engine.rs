@@ -5,6 +5,7 @@ use crate::logging::debug;
 use crate::memory::Memory;
 #[allow(unused_imports, reason = "a build without operators reads nothing")]
 use crate::memory::Source;
+use crate::observe::Observer;
 use crate::output::OutputSlice;
 #[cfg(feature = "std")]
 use crate::packed::{PackedModel, Weights};
@@ -234,6 +235,27 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             profiler.begin(&step);
             self.step(index, &operator, samples, input, &mut output)?;
             profiler.end(&step);
+        }
+        Ok(())
+    }
+
+    /// The same, with each operator's output shown to an observer as soon as it is there.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_observed<'o>(
+        &mut self,
+        input: &[i8],
+        output: impl Into<OutputSlice<'o>>,
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError> {
+        let mut output = output.into();
+        let samples = self.check_slices(input, &output)?;
+        for (index, operator) in self.model.operators().enumerate() {
+            self.step(index, &operator, samples, input, &mut output)?;
+            let tensor = self.model.tensor(operator.output());
+            let values = self.memory.written(&tensor, samples, &output).ok_or(RunError::Unreachable { index })?;
+            observer.written(index, values);
         }
         Ok(())
     }

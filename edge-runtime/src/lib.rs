@@ -67,6 +67,7 @@ mod error;
 pub mod listener;
 mod logging;
 mod memory;
+mod observe;
 mod output;
 #[cfg(feature = "std")]
 mod packed;
@@ -82,6 +83,7 @@ pub use arena::HeapArena;
 pub use arena::{Arena, arena_len_of_file};
 pub use engine::Engine;
 pub use error::{EngineError, RunError};
+pub use observe::Observer;
 pub use output::OutputSlice;
 #[cfg(feature = "std")]
 pub use packed::PackedModel;
@@ -91,5 +93,6 @@ pub use profile::{Profiler, Step};
 pub use trishift_format as format;
 pub use trishift_format::{InputScale, Model, ParseError};
 pub use trishift_kernels as kernels;
+pub use trishift_kernels::Values;
 #[cfg(feature = "argmax")]
 pub use trishift_kernels::argmax::argmax;

@@ -2,6 +2,7 @@
 
 use crate::output::OutputSlice;
 use trishift_format::{DataType, Model, Tensor, TensorClass};
+use trishift_kernels::Values;
 
 /// The arena, for runs of up to `batch` samples.
 #[derive(Debug)]
@@ -60,6 +61,22 @@ impl Memory<'_> {
         };
         Some((target, Sources { input, output, before, hole, after, samples, batch }, scratch))
     }
+
+    /// What an operator has written, while nobody writes.
+    pub(crate) fn written<'s>(
+        &'s self,
+        tensor: &Tensor,
+        samples: usize,
+        output: &'s OutputSlice<'_>,
+    ) -> Option<Values<'s>> {
+        let output = match output {
+            OutputSlice::I8(slice) => Source::I8(slice),
+            OutputSlice::I32(slice) => Source::I32(slice),
+        };
+        let (before, batch) = (&*self.arena, self.batch);
+        let sources = Sources { input: &[], output, before, hole: 0, after: &[], samples, batch };
+        sources.read(tensor).values()
+    }
 }
 
 /// Everything an operator may read: the caller's input and output, and the arena around what it writes.
@@ -85,13 +102,12 @@ pub(crate) enum Source<'a> {
     Missing,
 }
 
-#[cfg(any(feature = "embedding", feature = "softmax"))]
 impl<'a> Source<'a> {
-    /// The values for an operator that reads either type.
-    pub(crate) fn values(self) -> Option<trishift_kernels::Values<'a>> {
+    /// The values for whoever reads either type.
+    pub(crate) fn values(self) -> Option<Values<'a>> {
         match self {
-            Self::I8(values) => Some(trishift_kernels::Values::I8(values)),
-            Self::I32(values) => Some(trishift_kernels::Values::I32(values)),
+            Self::I8(values) => Some(Values::I8(values)),
+            Self::I32(values) => Some(Values::I32(values)),
             Self::InPlace | Self::Missing => None,
         }
     }

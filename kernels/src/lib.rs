@@ -69,5 +69,4 @@ pub use dispatch::{Unavailable, VARIABLE, from_environment, select};
     feature = "int8-depthwise-conv2d"
 ))]
 pub use values::Outputs;
-#[cfg(any(feature = "embedding", feature = "softmax"))]
 pub use values::Values;

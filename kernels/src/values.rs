@@ -1,7 +1,6 @@
 //! Elements of either type: what an operator reads or writes that takes both.
 
 /// The elements of a tensor.
-#[cfg(any(feature = "embedding", feature = "softmax"))]
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
     /// Signed 8-bit elements.

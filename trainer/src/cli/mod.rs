@@ -9,11 +9,13 @@ mod drawing;
 mod eval;
 mod export;
 mod generate;
+mod http;
 mod inspect;
 mod listen;
 mod output;
 mod progress;
 mod quickstart;
+mod serve;
 mod settings;
 mod train;
 
@@ -49,6 +51,8 @@ enum Command {
     Export(Box<export::Arguments>),
     /// Say what a device would hear in a recording, and draw it.
     Listen(listen::Arguments),
+    /// Show a model at work on a page in the browser.
+    Serve(serve::Arguments),
     /// Show what a model file holds.
     Inspect(inspect::Arguments),
     /// Show what changed between two model files.
@@ -93,6 +97,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Export(arguments) => export::run(&arguments).map(|()| Ending::Done),
         Command::Generate(arguments) => generate::run(&arguments).map(|()| Ending::Done),
         Command::Listen(arguments) => listen::run(&arguments).map(|()| Ending::Done),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
         Command::Diff(arguments) => diff::run(&arguments).map(|()| Ending::Done),
         Command::Bench(bench) => bench::run(&bench, threads).map(|()| Ending::Done),

@@ -14,6 +14,7 @@ mod listen;
 mod output;
 mod progress;
 mod quickstart;
+mod report;
 mod settings;
 mod train;
 
@@ -49,6 +50,8 @@ enum Command {
     Export(Box<export::Arguments>),
     /// Say what a device would hear in a recording, and draw it.
     Listen(listen::Arguments),
+    /// Show a run as a page: curves, confusions, weights, memory, cost.
+    Report(report::Arguments),
     /// Show what a model file holds.
     Inspect(inspect::Arguments),
     /// Show what changed between two model files.
@@ -93,6 +96,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Export(arguments) => export::run(&arguments).map(|()| Ending::Done),
         Command::Generate(arguments) => generate::run(&arguments).map(|()| Ending::Done),
         Command::Listen(arguments) => listen::run(&arguments).map(|()| Ending::Done),
+        Command::Report(arguments) => report::run(&arguments).map(|()| Ending::Done),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
         Command::Diff(arguments) => diff::run(&arguments).map(|()| Ending::Done),
         Command::Bench(bench) => bench::run(&bench, threads).map(|()| Ending::Done),

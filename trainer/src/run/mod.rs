@@ -1,11 +1,16 @@
 //! A run: from a configuration to a folder with metrics, checkpoints and the exported model; interrupted at any step and
 //! resumed, it ends in the same bytes.
 
+mod flips;
 mod folder;
+mod journal;
+mod judgement;
 mod outcome;
 mod samples;
 
+pub use flips::Flips;
 pub use folder::{Epoch, FolderError, RunFolder};
+pub use judgement::{JudgedPart, JudgedSample, Judgement, judge};
 pub use outcome::{Outcome, export_state};
 pub use samples::{load, load_watched, load_with};
 
@@ -15,8 +20,9 @@ use crate::checkpoint::{self, CheckpointError, Progress, StateReader, Totals};
 use crate::config::{Config, ConfigError, TrainingConfig};
 use crate::data::{DataError, Prepared, permutation};
 use crate::evaluate::{self, EvaluateError};
-use crate::export::ExportError;
+use crate::export::{ExportError, Exported};
 use crate::network::{Network, NetworkError};
+use crate::rule::LayerState;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use trishift_format::Layout;
@@ -123,6 +129,8 @@ pub struct Run<'a> {
     folder: &'a RunFolder,
     fingerprint: i64,
     progress: Progress,
+    /// From the first step of this process on.
+    flips: Option<flips::Watch>,
     /// Training time of this process, without evaluation and files.
     training: Duration,
     trained: u64,
@@ -167,6 +175,7 @@ impl<'a> Run<'a> {
             folder,
             fingerprint,
             progress: Progress::default(),
+            flips: None,
             training: Duration::ZERO,
             trained: 0,
         })
@@ -181,7 +190,7 @@ impl<'a> Run<'a> {
         self.backend.load(reader)?;
         tracing::info!(step = self.progress.step, "resumed");
         self.folder.remove_leftovers();
-        self.folder.keep_metrics_until(self.progress.step)?;
+        self.folder.keep_until(self.progress.step)?;
         Ok(())
     }
 
@@ -190,9 +199,29 @@ impl<'a> Run<'a> {
         &self.network
     }
 
-    /// Updates of one epoch: whole batches; what is left over comes in another epoch's order.
+    /// What it is trained by.
+    pub fn config(&self) -> &'a Config {
+        self.config
+    }
+
+    /// What it is trained on.
+    pub fn data(&self) -> &'a Prepared {
+        self.data
+    }
+
+    /// Where it leaves what it makes.
+    pub fn folder(&self) -> &'a RunFolder {
+        self.folder
+    }
+
+    /// Updates done.
+    pub fn step(&self) -> u64 {
+        self.progress.step
+    }
+
+    /// Updates of one epoch.
     fn steps_per_epoch(&self) -> u64 {
-        (self.data.train.len() as u64 / u64::from(self.config.training.batch)).max(1)
+        steps_per_epoch(self.config, self.data.train.len())
     }
 
     /// Updates before λ falls.
@@ -203,8 +232,7 @@ impl<'a> Run<'a> {
 
     /// Updates of the whole run.
     pub fn total_steps(&self) -> u64 {
-        let training = &self.config.training;
-        training.steps.unwrap_or(self.steps_per_epoch() * u64::from(training.epochs.unwrap_or(1)))
+        total_steps(self.config, self.data.train.len())
     }
 
     /// Samples a second inside the training loop.
@@ -221,6 +249,9 @@ impl<'a> Run<'a> {
         if self.progress.step == 0 {
             // From here on there is always something to resume.
             self.save()?;
+        }
+        if self.flips.is_none() {
+            self.flips = Some(flips::Watch::new(self.progress.step, self.backend.layers()?));
         }
         let mut saved = Instant::now();
         let mut stretch = 1;
@@ -320,11 +351,26 @@ impl<'a> Run<'a> {
             samples_per_second: self.samples_per_second(),
         };
         self.folder.append_metrics(&record)?;
+        if self.flips.as_ref().is_some_and(|watch| watch.is_due(self.training)) {
+            self.look_at_flips()?;
+        }
         Ok(record)
     }
 
+    /// Records which weights are not what they were at the last look.
+    fn look_at_flips(&mut self) -> Result<(), RunError> {
+        let started = Instant::now();
+        let layers = self.backend.layers()?;
+        record_flips(self.flips.as_mut(), self.progress.step, layers, self.folder, started)
+    }
+
+    /// Writes a checkpoint. Flips first: records of what comes after a checkpoint are dropped when the run is resumed, one that
+    /// is missing would be missing for ever.
     fn save(&mut self) -> Result<(), RunError> {
-        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, self.backend.layers()?)?;
+        let started = Instant::now();
+        let layers = self.backend.layers()?;
+        record_flips(self.flips.as_mut(), self.progress.step, layers, self.folder, started)?;
+        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, layers)?;
         checkpoint::write(&self.folder.checkpoint(), &bytes)?;
         tracing::debug!(step = self.progress.step, bytes = bytes.len(), "checkpoint written");
         Ok(())
@@ -335,7 +381,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// [`RunError`] where the network does not fit the format or a file cannot be written.
     pub fn finish(&mut self) -> Result<Outcome, RunError> {
-        let exported = export_state(self.config, self.data, &self.network, self.backend.layers()?, Layout::Rows)?;
+        let exported = self.export(Layout::Rows)?;
         let path = self.folder.model();
         crate::file::write_atomically(&path, &exported.file)
             .map_err(|source| FolderError::Write { path: path.clone(), source })?;
@@ -345,8 +391,41 @@ impl<'a> Run<'a> {
             seconds: self.training.as_secs_f64(),
             samples_per_second: self.samples_per_second(),
         };
-        outcome::judge(&exported, self.data, &self.network, self.backend.as_mut(), measured)
+        outcome::of(&exported, self.data, &self.network, self.backend.as_mut(), measured)
     }
+
+    /// The network as it is now, as a model file.
+    ///
+    /// # Errors
+    /// [`RunError`] where the network does not fit the format.
+    pub fn export(&mut self, layout: Layout) -> Result<Exported, RunError> {
+        Ok(export_state(self.config, self.data, &self.network, self.backend.layers()?, layout)?)
+    }
+}
+
+/// Writes what has changed since the last look, if steps were done meanwhile.
+fn record_flips(
+    watch: Option<&mut flips::Watch>,
+    step: u64,
+    layers: &[Box<dyn LayerState>],
+    folder: &RunFolder,
+    started: Instant,
+) -> Result<(), RunError> {
+    match watch.filter(|watch| watch.since() < step) {
+        Some(watch) => Ok(folder.append_flips(&watch.look(step, layers, started))?),
+        None => Ok(()),
+    }
+}
+
+/// Updates of one epoch of so many samples: whole batches; what is left over comes in another epoch's order.
+fn steps_per_epoch(config: &Config, samples: usize) -> u64 {
+    (samples as u64 / u64::from(config.training.batch)).max(1)
+}
+
+/// Updates of a whole run on so many training samples.
+pub fn total_steps(config: &Config, samples: usize) -> u64 {
+    let TrainingConfig { steps, epochs, .. } = config.training;
+    steps.unwrap_or(steps_per_epoch(config, samples) * u64::from(epochs.unwrap_or(1)))
 }
 
 /// Whether the samples can be changed and weighed as the configuration says, on this device.

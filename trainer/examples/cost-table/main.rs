@@ -1,10 +1,14 @@
 //! Makes `trainer/src/cost/table.json`, from which costs of networks on microcontrollers are estimated.
 //! `firmware-examples/run-costs` runs both parts and counts between them.
 //!
-//! `cost-table networks FOLDER` writes the networks of `networks/`, with random weights group after group, as model files.
+//! `cost-table networks FOLDER` writes the networks of `networks/` as model files, with random weights group after group, and
+//! those of presets into `FOLDER/whole`.
 //!
 //! `cost-table fit FOLDER COUNTS` prints the table: COUNTS has lines of `run-networks`, those of the networks in the folder,
-//! which the table is fitted to, and of others, which it is held against.
+//! which the table is fitted to, and of the presets, which it is held against.
+//!
+//! `cost-table check COUNTS` says how far off the checked-in table's estimates of the presets are, and fails where that is more
+//! than reports say.
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -12,13 +16,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use trishift::Model;
-use trishift_format::{InputScale, Layout};
 use trishift_trainer::config::Config;
 use trishift_trainer::cost::work::{self, Work};
-use trishift_trainer::cost::{CostTable, Fitted, Target, fit};
-use trishift_trainer::export::{self, Metadata};
-use trishift_trainer::network::Network;
-use trishift_trainer::random;
+use trishift_trainer::cost::{self, CostTable, Fitted, Target, Whole, fit};
 
 const NETWORKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cost-table/networks");
 
@@ -30,12 +30,16 @@ const TARGETS: [(&str, &str, usize, usize, usize); 4] = [
     ("RV32IMC", "rv32", 576, 4096, 44),
 ];
 
+/// Operators that the table tells least well, which are named for each target.
+const SHOWN: usize = 6;
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["networks", folder] => write_networks(Path::new(folder)),
         ["fit", folder, counts] => print_table(Path::new(folder), Path::new(counts)),
-        _ => bail!("usage: cost-table networks FOLDER, or cost-table fit FOLDER COUNTS"),
+        ["check", counts] => check_table(Path::new(counts)),
+        _ => bail!("usage: cost-table networks FOLDER, cost-table fit FOLDER COUNTS, or cost-table check COUNTS"),
     }
 }
 
@@ -46,17 +50,15 @@ fn write_networks(folder: &Path) -> anyhow::Result<()> {
     paths.sort();
     for path in paths {
         let config = Config::read(&path)?;
-        let network = Network::without_data(&config).with_context(|| format!("{}", path.display()))?;
-        let metadata = Metadata {
-            name: &config.name,
-            labels: config.data.classes.as_deref().unwrap_or_default(),
-            scales: &[InputScale::IDENTITY],
-            properties: &[],
-            layout: Layout::Groups,
-        };
-        let exported = export::export(&random::network(&network, 1)?, &metadata)?;
+        let file = cost::file_of(&config).with_context(|| path.display().to_string())?;
         let out = folder.join(format!("{}.tsm", config.name));
-        fs::write(&out, exported.file).with_context(|| format!("cannot write {}", out.display()))?;
+        fs::write(&out, file).with_context(|| format!("cannot write {}", out.display()))?;
+    }
+    let whole = folder.join("whole");
+    fs::create_dir_all(&whole).with_context(|| format!("cannot make {}", whole.display()))?;
+    for preset in cost::WHOLE {
+        let out = whole.join(format!("{preset}.tsm"));
+        fs::write(&out, cost::whole_network(preset)?).with_context(|| format!("cannot write {}", out.display()))?;
     }
     Ok(())
 }
@@ -91,11 +93,11 @@ fn fit_target(
         fitted: Fitted::default(),
         networks: BTreeMap::new(),
     };
-    let mut rows: Vec<(Work, u64)> = Vec::new();
+    let mut rows: Vec<(String, Work, u64)> = Vec::new();
     for ((_, network), found) in counted.iter().filter(|((on, _), _)| on == core) {
         let path = folder.join(format!("{network}.tsm"));
         if !path.exists() {
-            target.networks.insert(network.clone(), found.whole);
+            target.networks.insert(network.clone(), Whole { counted: found.whole, estimated: 0 });
             continue;
         }
         let file = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -104,26 +106,62 @@ fn fit_target(
             let work = work::of(&model, &operator, &target.scratch());
             let work = work.with_context(|| format!("operator {index} of {network} has no work"))?;
             let instructions = found.operators.get(&index).copied();
-            rows.push((work, instructions.with_context(|| format!("operator {index} of {network} was not counted"))?));
+            let instructions =
+                instructions.with_context(|| format!("operator {index} of {network} was not counted"))?;
+            rows.push((format!("{network} {index} {}", operator.kind().name()), work, instructions));
         }
     }
     anyhow::ensure!(!rows.is_empty(), "nothing was counted on {core}");
-    target.instructions = fit::fit(&rows);
-    let errors: Vec<f64> = rows
+    let counts: Vec<(Work, u64)> = rows.iter().map(|(_, work, count)| (work.clone(), *count)).collect();
+    target.instructions = fit::fit(&counts);
+    target.instructions.values_mut().for_each(|value| *value = thousandths(*value));
+    let mut errors: Vec<(f64, &str, u64)> = rows
         .iter()
-        .map(|(work, count)| {
-            let estimate: f64 =
-                work.iter().map(|(what, amount)| target.instructions.get(what).unwrap_or(&0.0) * amount).sum();
-            (estimate / *count as f64 - 1.0).abs()
+        .map(|(what, work, count)| {
+            (target.instructions_for(work).unwrap_or(0.0) / *count as f64 - 1.0, what.as_str(), *count)
         })
         .collect();
+    errors.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    for (error, what, count) in errors.iter().take(SHOWN) {
+        eprintln!("{core}: {what}: {count} instructions, the estimate is {:+.1} % off", error * 100.0);
+    }
+    for (preset, whole) in std::mem::take(&mut target.networks) {
+        let estimated = estimate(&target, &preset)?.round() as u64;
+        target.networks.insert(preset, Whole { estimated, ..whole });
+    }
     target.fitted = Fitted {
         operators: rows.len(),
-        mean: thousandths(errors.iter().sum::<f64>() / rows.len() as f64),
-        largest: thousandths(errors.iter().copied().fold(0.0, f64::max)),
+        mean: thousandths(errors.iter().map(|(error, ..)| error.abs()).sum::<f64>() / rows.len() as f64),
+        largest: thousandths(errors.first().map_or(0.0, |(error, ..)| error.abs())),
     };
-    target.instructions.values_mut().for_each(|value| *value = thousandths(*value));
     Ok(target)
+}
+
+fn check_table(counts: &Path) -> anyhow::Result<()> {
+    let counted = read_counts(counts)?;
+    let mut far = 0;
+    for target in &cost::table().targets {
+        for preset in cost::WHOLE {
+            let counted = counted.get(&(target.core.clone(), preset.to_owned()));
+            let counted = counted.with_context(|| format!("{preset} was not counted on {}", target.core))?.whole;
+            let whole = Whole { counted, estimated: estimate(target, preset)?.round() as u64 };
+            println!(
+                "{} {preset}: {counted} instructions, the estimate is {:+.1} % off",
+                target.core,
+                whole.off() * 100.0
+            );
+            far += usize::from(whole.off().abs() >= cost::TOLERANCE);
+        }
+    }
+    anyhow::ensure!(far == 0, "{far} estimates are off by {:.0} % or more", cost::TOLERANCE * 100.0);
+    Ok(())
+}
+
+/// Estimated instructions of a preset's network.
+fn estimate(target: &Target, preset: &str) -> anyhow::Result<f64> {
+    let file = cost::whole_network(preset)?;
+    let estimate: Option<f64> = target.estimate(&Model::parse(&file)?).into_iter().sum();
+    estimate.with_context(|| format!("{preset} has work that was never counted"))
 }
 
 fn thousandths(value: f64) -> f64 {

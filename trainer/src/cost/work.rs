@@ -16,6 +16,9 @@ pub type Work = BTreeMap<String, f64>;
 /// Columns that a linear layer prepares for at a time.
 const PART: usize = 40;
 
+/// Channels whose means are found at a time.
+const CHANNELS: usize = 64;
+
 /// The work of one run of an operator; `None` of one that no exported network has.
 pub fn of(model: &Model<'_>, operator: &Operator, scratch: &Scratch) -> Option<Work> {
     let output = model.tensor(operator.output());
@@ -73,7 +76,8 @@ pub fn of(model: &Model<'_>, operator: &Operator, scratch: &Scratch) -> Option<W
         Operator::RmsNorm(_) => elements(&mut work, "rms-norm", outputs),
         Operator::Pad(_) => {
             elements(&mut work, "pad", outputs);
-            work.add("pad.rows", f64::from(output.shape[0]));
+            work.add("pad.copied-elements", inputs);
+            work.add("pad.rows", f64::from(input.shape[0]));
         }
         Operator::Reshape(_) => elements(&mut work, "reshape", inputs),
         Operator::Embedding(op) => {
@@ -101,11 +105,20 @@ fn elements(work: &mut Amounts, kind: &str, count: f64) {
     work.add(format!("{kind}.calls"), 1.0);
 }
 
+/// Windows are gone through pixel by pixel, and of each pixel channel by channel.
 fn pool(work: &mut Amounts, kind: &str, window: &Window, output: &Tensor) {
+    let channels = output.shape[2] as usize;
     let outputs = output.len() as f64;
-    work.add(format!("{kind}.elements"), outputs * window.area() as f64);
-    work.add(format!("{kind}.outputs"), outputs);
-    work.add(format!("{kind}.calls"), 1.0);
+    let windows = outputs / channels.max(1) as f64;
+    let mut add = |what: &str, amount: f64| work.add(format!("{kind}.{what}"), amount);
+    // Means add up some channels at a time.
+    let blocks = if kind == "avg-pool" { channels.div_ceil(CHANNELS) as f64 } else { 1.0 };
+    add("windows", windows * blocks);
+    add("window-rows", windows * blocks * f64::from(window.kernel[0]));
+    add("pixels", windows * blocks * window.area() as f64);
+    add("elements", outputs * window.area() as f64);
+    add("outputs", outputs);
+    add("calls", 1.0);
 }
 
 /// A linear layer, on so many windows.
@@ -196,7 +209,8 @@ fn rows_of(model: &Model<'_>, operator: &Operator) -> Option<Rows> {
 fn signed_digits(value: i32) -> u32 {
     let magnitude = value.unsigned_abs();
     // Where the sum with half of it and that half differ, a digit of the non-adjacent form stands.
-    (magnitude + (magnitude >> 1) ^ magnitude >> 1) & 0x1FF
+    let half = magnitude >> 1;
+    ((magnitude + half) ^ half) & 0x1FF
 }
 
 fn convolution(

@@ -126,6 +126,7 @@ fn draw(area: &Area<'_>, blocks: &[Block], operators: &[Operator], arena: u64) -
         y_title: "",
         x_label: &|x| thousands(*x as u64),
         y_label: &|_| String::new(),
+        x_labels: 6,
     };
     let mut chart = plot::chart(area, &axes)?;
     let thin = operators.len() as u32 > MOST_ROWS;

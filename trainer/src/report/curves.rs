@@ -2,10 +2,11 @@
 
 use super::page::{Table, paragraph, remark};
 use super::plot::{self, Area, Axes, Chart, Drawn, FIRST, INK, PlotError, SECOND, THIRD};
-use crate::number::{percent, thousands};
+use crate::number::{percent, rounded, thousands};
 use crate::run::Epoch;
 use plotters::element::{Circle, Cross, PathElement, Rectangle, Text};
 use plotters::series::{DashedLineSeries, LineSeries};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, RGBColor, ShapeStyle};
 
 /// Epochs that are drawn at most.
@@ -28,7 +29,7 @@ pub(super) fn content(epochs: &[Epoch], judged: Option<(f64, &str)>) -> Result<S
     let loss = plot::svg(SIZE, "loss of the training samples by updates done", |area| draw_loss(area, epochs))?;
     let accuracy = plot::svg(SIZE, "accuracy by updates done", |area| draw_accuracy(area, epochs, judged))?;
     let mut html = format!(
-        "<div class=\"pair\"><figure><figcaption>Loss, nats a sample</figcaption>{loss}</figure>\
+        "<div class=\"pair\"><figure><figcaption>Loss of the training samples, nats</figcaption>{loss}</figure>\
          <figure><figcaption>Accuracy, %</figcaption>{accuracy}</figure></div>\n"
     );
     html += &table(epochs, judged);
@@ -49,37 +50,34 @@ fn draw_loss(area: &Area<'_>, epochs: &[Epoch]) -> Drawn {
     let mut chart = chart(area, updates(epochs), [0.0, if most > 0.0 { most * 1.08 } else { 1.0 }], &|y| {
         if most < 0.1 { format!("{y:.3}") } else { format!("{y:.2}") }
     })?;
-    draw_curve(&mut chart, epochs, |epoch| Some(epoch.loss), Mark::Circle)?;
-    label(&mut chart, epochs, |epoch| Some(epoch.loss), "training", FIRST)
+    draw_curve(&mut chart, epochs, |epoch| Some(epoch.loss), Mark::Circle)
 }
 
 fn draw_accuracy(area: &Area<'_>, epochs: &[Epoch], judged: Option<(f64, &str)>) -> Drawn {
-    let curves: [(Of, Mark, &str); 2] = [
-        (|epoch| Some(epoch.train_accuracy), Mark::Circle, "training"),
-        (|epoch| epoch.validation_accuracy, Mark::Square, "validation"),
-    ];
-    let points = curves.iter().flat_map(|(of, ..)| epochs.iter().filter_map(of)).chain(judged.map(|(share, _)| share));
+    let curves: [(Of, Mark); 2] =
+        [(|epoch| Some(epoch.train_accuracy), Mark::Circle), (|epoch| epoch.validation_accuracy, Mark::Square)];
+    let points = curves.iter().flat_map(|(of, _)| epochs.iter().filter_map(of)).chain(judged.map(|(share, _)| share));
     let (low, high) = points.fold((1.0f64, 0.0f64), |(low, high), share| (low.min(share), high.max(share)));
     let room = (high - low).max(0.01) * 0.08;
     let low = if low < 0.3 { 0.0 } else { low - room };
     let decimals = if high - low < 0.05 { 1 } else { 0 };
     let mut chart =
         chart(area, updates(epochs), [low, (high + room).min(1.02)], &|y| format!("{:.decimals$}", y * 100.0))?;
-    for (of, mark, _) in curves {
+    for (of, mark) in curves {
         draw_curve(&mut chart, epochs, of, mark)?;
     }
-    if let Some((share, part)) = judged {
+    if let Some((share, _)) = judged {
         let to = updates(epochs);
-        let dots = DashedLineSeries::new([(0.0, share), (to, share)], 3, 9, THIRD.stroke_width(3));
-        chart.draw_series(dots)?;
+        chart.draw_series(dots([(0.0, share), (to, share)]))?;
         chart.draw_series([Cross::new((to, share), 10, THIRD.stroke_width(4))])?;
-        // Below the line, where no curve is at the beginning.
-        let shown = format!("exported file, {part}: {}", percent(share));
-        let place = (to * 0.42, share - (high - low + 2.0 * room) * 0.02);
-        chart.draw_series([Text::new(shown, place, plot::small(&THIRD))])?;
     }
-    let ends: Vec<f64> = curves.iter().filter_map(|(of, ..)| epochs.last().and_then(of)).collect();
-    legend(&mut chart, [low, (high + room).min(1.02)], updates(epochs), ends.len() > 1)
+    let validated = epochs.iter().any(|epoch| epoch.validation_accuracy.is_some());
+    legend(&mut chart, validated, judged)
+}
+
+/// The exported file's line, which is no curve: it was judged once.
+fn dots(ends: [(f64, f64); 2]) -> DashedLineSeries<std::array::IntoIter<(f64, f64), 2>, u32> {
+    DashedLineSeries::new(ends, 4, 8, THIRD.stroke_width(4))
 }
 
 fn chart<'a, 'b>(
@@ -98,6 +96,7 @@ where
         y_title: "",
         x_label: &|x| thousands(*x as u64),
         y_label,
+        x_labels: 6,
     };
     plot::chart(area, &axes)
 }
@@ -152,32 +151,36 @@ fn draw_mark(chart: &mut Chart<'_, '_>, point: (f64, f64), mark: Mark) -> Drawn 
     Ok(())
 }
 
-/// The name of a curve above its last point.
-fn label(chart: &mut Chart<'_, '_>, epochs: &[Epoch], of: Of, name: &str, color: RGBColor) -> Drawn {
-    let Some((epoch, y)) = epochs.last().and_then(|epoch| Some((epoch, of(epoch)?))) else { return Ok(()) };
-    let range = chart.y_range();
-    let place = (epoch.step as f64 * 0.70, y + (range.end - range.start) * 0.12);
-    chart.draw_series([Text::new(format!("{name}: {y:.4} at the end"), place, plot::small(&color))])?;
-    Ok(())
-}
-
 /// Which line is which, in the lower right corner, where accuracy seldom is.
-fn legend(chart: &mut Chart<'_, '_>, [low, high]: [f64; 2], updates: f64, validation: bool) -> Drawn {
-    let height = high - low;
-    let mut entries = vec![(Mark::Circle, "training, mean of the epoch")];
-    if validation {
-        entries.push((Mark::Square, "validation"));
+fn legend(chart: &mut Chart<'_, '_>, validated: bool, judged: Option<(f64, &str)>) -> Drawn {
+    let (x, y) = (chart.x_range(), chart.y_range());
+    let across = |share: f64| x.start + (x.end - x.start) * share;
+    let mut names = vec![("training, mean of the epoch".to_owned(), Some(Mark::Circle))];
+    if validated {
+        names.push(("validation".into(), Some(Mark::Square)));
     }
-    for (index, (mark, name)) in entries.into_iter().rev().enumerate() {
-        let y = low + height * (0.07 + 0.09 * index as f64);
-        let line = [(updates * 0.42, y), (updates * 0.50, y)];
-        let style = mark.color().stroke_width(4);
+    if let Some((share, part)) = judged {
+        names.push((format!("exported file, {part}: {}", percent(share)), None));
+    }
+    for (index, (name, mark)) in names.into_iter().rev().enumerate() {
+        let height = y.start + (y.end - y.start) * (0.08 + 0.11 * index as f64);
+        let line = [(across(0.40), height), (across(0.48), height)];
         match mark {
-            Mark::Circle => chart.draw_series([PathElement::new(line, style)]).map(|_| ())?,
-            Mark::Square => chart.draw_series(DashedLineSeries::new(line, 14, 8, style)).map(|_| ())?,
+            Some(Mark::Circle) => {
+                chart.draw_series([PathElement::new(line, Mark::Circle.color().stroke_width(4))])?;
+            }
+            Some(Mark::Square) => {
+                chart.draw_series(DashedLineSeries::new(line, 14, 8, Mark::Square.color().stroke_width(4)))?;
+            }
+            None => {
+                chart.draw_series(dots(line))?;
+            }
         }
-        draw_mark(chart, (updates * 0.46, y), mark)?;
-        chart.draw_series([Text::new(name, (updates * 0.52, y + height * 0.035), plot::small(&INK))])?;
+        if let Some(mark) = mark {
+            draw_mark(chart, (across(0.44), height), mark)?;
+        }
+        let style = plot::small(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+        chart.draw_series([Text::new(name, (across(0.50), height), style)])?;
     }
     Ok(())
 }
@@ -191,12 +194,8 @@ fn table(epochs: &[Epoch], judged: Option<(f64, &str)>) -> String {
     head.push("samples a second");
     let mut table = Table::new(&head);
     for epoch in plot::thinned(epochs, MOST_ROWS) {
-        let mut cells = vec![
-            epoch.epoch.to_string(),
-            thousands(epoch.step),
-            format!("{:.4}", epoch.loss),
-            percent(epoch.train_accuracy),
-        ];
+        let mut cells =
+            vec![epoch.epoch.to_string(), thousands(epoch.step), rounded(epoch.loss), percent(epoch.train_accuracy)];
         if validated {
             cells.push(epoch.validation_accuracy.map_or_else(|| "–".into(), percent));
         }

@@ -3,7 +3,7 @@
 use super::confusion::name;
 use super::page::{Table, escape, paragraph, remark};
 use crate::export::Narrowing;
-use crate::number::{percent, rounded, thousands};
+use crate::number::{percent, rounded, signed, thousands};
 use crate::run::Judgement;
 
 /// Most logits of a sample that are shown.
@@ -69,14 +69,19 @@ fn example(judgement: &Judgement, part: &str, classes: &[String]) -> String {
     for class in order.into_iter().take(MOST_LOGITS) {
         let after = sample.after.get(class).copied().unwrap_or(0);
         let before = sample.before.get(class).copied().unwrap_or(0.0);
-        let [before_text, difference] = [before, f64::from(after) - before].map(|value| format!("{value}"));
-        table.row([escape(&name(classes, class)).as_ref(), &before_text, &after.to_string(), &difference]);
+        // Whole numbers where the training forward pass is exact.
+        let text = |value: f64| if value.fract() == 0.0 { signed(value as i64) } else { rounded(value) };
+        let cells = [text(before), signed(after.into()), text(f64::from(after) - before)];
+        table.row([escape(&name(classes, class)).into_owned()].into_iter().chain(cells));
     }
     let count = if shown < sample.after.len() { format!("The {shown} largest logits") } else { "All logits".into() };
     format!(
         "<h3>{count} of {part} sample {}, the worst one</h3>\n{}{}",
         sample.index,
         table.html(),
-        remark(format!("In steps of 2^{}, which are the file's integers.", judgement.exponent))
+        remark(format!(
+            "In steps of 2<sup>{}</sup>, which are the file's integers.",
+            signed(judgement.exponent.into())
+        ))
     )
 }

@@ -96,6 +96,7 @@ fn draw(area: &Area<'_>, flips: &[Flips], names: &[String]) -> Drawn {
         y_title: "",
         x_label: &|x| thousands(*x as u64),
         y_label: &|y| rounded(*y),
+        x_labels: 6,
     };
     let mut chart = plot::chart(area, &axes)?;
     let mut lines: Vec<(String, Option<usize>, Line, RGBColor)> = vec![("all layers".into(), None, Line::Whole, FIRST)];

@@ -74,7 +74,7 @@ pub(super) fn dark_rules() -> String {
 
 /// Letters beside axes.
 pub(super) fn small(color: &RGBColor) -> TextStyle<'static> {
-    letters(24, color)
+    letters(26, color)
 }
 
 /// Letters of this height, in pixels of the picture.
@@ -116,6 +116,8 @@ pub(super) struct Axes<'a> {
     pub(super) y_title: &'a str,
     pub(super) x_label: &'a dyn Fn(&f64) -> String,
     pub(super) y_label: &'a dyn Fn(&f64) -> String,
+    /// Numbers along the x axis, at most.
+    pub(super) x_labels: usize,
 }
 
 /// A chart with its axes.
@@ -126,7 +128,7 @@ where
     let mut chart = ChartBuilder::on(area)
         .margin_top(24)
         .margin_right(36)
-        .x_label_area_size(if axes.x_title.is_empty() { 44 } else { 84 })
+        .x_label_area_size(if axes.x_title.is_empty() { 44 } else { 80 })
         .y_label_area_size(118)
         .build_cartesian_2d(axes.x.clone(), axes.y.clone())?;
     let mut mesh = chart.configure_mesh();
@@ -136,7 +138,7 @@ where
         .axis_style(FAINT.stroke_width(2))
         .label_style(small(&FAINT))
         .axis_desc_style(small(&FAINT))
-        .x_labels(6)
+        .x_labels(axes.x_labels)
         .y_labels(5)
         .x_label_formatter(axes.x_label)
         .y_label_formatter(axes.y_label);
@@ -171,6 +173,7 @@ mod tests {
                 y_title: "y",
                 x_label: &|x| x.to_string(),
                 y_label: &|y| y.to_string(),
+                x_labels: 6,
             };
             let mut chart = chart(area, &axes)?;
             chart.draw_series([Rectangle::new([(0.0, 0.0), (1.0, 1.0)], PALE.filled())])?;

@@ -96,10 +96,10 @@ fn caption(sample: &JudgedSample, part: &str, classes: &[String], kind: &Kind) -
         _ => name(classes, class),
     };
     let [label, answer] = [usize::from(sample.label), sample.answer].map(|class| escape(&named(class)).into_owned());
-    let verdict = if usize::from(sample.label) == sample.answer { "also answered" } else { "answered" };
+    let verdict = if usize::from(sample.label) == sample.answer { "rightly answered" } else { "answered" };
     format!(
         "<figcaption><strong>{label}</strong>, {verdict} <strong>{answer}</strong><br>\
-         <small>loss {:.2}, {part} sample {}</small></figcaption>",
+         <small>loss {:.2}, <span>{part} sample {}</span></small></figcaption>",
         sample.loss, sample.index
     )
 }

@@ -2,7 +2,7 @@
 
 use super::page::{Table, paragraph, remark};
 use super::plot::{self, Area, Axes, Drawn, FIRST, INK, PlotError};
-use crate::number::{percent, thousands};
+use crate::number::{percent, signed, thousands};
 use plotters::element::{Rectangle, Text};
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -118,7 +118,7 @@ pub(super) fn content(model: &Model<'_>) -> Result<String, PlotError> {
             percent(zero),
             percent(plus),
             bar([minus, zero, plus]),
-            format!("{low} … {high}"),
+            format!("{} … {}", signed(low.into()), signed(high.into())),
             thousands(layer.bytes as u64),
         ]);
     }
@@ -144,7 +144,7 @@ pub(super) fn content(model: &Model<'_>) -> Result<String, PlotError> {
     }
     html += "<h3>Exponents</h3>\n";
     html += &remark(
-        "How many groups have each exponent E of W = T·2^E, of int8 weights how many rows; groups of zeros have their row's smallest one. As exported: norms of \
+        "How many groups have each exponent E of W = T·2<sup>E</sup>, of int8 weights how many rows; groups of zeros have their row's smallest one. As exported: norms of \
          batches are in them, and windows that int32 has no room for are narrowed.",
     );
     html += "<div class=\"many\">\n";
@@ -179,8 +179,10 @@ fn draw(area: &Area<'_>, layer: &Layer) -> Drawn {
         y: 0.0..most * 1.2,
         x_title: "",
         y_title: "",
-        x_label: &|x| if x.fract() == 0.0 { format!("{x}") } else { String::new() },
-        y_label: &|y| thousands(*y as u64),
+        x_label: &|x| if x.fract() == 0.0 { signed(*x as i64) } else { String::new() },
+        y_label: &|y| if y.fract() == 0.0 { thousands(*y as u64) } else { String::new() },
+        // As many as bars, halves between them, which have no number.
+        x_labels: 2 * (right - left + 2).unsigned_abs() as usize,
     };
     let mut chart = plot::chart(area, &axes)?;
     let bars = layer.exponents.iter().map(|(exponent, count)| {

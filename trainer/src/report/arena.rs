@@ -125,6 +125,7 @@ fn draw(area: &Area<'_>, blocks: &[Block], operators: &[Operator], arena: u64) -
         x_title: "byte of the arena",
         y_title: "",
         x_label: &|x| thousands(*x as u64),
+        // Rows have names, not numbers.
         y_label: &|_| String::new(),
         x_labels: 6,
     };

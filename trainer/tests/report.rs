@@ -240,7 +240,8 @@ fn weights(text: &str, model: &Model<'_>, inspected: &Value) {
             ],
         );
         // The histogram has every count above its bar.
-        let figure = text.split("<figure>").find(|figure| figure.contains(&format!("<figcaption>{index} linear<"))).unwrap();
+        let figure =
+            text.split("<figure>").find(|figure| figure.contains(&format!("<figcaption>{index} linear<"))).unwrap();
         let exponents: Vec<i32> = matrix.iter().flat_map(|row| row.exponents().collect::<Vec<_>>()).collect();
         for exponent in exponents.iter().min().copied().unwrap()..=exponents.iter().max().copied().unwrap() {
             let count = exponents.iter().filter(|found| **found == exponent).count();

@@ -68,6 +68,7 @@ fn write_networks(folder: &Path) -> anyhow::Result<()> {
 struct Counted {
     operators: BTreeMap<usize, u64>,
     whole: u64,
+    arena_bytes: u64,
 }
 
 fn print_table(folder: &Path, counts: &Path) -> anyhow::Result<()> {
@@ -97,7 +98,9 @@ fn fit_target(
     for ((_, network), found) in counted.iter().filter(|((on, _), _)| on == core) {
         let path = folder.join(format!("{network}.tsm"));
         if !path.exists() {
-            target.networks.insert(network.clone(), Whole { counted: found.whole, estimated: 0 });
+            target
+                .networks
+                .insert(network.clone(), Whole { counted: found.whole, estimated: 0, arena_bytes: found.arena_bytes });
             continue;
         }
         let file = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -143,8 +146,12 @@ fn check_table(counts: &Path) -> anyhow::Result<()> {
     for target in &cost::table().targets {
         for preset in cost::WHOLE {
             let counted = counted.get(&(target.core.clone(), preset.to_owned()));
-            let counted = counted.with_context(|| format!("{preset} was not counted on {}", target.core))?.whole;
-            let whole = Whole { counted, estimated: estimate(target, preset)?.round() as u64 };
+            let counted = counted.with_context(|| format!("{preset} was not counted on {}", target.core))?;
+            let whole = Whole {
+                counted: counted.whole,
+                estimated: estimate(target, preset)?.round() as u64,
+                arena_bytes: counted.arena_bytes,
+            };
             println!(
                 "{} {preset}: {counted} instructions, the estimate is {:+.1} % off",
                 target.core,
@@ -187,7 +194,10 @@ fn read_counts(path: &Path) -> anyhow::Result<BTreeMap<(String, String), Counted
             Some(index) => {
                 counted.operators.insert(index.parse().with_context(|| format!("no operator: {kernel}"))?, count);
             }
-            None => counted.whole = count,
+            None => {
+                counted.whole = count;
+                counted.arena_bytes = value["arena_bytes"].as_u64().unwrap_or(0);
+            }
         }
     }
     Ok(found)

@@ -78,13 +78,15 @@ pub struct Target {
     pub networks: BTreeMap<String, Whole>,
 }
 
-/// Instructions of a whole network.
+/// What a whole network took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whole {
-    /// As they were counted.
+    /// Instructions as they were counted.
     pub counted: u64,
     /// As the table estimates them.
     pub estimated: u64,
+    /// Bytes of arena that the program had which was counted.
+    pub arena_bytes: u64,
 }
 
 impl Whole {
@@ -191,6 +193,8 @@ mod tests {
                 let whole = target.networks.get(preset).unwrap_or_else(|| panic!("{preset} was not counted"));
                 // What the table says of itself is what it does.
                 assert_eq!(estimate.unwrap().round() as u64, whole.estimated, "{preset} on {}", target.name);
+                // What is said of memory is exact.
+                assert_eq!(target.arena_bytes(&model), Some(whole.arena_bytes as usize), "{preset} on {}", target.name);
                 assert!(whole.off().abs() < TOLERANCE, "{preset} on {}: {:+.1} %", target.name, whole.off() * 100.0);
             }
         }

@@ -153,8 +153,9 @@ fn check_table(counts: &Path) -> anyhow::Result<()> {
                 arena_bytes: counted.arena_bytes,
             };
             println!(
-                "{} {preset}: {counted} instructions, the estimate is {:+.1} % off",
+                "{} {preset}: {} instructions, the estimate is {:+.1} % off",
                 target.core,
+                whole.counted,
                 whole.off() * 100.0
             );
             far += usize::from(whole.off().abs() >= cost::TOLERANCE);

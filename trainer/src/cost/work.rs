@@ -42,14 +42,14 @@ pub fn of(model: &Model<'_>, operator: &Operator, scratch: &Scratch) -> Option<W
             convolution(
                 &mut work,
                 &rows,
-                [&op.window],
+                &op.window,
                 [&input, &output],
                 scratch,
                 Some(model.matrix(&op.weights).group().get()),
             );
         }
         Operator::Int8Conv2d(op) => {
-            convolution(&mut work, &rows_of(model, operator)?, [&op.window], [&input, &output], scratch, None);
+            convolution(&mut work, &rows_of(model, operator)?, &op.window, [&input, &output], scratch, None);
         }
         Operator::DepthwiseConv2d(op) => {
             depthwise(&mut work, &rows_of(model, operator)?, &Geometry::new(&op.window, &input, &output), true);
@@ -216,7 +216,7 @@ fn signed_digits(value: i32) -> u32 {
 fn convolution(
     work: &mut Amounts,
     rows: &Rows,
-    [window]: [&Window; 1],
+    window: &Window,
     [input, output]: [&Tensor; 2],
     scratch: &Scratch,
     group: Option<usize>,

@@ -72,9 +72,9 @@ fn memory(model: &Model<'_>, records: Option<usize>, targets: &[Target]) -> Stri
         "<h3>Flash and memory, bytes</h3>\n{}{}",
         table.html(),
         remark(format!(
-            "These are exact, not estimated. Besides: the code of the runtime, 11.2 kB on Armv6-M and 11.6 kB on Armv7-M for a \
-             network of linear layers and shift norms as <code>firmware-examples/run-qemu</code> measures it, more for other \
-             operators; about 1 kB of stack.{}{}",
+            "These are exact, not estimated. Besides: the code of the runtime, for the network of the digits 11.2 kB on Armv6-M and \
+             11.6 kB on Armv7-M, as <code>firmware-examples/run-qemu</code> measures it, more for other operators; and about 1 kB of \
+             stack.{}{}",
             if records.is_none() { " The file is as it lies in the run's folder, row after row." } else { "" },
             if norms { " An rms-norm divides: its instructions depend on the values." } else { "" }
         ))

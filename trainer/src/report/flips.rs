@@ -33,7 +33,6 @@ pub(super) fn content(flips: &[Flips], names: &[String]) -> Result<String, PlotE
         "of the weights, first",
         "of the weights, last",
     ]);
-    // Sums of several looks as they were recorded.
     for (layer, of) in last.of.iter().enumerate() {
         let of_layer = |flips: &Flips| flips.changed.get(layer).copied().unwrap_or(0);
         let cells = [rate(first, of_layer(first)), rate(last, of_layer(last))];

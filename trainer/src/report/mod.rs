@@ -17,7 +17,7 @@ mod source;
 mod weights;
 
 pub use plot::PlotError;
-pub use source::{ReportError, Run, of_finished, of_folder};
+pub use source::{ReportError, of_finished, of_folder};
 
 use crate::config::Config;
 use crate::data::Prepared;

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::data::Prepared;
 use crate::export::Exported;
 use crate::network::Network;
-use crate::run::{self, FolderError, Judgement, Outcome, RunError, RunFolder};
+use crate::run::{self, FolderError, Judgement, Outcome, Run, RunError, RunFolder};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use trishift::Model;
@@ -53,8 +53,6 @@ impl From<CheckpointError> for ReportError {
         Self::Run(error.into())
     }
 }
-
-pub use run::Run;
 
 /// The report about a run that has ended, from what it knows already.
 ///

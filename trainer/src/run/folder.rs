@@ -248,6 +248,8 @@ mod tests {
         let path = parent.path().join("run");
         let folder = RunFolder::create(&path, false).unwrap();
         folder.append_metrics(&epoch(10)).unwrap();
+        folder.append_flips(&Flips { since: 0, step: 10, changed: vec![1], of: vec![2] }).unwrap();
+        fs::write(folder.report(), "<!DOCTYPE html>").unwrap();
         fs::write(path.join("notes.txt"), "mine").unwrap();
         fs::write(path.join(".trishift-x1y2"), "half a checkpoi").unwrap();
         let error = RunFolder::create(&path, false).unwrap_err().to_string();

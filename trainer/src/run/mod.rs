@@ -412,7 +412,11 @@ fn record_flips(
     started: Instant,
 ) -> Result<(), RunError> {
     match watch.filter(|watch| watch.since() < step) {
-        Some(watch) => Ok(folder.append_flips(&watch.look(step, layers, started))?),
+        Some(watch) => {
+            folder.append_flips(&watch.look(step, layers, started))?;
+            tracing::debug!(step, microseconds = started.elapsed().as_micros(), "looked at flips");
+            Ok(())
+        }
         None => Ok(()),
     }
 }

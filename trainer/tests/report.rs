@@ -83,18 +83,18 @@ fn train(folder: &Path, options: &str) -> (Value, String) {
 
 #[test]
 fn every_panel_holds_the_runs_own_numbers() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let (result, page) = train(path, "--epochs 10 --validation 0.1");
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
     assert_loads_nothing(&page);
     assert_eq!(page.matches("<section").count(), PANELS.len());
-    let run = RunFolder::open(&path.join("run")).expect("no fault");
-    let (epochs, flips) = (run.read_metrics().expect("no fault"), run.read_flips().expect("no fault"));
-    let config = Config::read(&run.config()).expect("no fault");
-    let data = run::load(&config).expect("no fault");
-    let file = std::fs::read(run.model()).expect("no fault");
-    let model = Model::parse(&file).expect("no fault");
+    let run = RunFolder::open(&path.join("run")).unwrap();
+    let (epochs, flips) = (run.read_metrics().unwrap(), run.read_flips().unwrap());
+    let config = Config::read(&run.config()).unwrap();
+    let data = run::load(&config).unwrap();
+    let file = std::fs::read(run.model()).unwrap();
+    let model = Model::parse(&file).unwrap();
 
     curves(panel(&page, "curves"), &epochs, &result);
     let counted = json(path, "eval run/model.tsm --data builtin:digits --confusion --json");
@@ -171,7 +171,7 @@ fn confusion(text: &str, counted: &Value) {
 
 fn worst_samples(text: &str, model: &Model<'_>, data: &Prepared) {
     let test = &data.test;
-    let logits = evaluate::Runtime::new(model).expect("no fault").logits(&test.dense(0..test.len())).expect("no fault");
+    let logits = evaluate::Runtime::new(model).expect("a runtime").logits(&test.dense(0..test.len())).expect("logits");
     let losses = evaluate::losses(&logits, &test.labels, model.output().exponent.into());
     let mut order: Vec<usize> = (0..test.len()).collect();
     order.sort_by(|a, b| losses[*b].total_cmp(&losses[*a]));
@@ -253,7 +253,7 @@ fn weights(text: &str, model: &Model<'_>, inspected: &Value) {
         let figure = text
             .split("<figure>")
             .find(|figure| figure.contains(&format!("<figcaption>{index} linear<")))
-            .expect("no fault");
+            .expect("a figure");
         let exponents: Vec<i32> = matrix.iter().flat_map(|row| row.exponents().collect::<Vec<_>>()).collect();
         for exponent in exponents.iter().min().copied().expect("an exponent")
             ..=exponents.iter().max().copied().expect("an exponent")
@@ -319,9 +319,9 @@ fn costs(text: &str, folder: &Path, model: &Model<'_>) {
     }
     // The file that is meant is the one that the command writes.
     output(folder, "export run --layout groups --out groups.tsm");
-    let groups = std::fs::read(folder.join("groups.tsm")).expect("no fault");
+    let groups = std::fs::read(folder.join("groups.tsm")).expect("a file");
     for target in targets {
-        let arena = target.arena_bytes(&Model::parse(&groups).expect("no fault")).expect("no fault") as u64;
+        let arena = target.arena_bytes(&Model::parse(&groups).expect("a model")).expect("an arena") as u64;
         let scratch = arena - model.arena_bytes();
         assert!(scratch >= 4096, "{scratch}");
         let cells = [groups.len() as u64, arena, model.arena_bytes(), scratch, 64 + 40].map(thousands);
@@ -334,25 +334,25 @@ fn costs(text: &str, folder: &Path, model: &Model<'_>) {
 
 #[test]
 fn the_command_writes_what_training_left_and_replaces_nothing_else() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let (_, page) = train(path, "--epochs 3");
     let before = snapshot(path);
     let result = json(path, "report run --out other.html --json");
     assert_eq!(keys(&result), ["report", "bytes", "notes"]);
     assert_eq!((result["bytes"].as_u64(), &result["notes"]), (Some(page.len() as u64), &Value::Array(vec![])));
-    assert!(std::fs::read_to_string(path.join("other.html")).expect("no fault") == page);
+    assert!(std::fs::read_to_string(path.join("other.html")).unwrap() == page);
     let mut after = snapshot(path);
     after.remove(&path.join("other.html"));
     assert!(before == after);
     let refused = trishift(path, words("report run --out other.html")).assert().failure().code(2);
-    let message = String::from_utf8(refused.get_output().stderr.clone()).expect("no fault");
+    let message = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
     assert_eq!(message, "error: other.html exists; replace it with --overwrite\n");
     output(path, "report run --out other.html --overwrite");
     // The run's own report is written anew.
-    std::fs::write(path.join("run/report.html"), "old").expect("no fault");
+    std::fs::write(path.join("run/report.html"), "old").unwrap();
     output(path, "report run");
-    assert!(std::fs::read_to_string(path.join("run/report.html")).expect("no fault") == page);
+    assert!(std::fs::read_to_string(path.join("run/report.html")).unwrap() == page);
 }
 
 /// Stops a run once so many steps are done.
@@ -368,26 +368,26 @@ impl Observer for StopAt {
 
 /// A run that stopped at a step, somewhere in an epoch.
 fn interrupted(path: &Path, config: &Config, step: u64) -> u64 {
-    let data = run::load(config).expect("no fault");
-    let folder = RunFolder::create(path, true).expect("no fault");
-    folder.write_config(&config.to_toml().expect("TOML")).expect("no fault");
-    let mut run = Run::new(config, &data, &folder, &Resolved::Cpu).expect("no fault");
-    assert_eq!(run.train(&mut StopAt(step)).expect("no fault"), Ending::Interrupted);
+    let data = run::load(config).expect("samples");
+    let folder = RunFolder::create(path, true).expect("a folder");
+    folder.write_config(&config.to_toml().expect("TOML")).expect("a file");
+    let mut run = Run::new(config, &data, &folder, &Resolved::Cpu).expect("a run");
+    assert_eq!(run.train(&mut StopAt(step)).expect("an end"), Ending::Interrupted);
     run.step()
 }
 
 #[test]
 fn an_unfinished_run_is_shown_as_far_as_it_came() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let mut config = Config::preset("digits-mlp").expect("no fault");
+    let mut config = Config::preset("digits-mlp").unwrap();
     (config.training.epochs, config.training.batch) = (Some(40), 8);
     let step = interrupted(&path.join("run"), &config, 400);
     let before = snapshot(path);
     let text = output(path, "report run --out report.html");
     assert!(text.starts_with("report.html: "), "{text}");
-    let page = std::fs::read_to_string(path.join("report.html")).expect("no fault");
-    let total = run::total_steps(&config, run::load(&config).expect("no fault").train.len());
+    let page = std::fs::read_to_string(path.join("report.html")).unwrap();
+    let total = run::total_steps(&config, run::load(&config).unwrap().train.len());
     assert!(page.contains(&format!("unfinished: {} of {} updates", thousands(step), thousands(total))));
     assert!(page.contains("The run is unfinished"));
     for id in PANELS {
@@ -400,7 +400,7 @@ fn an_unfinished_run_is_shown_as_far_as_it_came() {
     let step = interrupted(&path.join("early"), &config, 1);
     assert!(step < total / 40, "{step}");
     output(path, "report early");
-    let page = std::fs::read_to_string(path.join("early/report.html")).expect("no fault");
+    let page = std::fs::read_to_string(path.join("early/report.html")).unwrap();
     assert!(panel(&page, "curves").contains("No epoch has ended yet"));
     assert!(rows(panel(&page, "confusion")).len() > 10);
     assert_loads_nothing(&page);
@@ -408,49 +408,49 @@ fn an_unfinished_run_is_shown_as_far_as_it_came() {
 
 #[test]
 fn flips_are_what_changed_and_leave_no_step_out() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let mut config = Config::preset("digits-mlp").expect("no fault");
+    let mut config = Config::preset("digits-mlp").unwrap();
     (config.training.epochs, config.training.batch) = (Some(6), 8);
     let run = path.join("run");
     interrupted(&run, &config, 100);
     output(path, "train --resume run --quiet");
     output(path, "train --resume run --quiet");
-    let flips = RunFolder::open(&run).expect("no fault").read_flips().expect("no fault");
+    let flips = RunFolder::open(&run).unwrap().read_flips().unwrap();
     assert_eq!(flips[0].since, 0);
     assert!(flips.windows(2).all(|pair| pair[0].step == pair[1].since), "{flips:?}");
-    let data = run::load(&config).expect("no fault");
-    assert_eq!(flips.last().expect("no fault").step, run::total_steps(&config, data.train.len()));
+    let data = run::load(&config).unwrap();
+    assert_eq!(flips.last().unwrap().step, run::total_steps(&config, data.train.len()));
     // An interruption is where a record ends.
     assert!(flips.len() >= 7, "{flips:?}");
 
     // One record from the first state to the last one says what differs between them.
-    let network = Network::resolve(&config, data.train.shape, data.classes.len()).expect("no fault");
+    let network = Network::resolve(&config, data.train.shape, data.classes.len()).unwrap();
     config.training.epochs = Some(1);
     let fresh = || -> Vec<Box<dyn rule::LayerState>> {
         network.stages.iter().enumerate().map(|(index, stage)| rule::create(&config, stage, index)).collect()
     };
     output(path, "train --preset digits-mlp --epochs 1 --batch 8 --out one --quiet");
-    let one = RunFolder::open(&path.join("one")).expect("no fault");
-    let bytes = checkpoint::read(&one.checkpoint()).expect("no fault");
+    let one = RunFolder::open(&path.join("one")).unwrap();
+    let bytes = checkpoint::read(&one.checkpoint()).unwrap();
     let mut last = fresh();
-    checkpoint::StateReader::new(&bytes, &one.checkpoint()).expect("no fault").load(&mut last).expect("no fault");
+    checkpoint::StateReader::new(&bytes, &one.checkpoint()).unwrap().load(&mut last).unwrap();
     let differing = fresh().into_iter().zip(&last).map(|(first, last)| {
         first.ternary().trits.iter().zip(&last.ternary().trits).filter(|(a, b)| a != b).count() as u64
     });
-    assert_eq!(one.read_flips().expect("no fault")[0].changed, differing.collect::<Vec<_>>());
+    assert_eq!(one.read_flips().unwrap()[0].changed, differing.collect::<Vec<_>>());
 }
 
 #[test]
 fn a_report_that_cannot_be_written_does_not_lose_the_run() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let mut config = Config::preset("digits-mlp").expect("no fault");
+    let mut config = Config::preset("digits-mlp").unwrap();
     config.training.epochs = Some(3);
     interrupted(&path.join("run"), &config, 50);
     write(path, "run/report.html/in-the-way", "");
     let assert = trishift(path, words("train --resume run --quiet --json")).assert().success();
-    let message = String::from_utf8(assert.get_output().stderr.clone()).expect("no fault");
+    let message = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
     assert!(message.starts_with("warning: the run is done, but there is no report of it: cannot write"), "{message}");
     assert_eq!(message.lines().count(), 1);
     assert!(path.join("run/model.tsm").is_file());
@@ -468,20 +468,20 @@ fn table(path: &Path) {
 
 #[test]
 fn a_run_whose_samples_are_gone_shows_the_rest() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     table(path);
     let line = "train --preset digits-mlp --data table.csv --epochs 2 --out run --quiet";
     output(path, line);
-    let page = std::fs::read_to_string(path.join("run/report.html")).expect("no fault");
+    let page = std::fs::read_to_string(path.join("run/report.html")).unwrap();
     assert!(page.contains("a&lt;b") && page.contains("&#39;c&#39; &amp; d") && !page.contains("a<b"));
     // Rows are shown as numbers.
     assert!(panel(&page, "confusion").contains("<pre>"));
-    std::fs::rename(path.join("table.csv"), path.join("moved.csv")).expect("no fault");
+    std::fs::rename(path.join("table.csv"), path.join("moved.csv")).unwrap();
     let result = json(path, "report run --out gone.html --json");
-    let note = result["notes"][0].as_str().expect("no fault");
+    let note = result["notes"][0].as_str().unwrap();
     assert!(note.contains("table.csv") && note.contains("--data"), "{note}");
-    let gone = std::fs::read_to_string(path.join("gone.html")).expect("no fault");
+    let gone = std::fs::read_to_string(path.join("gone.html")).unwrap();
     for id in ["curves", "weights", "flips", "arena", "cost"] {
         assert!(rows(panel(&gone, id)).len() > 1, "{id}");
     }
@@ -490,19 +490,19 @@ fn a_run_whose_samples_are_gone_shows_the_rest() {
     }
     // Where they are now they may be named.
     output(path, "report run --data moved.csv --out found.html");
-    assert!(std::fs::read_to_string(path.join("found.html")).expect("no fault") == page);
+    assert!(std::fs::read_to_string(path.join("found.html")).unwrap() == page);
 }
 
 #[test]
 fn damaged_and_missing_runs_are_refused_in_a_sentence() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     train(path, "--epochs 1");
     table(path);
     write(path, "empty/notes.txt", "");
     let copy = |name: &str| {
         for file in ["config.toml", "metrics.jsonl", "flips.jsonl", "checkpoint.tsc", "model.tsm"] {
-            write(path, &format!("{name}/{file}"), std::fs::read(path.join("run").join(file)).expect("no fault"));
+            write(path, &format!("{name}/{file}"), std::fs::read(path.join("run").join(file)).unwrap());
         }
     };
     for (name, file) in [("metrics", "metrics.jsonl"), ("flips", "flips.jsonl")] {
@@ -511,12 +511,12 @@ fn damaged_and_missing_runs_are_refused_in_a_sentence() {
     }
     for (name, file) in [("checkpoint", "checkpoint.tsc"), ("model", "model.tsm")] {
         copy(name);
-        let mut bytes = std::fs::read(path.join("run").join(file)).expect("no fault");
+        let mut bytes = std::fs::read(path.join("run").join(file)).unwrap();
         bytes[100] ^= 1;
         write(path, &format!("{name}/{file}"), bytes);
     }
     copy("early");
-    std::fs::remove_file(path.join("early/checkpoint.tsc")).expect("no fault");
+    std::fs::remove_file(path.join("early/checkpoint.tsc")).unwrap();
     for (line, parts) in [
         ("report nowhere", ["nowhere holds no run", "train --out"]),
         ("report empty", ["empty holds no run", "checkpoint.tsc"]),
@@ -532,7 +532,7 @@ fn damaged_and_missing_runs_are_refused_in_a_sentence() {
     ] {
         let before = snapshot(path);
         let assert = trishift(path, words(line)).assert().failure().code(2);
-        let message = String::from_utf8(assert.get_output().stderr.clone()).expect("no fault");
+        let message = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
         assert_eq!(message.lines().count(), 1, "{line}: {message}");
         assert!(message.starts_with("error: ") && parts.iter().all(|part| message.contains(part)), "{line}: {message}");
         assert!(assert.get_output().stdout.is_empty() && snapshot(path) == before, "{line}");
@@ -541,10 +541,10 @@ fn damaged_and_missing_runs_are_refused_in_a_sentence() {
 
 #[test]
 fn the_library_writes_the_page_of_the_command() {
-    let folder = tempfile::tempdir().expect("no fault");
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let (_, page) = train(path, "--epochs 2");
-    let run = RunFolder::open(&path.join("run")).expect("no fault");
-    let (html, notes) = report::of_folder(&run, None, &|_, _| {}).expect("no fault");
+    let run = RunFolder::open(&path.join("run")).unwrap();
+    let (html, notes) = report::of_folder(&run, None, &|_, _| {}).unwrap();
     assert!(notes.is_empty() && html == page);
 }

@@ -28,7 +28,7 @@ pub(super) fn content(judgement: &Judgement, part: &str, classes: &[String]) -> 
         html += &matrix(&rows, classes);
         html += &remark(
             "Rows are what the samples are, columns what the file takes them for; numbers are samples, a dot is none. The \
-             framed diagonal is right; shades are shares of the row.",
+             framed diagonal is right; shades grow with the root of a number's share of its row.",
         );
     } else {
         html += &remark(format!("{} classes are too many for a table of all pairs.", rows.len()));

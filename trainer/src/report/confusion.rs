@@ -1,5 +1,6 @@
 //! Which classes the exported file takes for which.
 
+use super::names;
 use super::page::{Table, escape, paragraph, remark};
 use crate::number::{percent, thousands};
 use crate::run::Judgement;
@@ -36,13 +37,8 @@ pub(super) fn content(judgement: &Judgement, part: &str, classes: &[String]) -> 
     html + &pairs(&rows, classes)
 }
 
-/// The name of a class, or its number.
-pub(super) fn name(classes: &[String], class: usize) -> String {
-    classes.get(class).cloned().unwrap_or_else(|| class.to_string())
-}
-
 fn matrix(rows: &[&[u64]], classes: &[String]) -> String {
-    let short = |class: usize| -> String { name(classes, class).chars().take(MOST_LETTERS).collect() };
+    let short = |class: usize| -> String { names::of(classes, class).chars().take(MOST_LETTERS).collect() };
     let head = (0..rows.len()).map(|class| format!("<th scope=\"col\">{}</th>", escape(&short(class))));
     let mut html = format!(
         "<div class=\"wide\"><table class=\"confusion\"><thead><tr><th></th>{}<th scope=\"col\">right</th></tr></thead>\n<tbody>\n",
@@ -65,7 +61,7 @@ fn matrix(rows: &[&[u64]], classes: &[String]) -> String {
         let right = share(row.get(class).copied().unwrap_or(0));
         html += &format!(
             "<tr><th scope=\"row\">{}</th>{}<td class=\"rate\">{:.1} %</td></tr>\n",
-            escape(&name(classes, class)),
+            escape(&names::of(classes, class)),
             cells.collect::<String>(),
             right * 100.0
         );
@@ -86,7 +82,7 @@ fn pairs(rows: &[&[u64]], classes: &[String]) -> String {
     wrong.sort_by_key(|(.., count, _)| std::cmp::Reverse(*count));
     let mut table = Table::new(&["samples of", "<taken for", "samples", "of the class"]);
     for (class, answer, count, total) in wrong.into_iter().take(MOST_PAIRS) {
-        let [class, answer] = [class, answer].map(|class| escape(&name(classes, class)).into_owned());
+        let [class, answer] = [class, answer].map(|class| escape(&names::of(classes, class)).into_owned());
         table.row([class, answer, thousands(count), percent(count as f64 / total.max(1) as f64)]);
     }
     format!("<h3>Confused most</h3>\n{}", table.html())

@@ -1,6 +1,6 @@
 //! What the export changed: the training forward pass before it against the file after it.
 
-use super::confusion::name;
+use super::names;
 use super::page::{Table, escape, paragraph, remark};
 use crate::export::Narrowing;
 use crate::number::{percent, rounded, signed, thousands};
@@ -72,7 +72,7 @@ fn example(judgement: &Judgement, part: &str, classes: &[String]) -> String {
         // Whole numbers where the training forward pass is exact.
         let text = |value: f64| if value.fract() == 0.0 { signed(value as i64) } else { rounded(value) };
         let cells = [text(before), signed(after.into()), text(f64::from(after) - before)];
-        table.row([escape(&name(classes, class)).into_owned()].into_iter().chain(cells));
+        table.row([escape(&names::of(classes, class)).into_owned()].into_iter().chain(cells));
     }
     let count = if shown < sample.after.len() { format!("The {shown} largest logits") } else { "All logits".into() };
     format!(

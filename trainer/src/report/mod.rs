@@ -10,6 +10,7 @@ mod cost;
 mod curves;
 mod effect;
 mod flips;
+mod names;
 mod page;
 mod plot;
 mod samples;
@@ -61,19 +62,19 @@ pub struct Report<'a> {
 pub fn html(report: &Report<'_>) -> Result<String, PlotError> {
     let missing = |what: &str| paragraph(format!("{what} <a href=\"#notes\">The notes</a> above say why."));
     let judged = report.judgement.map(|judgement| (judgement, part(judgement.part)));
-    let classes = report.data.map_or(&[][..], |data| &data.classes);
-    let names: Vec<String> = report.model.iter().flat_map(weights::layers).map(|layer| layer.name).collect();
+    let scaling = report.config.data.scaling;
+    let classes = report.data.map(|data| names::of_classes(data, scaling)).unwrap_or_default();
+    let layers: Vec<String> = report.model.iter().flat_map(weights::layers).map(|layer| layer.name).collect();
     let share = judged.map(|(judgement, part)| (judgement.score.accuracy(), part));
 
     let answers = match (judged, report.data) {
         (Some((judgement, part)), Some(data)) => {
-            confusion::content(judgement, part, classes)
-                + &samples::content(judgement, part, data, report.config.data.scaling)?
+            confusion::content(judgement, part, &classes) + &samples::content(judgement, part, data, scaling, &classes)?
         }
         _ => missing("The samples that the network could be judged on are not there."),
     };
     let effect = match judged {
-        Some((judgement, part)) => effect::content(judgement, part, report.narrowing, classes),
+        Some((judgement, part)) => effect::content(judgement, part, report.narrowing, &classes),
         None => missing("Without samples the export cannot be judged."),
     };
     let of_model = |content: &dyn Fn(&Model<'_>) -> Result<String, PlotError>| match &report.model {
@@ -84,7 +85,7 @@ pub fn html(report: &Report<'_>) -> Result<String, PlotError> {
         Panel { id: "curves", title: "Loss and accuracy", content: curves::content(report.epochs, share)? },
         Panel { id: "confusion", title: "What is taken for what", content: answers },
         Panel { id: "weights", title: "Weights", content: of_model(&weights::content)? },
-        Panel { id: "flips", title: "Flips", content: flips::content(report.flips, &names)? },
+        Panel { id: "flips", title: "Flips", content: flips::content(report.flips, &layers)? },
         Panel { id: "export", title: "What the export changed", content: effect },
         Panel { id: "arena", title: "Memory map", content: of_model(&arena::content)? },
         Panel {

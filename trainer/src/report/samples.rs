@@ -1,7 +1,7 @@
 //! The samples that the exported file is most wrong about, as people can look at them: images as pixels, recordings as mel
 //! bands over time, text as text, rows as numbers.
 
-use super::confusion::name;
+use super::names;
 use super::page::{escape, remark};
 use super::plot::PlotError;
 use crate::config::Scaling;
@@ -34,6 +34,7 @@ pub(super) fn content(
     part: &str,
     data: &Prepared,
     scaling: Scaling,
+    classes: &[String],
 ) -> Result<String, PlotError> {
     let samples = judgement.part.samples(data);
     let kind = kind(samples, data, scaling);
@@ -50,7 +51,7 @@ pub(super) fn content(
             Kind::Text => text(values),
             Kind::Row => row(values),
         };
-        figures += &format!("<figure>{shown}{}</figure>\n", caption(sample, part, &data.classes, &kind));
+        figures += &format!("<figure>{shown}{}</figure>\n", caption(sample, part, classes));
     }
     let (class, what) = match kind {
         Kind::Image(_) => ("", "Pixels are as the network sees them, in one scale of greys or colours for all."),
@@ -72,7 +73,7 @@ pub(super) fn content(
 fn kind(samples: &Dataset, data: &Prepared, scaling: Scaling) -> Kind {
     match (&data.audio, samples.shape) {
         (Some(audio), _) => Kind::Sound(usize::from(audio.front_end.config.bands).max(1)),
-        _ if scaling == Scaling::Index => Kind::Text,
+        _ if names::is_text(data, scaling) => Kind::Text,
         (_, shape @ [height, width, 1 | 3]) if height > 1 && width > 1 => Kind::Image(shape),
         _ => Kind::Row,
     }
@@ -89,13 +90,9 @@ fn unscaled(values: &[i8], scales: &[InputScale]) -> Vec<f64> {
     values.iter().enumerate().map(raw).collect()
 }
 
-fn caption(sample: &JudgedSample, part: &str, classes: &[String], kind: &Kind) -> String {
-    let named = |class: usize| match kind {
-        // Classes of a text are bytes.
-        Kind::Text => u8::try_from(class).map_or_else(|_| class.to_string(), |byte| printable(byte).to_string()),
-        _ => name(classes, class),
-    };
-    let [label, answer] = [usize::from(sample.label), sample.answer].map(|class| escape(&named(class)).into_owned());
+fn caption(sample: &JudgedSample, part: &str, classes: &[String]) -> String {
+    let name = |class| escape(&names::of(classes, class)).into_owned();
+    let [label, answer] = [usize::from(sample.label), sample.answer].map(name);
     let verdict = if usize::from(sample.label) == sample.answer { "rightly answered" } else { "answered" };
     format!(
         "<figcaption><strong>{label}</strong>, {verdict} <strong>{answer}</strong><br>\
@@ -144,16 +141,9 @@ fn picture([width, height]: [usize; 2], color: ColorType, pixels: &[u8], label: 
     Ok(format!("<img alt=\"{label}\" src=\"data:image/png;base64,{}\">", STANDARD.encode(file)))
 }
 
-fn printable(byte: u8) -> char {
-    match byte {
-        b'\n' => '⏎',
-        b' '..=b'~' => byte.into(),
-        _ => '·',
-    }
-}
-
 fn text(values: &[f64]) -> String {
-    let letters: String = values.iter().map(|value| printable(value.clamp(0.0, 255.0) as u8)).collect();
+    let letters: String =
+        values.iter().map(|value| names::letter(value.clamp(0.0, 255.0) as u8).unwrap_or('·')).collect();
     format!("<pre>{}</pre>", escape(&letters))
 }
 

@@ -80,11 +80,11 @@ pub fn of_finished(run: &mut Run<'_>, outcome: &Outcome) -> Result<String, Repor
 }
 
 /// The report about the run in a folder as its checkpoint has it, with samples from `data` or from where it was trained. Where its
-/// samples are gone, the report says so and shows what needs none; the second value is what it says.
+/// samples are gone, the report says so and shows what needs none; the second value is what it says. While copies of recordings are
+/// made, `progress` is called as by [`run::load_watched`].
 ///
 /// # Errors
-/// [`ReportError`] where the folder is no run's or something in it is damaged, and where `data` was given and is not the run's.
-/// While copies of recordings are made, `progress` is called as by [`run::load_watched`].
+/// [`ReportError`] where something in the folder is damaged, and where `data` was given and is not the run's.
 pub fn of_folder(
     folder: &RunFolder,
     data: Option<&Path>,

@@ -7,6 +7,7 @@
 //! Nothing of this is part of a run's state: checkpoints and models do not know it. There is a look wherever a checkpoint is
 //! written, so that a run which is resumed goes on comparing with the very state it goes on from: records leave no step out.
 
+use super::folder::{FolderError, RunFolder};
 use crate::rule::LayerState;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -60,13 +61,23 @@ impl Watch {
         self.spent <= training / SHARE
     }
 
-    /// Updates done at the last look.
-    pub(super) fn since(&self) -> u64 {
-        self.since
+    /// Looks and writes what it finds into the folder, where steps were done since the last look.
+    pub(super) fn record(
+        &mut self,
+        step: u64,
+        layers: &[Box<dyn LayerState>],
+        folder: &RunFolder,
+        started: Instant,
+    ) -> Result<(), FolderError> {
+        if step > self.since {
+            folder.append_flips(&self.look(step, layers, started))?;
+            tracing::debug!(step, microseconds = started.elapsed().as_micros(), "looked at flips");
+        }
+        Ok(())
     }
 
     /// Holds the state after `step` updates, asked for at `started`, against the one before, and keeps it for the next one.
-    pub(super) fn look(&mut self, step: u64, layers: &[Box<dyn LayerState>], started: Instant) -> Flips {
+    fn look(&mut self, step: u64, layers: &[Box<dyn LayerState>], started: Instant) -> Flips {
         let now = weights(layers);
         let differing = |(before, after): (&Vec<i8>, &Vec<i8>)| {
             before.iter().zip(after).filter(|(before, after)| before != after).count() as u64

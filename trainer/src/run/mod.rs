@@ -1,6 +1,7 @@
 //! A run: from a configuration to a folder with metrics, checkpoints and the exported model; interrupted at any step and
 //! resumed, it ends in the same bytes.
 
+mod error;
 mod flips;
 mod folder;
 mod journal;
@@ -8,6 +9,7 @@ mod judgement;
 mod outcome;
 mod samples;
 
+pub use error::RunError;
 pub use flips::Flips;
 pub use folder::{Epoch, FolderError, RunFolder};
 pub use judgement::{JudgedPart, JudgedSample, Judgement, judge};
@@ -15,16 +17,14 @@ pub use outcome::{Outcome, export_state};
 pub use samples::{load, load_watched, load_with};
 
 use crate::backend::cpu::CpuBackend;
-use crate::backend::{Backend, BackendError, DeviceError, Resolved, Steps};
-use crate::checkpoint::{self, CheckpointError, Progress, StateReader, Totals};
-use crate::config::{Config, ConfigError, TrainingConfig};
-use crate::data::{DataError, Prepared, permutation};
-use crate::evaluate::{self, EvaluateError};
-use crate::export::{ExportError, Exported};
+use crate::backend::{Backend, Resolved, Steps};
+use crate::checkpoint::{self, Progress, StateReader, Totals};
+use crate::config::{Config, TrainingConfig};
+use crate::data::{Prepared, permutation};
+use crate::evaluate;
+use crate::export::Exported;
 use crate::network::{Network, NetworkError};
-use crate::rule::LayerState;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 use trishift_format::Layout;
 
 /// Longest stretch of training between two looks at the clock.
@@ -32,48 +32,6 @@ const STRETCH: Duration = Duration::from_millis(50);
 
 /// Time between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Why a run stopped.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// A setting.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The layers.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The device.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The backend.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The run's folder.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The export.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// The exported model.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// Weights of classes, which no kernel of a card takes.
-    #[error("classes cannot be weighed on a card yet; use --device cpu, or leave class-weights out")]
-    ClassWeightsOnCard,
-    /// The loss is not a number any more.
-    #[error("the loss is no longer finite at step {step}; lower the learning rate or use the rule flip-correlation")]
-    Diverged {
-        /// The step.
-        step: u64,
-    },
-}
 
 /// What a run tells whoever watches it.
 #[derive(Clone, Copy, Debug)]
@@ -361,7 +319,10 @@ impl<'a> Run<'a> {
     fn look_at_flips(&mut self) -> Result<(), RunError> {
         let started = Instant::now();
         let layers = self.backend.layers()?;
-        record_flips(self.flips.as_mut(), self.progress.step, layers, self.folder, started)
+        match &mut self.flips {
+            Some(watch) => Ok(watch.record(self.progress.step, layers, self.folder, started)?),
+            None => Ok(()),
+        }
     }
 
     /// Writes a checkpoint. Flips first: records of what comes after a checkpoint are dropped when the run is resumed, one that
@@ -369,7 +330,9 @@ impl<'a> Run<'a> {
     fn save(&mut self) -> Result<(), RunError> {
         let started = Instant::now();
         let layers = self.backend.layers()?;
-        record_flips(self.flips.as_mut(), self.progress.step, layers, self.folder, started)?;
+        if let Some(watch) = &mut self.flips {
+            watch.record(self.progress.step, layers, self.folder, started)?;
+        }
         let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, layers)?;
         checkpoint::write(&self.folder.checkpoint(), &bytes)?;
         tracing::debug!(step = self.progress.step, bytes = bytes.len(), "checkpoint written");
@@ -400,24 +363,6 @@ impl<'a> Run<'a> {
     /// [`RunError`] where the network does not fit the format.
     pub fn export(&mut self, layout: Layout) -> Result<Exported, RunError> {
         Ok(export_state(self.config, self.data, &self.network, self.backend.layers()?, layout)?)
-    }
-}
-
-/// Writes what has changed since the last look, if steps were done meanwhile.
-fn record_flips(
-    watch: Option<&mut flips::Watch>,
-    step: u64,
-    layers: &[Box<dyn LayerState>],
-    folder: &RunFolder,
-    started: Instant,
-) -> Result<(), RunError> {
-    match watch.filter(|watch| watch.since() < step) {
-        Some(watch) => {
-            folder.append_flips(&watch.look(step, layers, started))?;
-            tracing::debug!(step, microseconds = started.elapsed().as_micros(), "looked at flips");
-            Ok(())
-        }
-        None => Ok(()),
     }
 }
 

@@ -169,11 +169,6 @@ impl Confusion {
         }
     }
 
-    /// Classes: the model's outputs.
-    pub fn classes(&self) -> usize {
-        self.outputs
-    }
-
     /// A row for each class: how many of its samples are taken for each class.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         self.counts.chunks_exact(self.outputs.max(1))

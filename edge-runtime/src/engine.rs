@@ -50,7 +50,12 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// Bytes of arena that runs of up to `batch` samples need, scratch of this target's kernels included: exact. `None`
     /// where this machine cannot address so much.
     pub fn arena_len(model: &Model<'_>, batch: usize) -> Option<usize> {
-        crate::arena::arena_len(model.arena_bytes(), batch, crate::scratch::of_model(model, &trishift_kernels::SCRATCH))
+        Self::arena_len_on(&trishift_kernels::SCRATCH, model, batch)
+    }
+
+    /// The same of another target, whose kernels need this scratch.
+    pub fn arena_len_on(scratch: &trishift_kernels::Scratch, model: &Model<'_>, batch: usize) -> Option<usize> {
+        crate::arena::arena_len(model.arena_bytes(), batch, crate::scratch::of_model(model, scratch))
     }
 
     /// An engine for runs of up to `batch` samples, with the best kernels of this machine. On one with a vector unit and the

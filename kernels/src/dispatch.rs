@@ -22,6 +22,20 @@ pub struct Scratch {
     pub tiles: bool,
 }
 
+/// How cores without vector unit run a convolution of all channels.
+#[cfg(feature = "conv2d")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvolutionWay {
+    /// By the definition.
+    Definition,
+    /// As a linear layer on every window, whose elements lie side by side.
+    Linear,
+    /// The same on windows that are gathered first.
+    Gathered,
+    /// On tiles of [`Scratch::TILE`] windows.
+    Tiles,
+}
+
 impl Scratch {
     /// Kernels that need none.
     pub const NONE: Self = Self { few: 0, many: 0, from: 0, row: 0, tiles: false };
@@ -31,20 +45,41 @@ impl Scratch {
         if rows < self.from { self.few } else { self.many }
     }
 
+    /// Windows that convolutions take at once.
+    #[cfg(feature = "conv2d")]
+    pub const TILE: usize = crate::small_core::LANES;
+
+    /// Bytes of lists that convolutions make at a time, where one row's do not take more.
+    #[cfg(feature = "conv2d")]
+    pub const LISTS: usize = crate::small_core::LIST_WORDS * size_of::<i32>();
+
+    /// How a convolution of these sizes is run whose matrix has so many rows.
+    #[cfg(feature = "conv2d")]
+    pub const fn way(&self, geometry: &Geometry, rows: usize) -> ConvolutionWay {
+        if !self.tiles {
+            ConvolutionWay::Definition
+        } else if crate::small_core::is_linear(geometry, rows) {
+            ConvolutionWay::Linear
+        } else if crate::small_core::is_gathered(geometry) {
+            ConvolutionWay::Gathered
+        } else if crate::small_core::has_too_many(crate::small_core::window_elements(geometry)) {
+            ConvolutionWay::Definition
+        } else {
+            ConvolutionWay::Tiles
+        }
+    }
+
     /// For a convolution of these sizes whose matrix has so many rows and columns; saturating.
     pub const fn conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
         #[cfg(feature = "conv2d")]
-        if self.tiles && crate::small_core::is_linear(geometry, rows) {
-            return self.bytes(rows, false);
-        }
-        #[cfg(feature = "conv2d")]
-        if self.tiles && crate::small_core::is_gathered(geometry) {
-            let window = crate::small_core::window_elements(geometry).next_multiple_of(size_of::<i32>());
-            return self.bytes(rows, false).saturating_add(window);
-        }
-        #[cfg(feature = "conv2d")]
-        if self.tiles {
-            return crate::small_core::conv2d_scratch(geometry, rows, columns, false);
+        match self.way(geometry, rows) {
+            ConvolutionWay::Definition => {}
+            ConvolutionWay::Linear => return self.bytes(rows, false),
+            ConvolutionWay::Gathered => {
+                let window = crate::small_core::window_elements(geometry).next_multiple_of(size_of::<i32>());
+                return self.bytes(rows, false).saturating_add(window);
+            }
+            ConvolutionWay::Tiles => return crate::small_core::conv2d_scratch(geometry, rows, columns, false),
         }
         let _ = (geometry, rows, columns);
         0

@@ -56,6 +56,8 @@ mod small_core;
 pub mod softmax;
 mod values;
 
+#[cfg(feature = "conv2d")]
+pub use dispatch::ConvolutionWay;
 #[cfg(feature = "linear")]
 pub use dispatch::PORTABLE;
 pub use dispatch::{Kernels, SCALAR, SCRATCH, Scratch, available, best, by_name};

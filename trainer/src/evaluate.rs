@@ -121,14 +121,13 @@ pub struct Score {
 impl Score {
     /// Counts samples with these logits, [samples, outputs], in units of 2^exponent.
     pub fn add<T: Copy + PartialOrd + Into<f64> + Sync>(&mut self, logits: &[T], labels: &[u16], exponent: i32) {
-        let outputs = logits.len() / labels.len().max(1);
-        let losses: Vec<f64> = logits
-            .par_chunks(outputs.max(1))
-            .zip(labels)
-            .map(|(logits, label)| cross_entropy(logits, usize::from(*label), exponent))
-            .collect();
+        self.add_judged(logits, labels, &losses(logits, labels, exponent));
+    }
+
+    /// The same where the samples' [`losses`] are known.
+    pub fn add_judged<T: Copy + PartialOrd>(&mut self, logits: &[T], labels: &[u16], losses: &[f64]) {
         self.samples += labels.len();
-        self.correct += correct(logits, outputs, labels);
+        self.correct += correct(logits, logits.len() / labels.len().max(1), labels);
         self.loss += losses.iter().sum::<f64>();
     }
 
@@ -174,6 +173,13 @@ impl Confusion {
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         self.counts.chunks_exact(self.outputs.max(1))
     }
+}
+
+/// Every sample's −ln of the softmax at its label, in f64; logits are [samples, outputs], in units of 2^exponent.
+pub fn losses<T: Copy + Into<f64> + Sync>(logits: &[T], labels: &[u16], exponent: i32) -> Vec<f64> {
+    let outputs = logits.len() / labels.len().max(1);
+    let rows = logits.par_chunks(outputs.max(1)).zip(labels);
+    rows.map(|(logits, label)| cross_entropy(logits, usize::from(*label), exponent)).collect()
 }
 
 /// −ln of the softmax at the label, in f64.

@@ -5,6 +5,7 @@
 //! resolved graph; a [`backend`] runs it, applying a [`rule`] to the state of every layer; [`checkpoint`] keeps that
 //! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime, and [`mod@reference`] is
 //! the trainer's own arithmetic to hold it against. [`run`] ties them together into a folder that can be interrupted and resumed.
+//! [`report`] shows such a folder as a page, with what its network [`cost`]s on microcontrollers.
 //! [`random`] fills a network without training.
 //! [`ternary`] is the algorithm primitive by primitive: the definition that rules and backends are held against.
 //!
@@ -18,6 +19,7 @@ pub mod bench;
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
+pub mod cost;
 pub mod data;
 pub mod evaluate;
 pub mod export;
@@ -26,9 +28,11 @@ pub mod frozen;
 pub mod generate;
 pub mod listen;
 pub mod network;
+pub mod number;
 pub mod plan;
 pub mod random;
 pub mod reference;
+pub mod report;
 pub mod rule;
 pub mod run;
 pub mod schedule;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use support::{BIASED, HIDDEN_CARDS, TRISHIFT, json, output, snapshot, trishift, words, write};
 use trishift_format::Checkpoint;
 use trishift_trainer::rule::RuleName;
+use trishift_trainer::run::RunFolder;
 
 /// About two seconds on two cores.
 const LONG: &str = "train --preset digits-mlp --epochs 60 --batch 8 --json --out";
@@ -132,11 +133,26 @@ fn assert_same(one: &Path, other: &Path, epochs: usize) {
     let numbers: Vec<_> = lines.iter().map(|line| line["epoch"].as_u64()).collect();
     assert_eq!(numbers, (1..=epochs as u64).map(Some).collect::<Vec<_>>());
     for run in [one, other] {
+        assert_no_step_is_left_out(run);
         let mut names: Vec<_> =
             snapshot(run).into_keys().filter_map(|path| Some(path.file_name()?.to_owned())).collect();
         names.sort();
-        assert_eq!(names, ["checkpoint.tsc", "config.toml", "metrics.jsonl", "model.tsm"]);
+        assert_eq!(
+            names,
+            ["checkpoint.tsc", "config.toml", "flips.jsonl", "metrics.jsonl", "model.tsm", "report.html"]
+        );
     }
+}
+
+/// Records of what changed go from the first step to the last one, each from where the one before it ends.
+fn assert_no_step_is_left_out(run: &Path) {
+    let folder = RunFolder::open(run).expect("a run");
+    let (epochs, flips) = (folder.read_metrics().expect("metrics"), folder.read_flips().expect("flips"));
+    let last = flips.iter().fold(0, |step, flips| {
+        assert_eq!(flips.since, step);
+        flips.step
+    });
+    assert_eq!(Some(last), epochs.last().map(|epoch| epoch.step));
 }
 
 #[test]

@@ -35,7 +35,9 @@ use trishift_format::bound::Accumulators;
 use trishift_format::{Bias, ExponentEncoding, TernaryMatrix};
 
 #[cfg(feature = "conv2d")]
-pub(crate) use convolution::{conv2d_scratch, depthwise_scratch, is_gathered, is_linear, window_elements};
+pub(crate) use convolution::{
+    LANES, LIST_WORDS, conv2d_scratch, depthwise_scratch, has_too_many, is_gathered, is_linear, window_elements,
+};
 #[cfg(small_core = "riscv32")]
 pub(crate) use riscv32::Core;
 #[cfg(small_core = "thumbv6m")]

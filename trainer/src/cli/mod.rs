@@ -15,6 +15,7 @@ mod listen;
 mod output;
 mod progress;
 mod quickstart;
+mod report;
 mod serve;
 mod settings;
 mod train;
@@ -51,6 +52,8 @@ enum Command {
     Export(Box<export::Arguments>),
     /// Say what a device would hear in a recording, and draw it.
     Listen(listen::Arguments),
+    /// Show a run as a page: curves, confusions, weights, memory, cost.
+    Report(report::Arguments),
     /// Show a model at work on a page in the browser.
     Serve(serve::Arguments),
     /// Show what a model file holds.
@@ -97,6 +100,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Export(arguments) => export::run(&arguments).map(|()| Ending::Done),
         Command::Generate(arguments) => generate::run(&arguments).map(|()| Ending::Done),
         Command::Listen(arguments) => listen::run(&arguments).map(|()| Ending::Done),
+        Command::Report(arguments) => report::run(&arguments).map(|()| Ending::Done),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
         Command::Diff(arguments) => diff::run(&arguments).map(|()| Ending::Done),

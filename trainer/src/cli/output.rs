@@ -15,6 +15,7 @@ macro_rules! tell {
     ($($argument:tt)*) => { $crate::cli::output::note(format_args!($($argument)*)) };
 }
 
+pub(super) use trishift_trainer::number::{percent, thousands};
 pub(super) use {say, tell};
 
 /// Log lines on standard error: warnings; with `-v` what is done, with `-vv` details too.
@@ -30,6 +31,11 @@ pub(super) fn start_logging(verbose: u8) {
 /// An error as one line: what failed and why.
 pub(super) fn error(error: &anyhow::Error) {
     tell!("error: {}", sentence(error));
+}
+
+/// An error that does not end the command: what it means, and why.
+pub(super) fn warning(what: &str, error: &anyhow::Error) {
+    tell!("warning: {what}: {}", sentence(error));
 }
 
 /// The causes from the outermost on, without those that the one before has told already.
@@ -81,24 +87,6 @@ pub(super) fn json(value: &serde_json::Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A share as a percentage with two decimals.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.2} %", share * 100.0)
-}
-
-/// A number with its thousands apart: 12,345.
-pub(super) fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,11 +97,5 @@ mod tests {
         let error = anyhow::Error::new(disk).context("cannot write x");
         assert_eq!(sentence(&error), "cannot write x: the disk is full");
         assert_eq!(sentence(&anyhow::anyhow!("row 0").context("not valid: row 0")), "not valid: row 0");
-    }
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!([0, 999, 1000, 1234567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(percent(0.98765), "98.77 %");
     }
 }

@@ -3,6 +3,7 @@
 use super::Ending;
 use super::output::{self, percent, say, tell, thousands};
 use super::progress::{Copies, Progress};
+use super::report;
 use super::settings::{self, Settings};
 use anyhow::Context;
 use clap::Args;
@@ -54,7 +55,7 @@ pub(super) struct Arguments {
     /// Continue an interrupted run: a folder made by --out.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "out", "overwrite"])]
     resume: Option<PathBuf>,
-    /// Folder of the run: configuration, metrics, checkpoint, model [default: runs/NAME].
+    /// Folder of the run: configuration, metrics, flips, checkpoint, model, report [default: runs/NAME].
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Replace the run in the --out folder.
@@ -152,7 +153,11 @@ pub(super) fn train_to_end(run: &mut Run<'_>, folder: &RunFolder, quiet: bool) -
     let ending = run.train(&mut progress);
     progress.finish();
     match ending? {
-        run::Ending::Finished => Ok(Some(run.finish().context("the run is trained, but its model could not be made")?)),
+        run::Ending::Finished => {
+            let outcome = run.finish().context("the run is trained, but its model could not be made")?;
+            report::leave(run, &outcome);
+            Ok(Some(outcome))
+        }
         run::Ending::Interrupted => {
             tell!("interrupted; go on with: trishift train --resume {}", folder.path().display());
             Ok(None)

@@ -1,9 +1,12 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.tsc`, `model.tsm`.
+//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.tsc`, `flips.jsonl`,
+//! `model.tsm`, `report.html`.
 
+use super::flips::Flips;
+use super::journal;
 use crate::file;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -63,6 +66,14 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
+    /// A line of a file with a record on each is none.
+    #[error("{path} is damaged: its line {line} is no record of a run", path = path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
 }
 
 /// One line of `metrics.jsonl`.
@@ -102,7 +113,9 @@ impl RunFolder {
         }
         fs::create_dir_all(path).map_err(create)?;
         folder.remove_leftovers();
-        for file in [folder.checkpoint(), folder.metrics(), folder.model(), folder.config()] {
+        let files =
+            [folder.checkpoint(), folder.metrics(), folder.flips(), folder.model(), folder.config(), folder.report()];
+        for file in files {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(FolderError::Write { path: file, source: error });
@@ -154,9 +167,19 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
+    /// One JSON object for each look at the weights that have changed.
+    pub fn flips(&self) -> PathBuf {
+        self.path.join("flips.jsonl")
+    }
+
     /// The exported model.
     pub fn model(&self) -> PathBuf {
         self.path.join("model.tsm")
+    }
+
+    /// The report about the run.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
     }
 
     /// Writes the configuration.
@@ -173,29 +196,40 @@ impl RunFolder {
     /// # Errors
     /// [`FolderError::Write`].
     pub fn append_metrics(&self, epoch: &Epoch) -> Result<(), FolderError> {
-        let path = self.metrics();
-        let append = || -> io::Result<()> {
-            let mut line = serde_json::to_string(epoch)?;
-            line.push('\n');
-            fs::OpenOptions::new().create(true).append(true).open(&path)?.write_all(line.as_bytes())
-        };
-        append().map_err(|source| FolderError::Write { path: path.clone(), source })
+        journal::append(&self.metrics(), epoch)
     }
 
-    /// Drops the lines of epochs that ended after `step`: a resumed run writes them again.
+    /// Appends a line about weights that have changed.
+    ///
+    /// # Errors
+    /// [`FolderError::Write`].
+    pub fn append_flips(&self, flips: &Flips) -> Result<(), FolderError> {
+        journal::append(&self.flips(), flips)
+    }
+
+    /// The epochs that have ended.
+    ///
+    /// # Errors
+    /// [`FolderError::Read`], [`FolderError::Record`].
+    pub fn read_metrics(&self) -> Result<Vec<Epoch>, FolderError> {
+        journal::read(&self.metrics())
+    }
+
+    /// The records of weights that have changed.
+    ///
+    /// # Errors
+    /// As [`read_metrics`](Self::read_metrics).
+    pub fn read_flips(&self) -> Result<Vec<Flips>, FolderError> {
+        journal::read(&self.flips())
+    }
+
+    /// Drops the lines about what came after `step`: a resumed run writes them again.
     ///
     /// # Errors
     /// [`FolderError::Read`] or [`FolderError::Write`].
-    pub fn keep_metrics_until(&self, step: u64) -> Result<(), FolderError> {
-        let path = self.metrics();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(FolderError::Read { path, source }),
-        };
-        let done = |line: &&str| serde_json::from_str::<Epoch>(line).is_ok_and(|epoch| epoch.step <= step);
-        let kept: String = text.lines().filter(done).flat_map(|line| [line, "\n"]).collect();
-        file::write_atomically(&path, kept.as_bytes()).map_err(|source| FolderError::Write { path, source })
+    pub fn keep_until(&self, step: u64) -> Result<(), FolderError> {
+        journal::keep_until::<Epoch>(&self.metrics(), step)?;
+        journal::keep_until::<Flips>(&self.flips(), step)
     }
 }
 
@@ -214,6 +248,8 @@ mod tests {
         let path = parent.path().join("run");
         let folder = RunFolder::create(&path, false).unwrap();
         folder.append_metrics(&epoch(10)).unwrap();
+        folder.append_flips(&Flips { since: 0, step: 10, changed: vec![1], of: vec![2] }).unwrap();
+        fs::write(folder.report(), "<!DOCTYPE html>").unwrap();
         fs::write(path.join("notes.txt"), "mine").unwrap();
         fs::write(path.join(".trishift-x1y2"), "half a checkpoi").unwrap();
         let error = RunFolder::create(&path, false).unwrap_err().to_string();
@@ -235,15 +271,17 @@ mod tests {
     }
 
     #[test]
-    fn metrics_of_undone_epochs_are_dropped() {
+    fn what_was_recorded_about_undone_steps_is_dropped() {
         let parent = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(&parent.path().join("run"), false).unwrap();
+        let flips = |step| Flips { since: step - 5, step, changed: vec![1, 2], of: vec![9, 9] };
         for step in [10, 20, 30] {
             folder.append_metrics(&epoch(step)).unwrap();
+            folder.append_flips(&flips(step)).unwrap();
+            folder.append_flips(&flips(step + 5)).unwrap();
         }
-        folder.keep_metrics_until(25).unwrap();
-        let lines = fs::read_to_string(folder.metrics()).unwrap();
-        let steps: Vec<u64> = lines.lines().map(|line| serde_json::from_str::<Epoch>(line).unwrap().step).collect();
-        assert_eq!(steps, [10, 20]);
+        folder.keep_until(25).unwrap();
+        assert_eq!(folder.read_metrics().unwrap(), [epoch(10), epoch(20)]);
+        assert_eq!(folder.read_flips().unwrap(), [10, 15, 20, 25].map(flips));
     }
 }

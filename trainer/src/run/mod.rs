@@ -1,25 +1,31 @@
 //! A run: from a configuration to a folder with metrics, checkpoints and the exported model; interrupted at any step and
 //! resumed, it ends in the same bytes.
 
+mod error;
+mod flips;
 mod folder;
+mod journal;
+mod judgement;
 mod outcome;
 mod samples;
 
+pub use error::RunError;
+pub use flips::Flips;
 pub use folder::{Epoch, FolderError, RunFolder};
+pub use judgement::{JudgedPart, JudgedSample, Judgement, judge};
 pub use outcome::{Outcome, export_state};
 pub use samples::{load, load_watched, load_with};
 
 use crate::backend::cpu::CpuBackend;
-use crate::backend::{Backend, BackendError, DeviceError, Resolved, Steps};
-use crate::checkpoint::{self, CheckpointError, Progress, StateReader, Totals};
-use crate::config::{Config, ConfigError, TrainingConfig};
-use crate::data::{DataError, Prepared, permutation};
-use crate::evaluate::{self, EvaluateError};
-use crate::export::ExportError;
+use crate::backend::{Backend, Resolved, Steps};
+use crate::checkpoint::{self, Progress, StateReader, Totals};
+use crate::config::{Config, TrainingConfig};
+use crate::data::{Prepared, permutation};
+use crate::evaluate;
+use crate::export::Exported;
 use crate::network::{Network, NetworkError};
-use crate::teacher::{Teacher, TeacherError};
+use crate::teacher::Teacher;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 use trishift_format::Layout;
 
 /// Longest stretch of training between two looks at the clock.
@@ -27,51 +33,6 @@ const STRETCH: Duration = Duration::from_millis(50);
 
 /// Time between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Why a run stopped.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// A setting.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The layers.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The device.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The backend.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The run's folder.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The export.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// The exported model.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// The network whose answers are to be learned.
-    #[error(transparent)]
-    Teacher(#[from] Box<TeacherError>),
-    /// Weights of classes, which no kernel of a card takes.
-    #[error("classes cannot be weighed on a card yet; use --device cpu, or leave class-weights out")]
-    ClassWeightsOnCard,
-    /// The loss is not a number any more.
-    #[error("the loss is no longer finite at step {step}; lower the learning rate or use the rule flip-correlation")]
-    Diverged {
-        /// The step.
-        step: u64,
-    },
-}
 
 /// What a run tells whoever watches it.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +88,8 @@ pub struct Run<'a> {
     folder: &'a RunFolder,
     fingerprint: i64,
     progress: Progress,
+    /// From the first step of this process on.
+    flips: Option<flips::Watch>,
     /// Training time of this process, without evaluation and files.
     training: Duration,
     trained: u64,
@@ -180,6 +143,7 @@ impl<'a> Run<'a> {
             folder,
             fingerprint,
             progress: Progress::default(),
+            flips: None,
             training: Duration::ZERO,
             trained: 0,
         })
@@ -194,7 +158,7 @@ impl<'a> Run<'a> {
         self.backend.load(reader)?;
         tracing::info!(step = self.progress.step, "resumed");
         self.folder.remove_leftovers();
-        self.folder.keep_metrics_until(self.progress.step)?;
+        self.folder.keep_until(self.progress.step)?;
         Ok(())
     }
 
@@ -203,9 +167,29 @@ impl<'a> Run<'a> {
         &self.network
     }
 
-    /// Updates of one epoch: whole batches; what is left over comes in another epoch's order.
+    /// What it is trained by.
+    pub fn config(&self) -> &'a Config {
+        self.config
+    }
+
+    /// What it is trained on.
+    pub fn data(&self) -> &'a Prepared {
+        self.data
+    }
+
+    /// Where it leaves what it makes.
+    pub fn folder(&self) -> &'a RunFolder {
+        self.folder
+    }
+
+    /// Updates done.
+    pub fn step(&self) -> u64 {
+        self.progress.step
+    }
+
+    /// Updates of one epoch.
     fn steps_per_epoch(&self) -> u64 {
-        (self.data.train.len() as u64 / u64::from(self.config.training.batch)).max(1)
+        steps_per_epoch(self.config, self.data.train.len())
     }
 
     /// Updates before λ falls.
@@ -216,8 +200,7 @@ impl<'a> Run<'a> {
 
     /// Updates of the whole run.
     pub fn total_steps(&self) -> u64 {
-        let training = &self.config.training;
-        training.steps.unwrap_or(self.steps_per_epoch() * u64::from(training.epochs.unwrap_or(1)))
+        total_steps(self.config, self.data.train.len())
     }
 
     /// Samples a second inside the training loop.
@@ -234,6 +217,9 @@ impl<'a> Run<'a> {
         if self.progress.step == 0 {
             // From here on there is always something to resume.
             self.save()?;
+        }
+        if self.flips.is_none() {
+            self.flips = Some(flips::Watch::new(self.progress.step, self.backend.layers()?));
         }
         let mut saved = Instant::now();
         let mut stretch = 1;
@@ -333,11 +319,31 @@ impl<'a> Run<'a> {
             samples_per_second: self.samples_per_second(),
         };
         self.folder.append_metrics(&record)?;
+        if self.flips.as_ref().is_some_and(|watch| watch.is_due(self.training)) {
+            self.look_at_flips()?;
+        }
         Ok(record)
     }
 
+    /// Records which weights are not what they were at the last look.
+    fn look_at_flips(&mut self) -> Result<(), RunError> {
+        let started = Instant::now();
+        let layers = self.backend.layers()?;
+        match &mut self.flips {
+            Some(watch) => Ok(watch.record(self.progress.step, layers, self.folder, started)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a checkpoint. Flips first: records of what comes after a checkpoint are dropped when the run is resumed, one that
+    /// is missing would be missing for ever.
     fn save(&mut self) -> Result<(), RunError> {
-        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, self.backend.layers()?)?;
+        let started = Instant::now();
+        let layers = self.backend.layers()?;
+        if let Some(watch) = &mut self.flips {
+            watch.record(self.progress.step, layers, self.folder, started)?;
+        }
+        let bytes = checkpoint::encode(self.config, &self.progress, self.fingerprint, layers)?;
         checkpoint::write(&self.folder.checkpoint(), &bytes)?;
         tracing::debug!(step = self.progress.step, bytes = bytes.len(), "checkpoint written");
         Ok(())
@@ -348,7 +354,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// [`RunError`] where the network does not fit the format or a file cannot be written.
     pub fn finish(&mut self) -> Result<Outcome, RunError> {
-        let exported = export_state(self.config, self.data, &self.network, self.backend.layers()?, Layout::Rows)?;
+        let exported = self.export(Layout::Rows)?;
         let path = self.folder.model();
         crate::file::write_atomically(&path, &exported.file)
             .map_err(|source| FolderError::Write { path: path.clone(), source })?;
@@ -358,8 +364,27 @@ impl<'a> Run<'a> {
             seconds: self.training.as_secs_f64(),
             samples_per_second: self.samples_per_second(),
         };
-        outcome::judge(&exported, self.data, &self.network, self.backend.as_mut(), measured)
+        outcome::of(&exported, self.data, &self.network, self.backend.as_mut(), measured)
     }
+
+    /// The network as it is now, as a model file.
+    ///
+    /// # Errors
+    /// [`RunError`] where the network does not fit the format.
+    pub fn export(&mut self, layout: Layout) -> Result<Exported, RunError> {
+        Ok(export_state(self.config, self.data, &self.network, self.backend.layers()?, layout)?)
+    }
+}
+
+/// Updates of one epoch of so many samples: whole batches; what is left over comes in another epoch's order.
+fn steps_per_epoch(config: &Config, samples: usize) -> u64 {
+    (samples as u64 / u64::from(config.training.batch)).max(1)
+}
+
+/// Updates of a whole run on so many training samples.
+pub fn total_steps(config: &Config, samples: usize) -> u64 {
+    let TrainingConfig { steps, epochs, .. } = config.training;
+    steps.unwrap_or(steps_per_epoch(config, samples) * u64::from(epochs.unwrap_or(1)))
 }
 
 /// Whether the samples can be changed and weighed as the configuration says, on this device, and whether there is a teacher

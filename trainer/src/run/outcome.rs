@@ -5,11 +5,10 @@ use crate::config::Config;
 use crate::data::{Dataset, Prepared};
 use crate::evaluate::{self, Score};
 use crate::export::{self, ExportError, Exported, Metadata, Narrowing};
-use crate::frozen::{FrozenLayer, FrozenNetwork};
+use crate::frozen::FrozenNetwork;
 use crate::network::Network;
-use crate::reference;
 use crate::rule::LayerState;
-use crate::run::RunError;
+use crate::run::{JudgedPart, Judgement, RunError, judge};
 use std::path::PathBuf;
 use trishift::Model;
 use trishift_format::Layout;
@@ -39,6 +38,8 @@ pub struct Outcome {
     pub differing_classes: usize,
     /// Logits of the training forward pass that are not exactly the file's.
     pub differing_logits: usize,
+    /// The answers one by one: to the test samples or, where there are none, to others.
+    pub judgement: Judgement,
     /// What fitting exponent windows into int32 cost.
     pub narrowing: Narrowing,
     /// Bytes on the device that trained.
@@ -98,7 +99,7 @@ pub fn export_state(
 }
 
 /// Runs the file on the test samples and compares.
-pub(super) fn judge(
+pub(super) fn of(
     exported: &Exported,
     data: &Prepared,
     network: &Network,
@@ -110,52 +111,47 @@ pub(super) fn judge(
         .map_err(|fault| ExportError::Write(trishift_format::write::WriteError::Invalid(fault)))?;
     let outputs = model.output().len();
     let weights = network.weights() as f64;
-    let mut outcome = Outcome {
+    let judgement = judge(exported, data, backend)?;
+    let is_test = judgement.part == JudgedPart::Test;
+    // What is told about the test samples is nothing where there are none.
+    let of_test = |count: usize| if is_test { count } else { 0 };
+    Ok(Outcome {
         model: measured.model,
         model_bytes: exported.file.len(),
         bits_per_weight: model.weight_bytes() as f64 * 8.0 / weights,
         arena_bytes: model.arena_bytes(),
-        score: Score::default(),
-        validation_accuracy: None,
-        correct_before_export: 0,
+        score: if is_test { judgement.score } else { Score::default() },
+        validation_accuracy: validation_accuracy(&model, data, &judgement)?,
+        correct_before_export: of_test(judgement.correct_before),
         train_accuracy: train_accuracy(backend, &data.train, outputs)?,
-        mismatches: 0,
-        differing_classes: 0,
-        differing_logits: 0,
+        mismatches: of_test(judgement.mismatches),
+        differing_classes: of_test(judgement.differing_classes),
+        differing_logits: of_test(judgement.differing_logits),
+        judgement,
         narrowing: exported.narrowing,
         memory: measured.memory,
         state_bytes_per_weight: measured.memory.state as f64 / weights,
         seconds: measured.seconds,
         samples_per_second: measured.samples_per_second,
-    };
-    let runtime = evaluate::Runtime::new(&model)?;
-    let exponent = model.output().exponent.into();
-    if !data.validation.is_empty() {
-        evaluate::check(&model, &data.validation, data.classes.len())?;
-        let mut score = Score::default();
-        for range in evaluate::chunks(&data.validation) {
-            let labels = data.validation.labels.get(range.clone()).unwrap_or_default();
-            score.add(&runtime.logits(&data.validation.dense(range))?, labels, exponent);
-        }
-        outcome.validation_accuracy = Some(score.accuracy());
+    })
+}
+
+/// The file's accuracy on the validation samples, where there are any.
+fn validation_accuracy(model: &Model<'_>, data: &Prepared, judgement: &Judgement) -> Result<Option<f64>, RunError> {
+    if data.validation.is_empty() {
+        return Ok(None);
     }
-    if data.test.is_empty() {
-        return Ok(outcome);
+    if judgement.part == JudgedPart::Validation {
+        return Ok(Some(judgement.score.accuracy()));
     }
-    evaluate::check(&model, &data.test, data.classes.len())?;
-    let unit = exported.network.layers.last().map_or(0, FrozenLayer::layer_unit);
-    for range in evaluate::chunks(&data.test) {
-        let samples = data.test.dense(range.clone());
-        let labels = data.test.labels.get(range).unwrap_or_default();
-        let engine = runtime.logits(&samples)?;
-        let training = backend.logits(&samples)?;
-        outcome.score.add(&engine, labels, exponent);
-        outcome.correct_before_export += evaluate::correct(&training, outputs, labels);
-        outcome.mismatches += evaluate::mismatches(&engine, &reference::logits(&exported.network, &samples));
-        outcome.differing_classes += evaluate::differing_classes(&engine, &training, outputs);
-        outcome.differing_logits += evaluate::rounded_logits(&engine, &training, unit);
+    evaluate::check(model, &data.validation, data.classes.len())?;
+    let runtime = evaluate::Runtime::new(model)?;
+    let mut score = Score::default();
+    for range in evaluate::chunks(&data.validation) {
+        let labels = data.validation.labels.get(range.clone()).unwrap_or_default();
+        score.add(&runtime.logits(&data.validation.dense(range))?, labels, model.output().exponent.into());
     }
-    Ok(outcome)
+    Ok(Some(score.accuracy()))
 }
 
 /// Most training samples that a run is judged on.

@@ -48,7 +48,7 @@ use trishift_format::bound::{Accumulators, row_magnitude};
 use trishift_format::{Bias, Int8Matrix, Int8Row, TernaryMatrix};
 
 /// Windows of a tile.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// Words of a column under a tile.
 const WORDS: usize = LANES / 2;
@@ -57,7 +57,7 @@ const WORDS: usize = LANES / 2;
 const TOO_MANY: usize = 4096;
 
 /// Words of lists, where one row does not take more.
-const LIST_WORDS: usize = 2048;
+pub(crate) const LIST_WORDS: usize = 2048;
 
 /// Windows that are so few that lists do not pay.
 const FEW_WINDOWS: usize = 8;
@@ -263,7 +263,7 @@ impl<'a> Layer<'a> {
 }
 
 /// True where a row has more columns than a list can name.
-const fn has_too_many(columns: usize) -> bool {
+pub(crate) const fn has_too_many(columns: usize) -> bool {
     columns >= TOO_MANY
 }
 

@@ -216,7 +216,6 @@ mod tests {
             ("share = 0", "a share above 0"),
             ("share = 1.5", "a share above 0"),
             ("temperature = 0", "0.1 to 100"),
-            ("temperature = nan", "0.1 to 100"),
         ] {
             let error = distillation(settings).unwrap_err();
             assert!(error.contains(sentence), "{settings}: {error}");

@@ -68,7 +68,7 @@ impl Counter {
     /// The instructions of `work`, and its result.
     ///
     /// # Errors
-    /// [`CountError::TooLong`] where the clock went once round.
+    /// [`CountError::TooLong`] where a word does not hold them.
     pub fn count<T>(&mut self, work: impl FnOnce() -> T) -> Result<(u32, T), CountError> {
         self.start();
         let result = work();
@@ -85,7 +85,7 @@ impl Counter {
     /// The instructions since [`Counter::start`].
     ///
     /// # Errors
-    /// [`CountError::TooLong`] where the clock went once round.
+    /// [`CountError::TooLong`] where a word does not hold them.
     pub fn stop(&mut self) -> Result<u32, CountError> {
         compiler_fence(Ordering::SeqCst);
         let instructions = self.clock.instructions().ok_or(CountError::TooLong)?;

@@ -1,8 +1,9 @@
 //! Cortex-M: SysTick, which every one of them has.
 
 use crate::{clocks, exit};
-use cortex_m::peripheral::SYST;
+use core::sync::atomic::{AtomicU32, Ordering};
 use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{SCB, SYST};
 use cortex_m_rt::{ExceptionFrame, exception};
 use semihosting::process;
 
@@ -19,7 +20,11 @@ const HERTZ: u64 = {
 /// Nanoseconds of an instruction under `-icount shift=6`. At a smaller shift, ticks would be coarser than instructions.
 const NANOSECONDS_AN_INSTRUCTION: u64 = 64;
 
-/// SysTick, without its interrupt.
+/// How often the timer has passed zero since the restart. Its handler alone writes while counting, so that Armv6-M, which cannot
+/// add to memory in one step, need not.
+static ROUNDS: AtomicU32 = AtomicU32::new(0);
+
+/// SysTick. Its interrupt is enabled from a restart to the next reading alone: work that takes less than a round meets none.
 pub(crate) struct Clock {
     timer: SYST,
     start: u32,
@@ -41,22 +46,37 @@ impl Clock {
     }
 
     pub(crate) fn restart(&mut self) {
+        ROUNDS.store(0, Ordering::Relaxed);
         // Clears the flag of passing zero, too. The timer goes to the top only at its next tick.
         self.timer.clear_current();
+        self.timer.enable_interrupt();
         self.start = 0;
         while self.start == 0 {
             self.start = SYST::get_current();
         }
     }
 
-    /// Instructions since the restart; `None` where the timer has passed zero: ten million are too many for it.
+    /// Instructions since the restart, those of the interrupts every ten million included; `None` where a word does not hold
+    /// them.
     pub(crate) fn instructions(&mut self) -> Option<u32> {
-        let ticks = u64::from(self.start.wrapping_sub(SYST::get_current()) & TOP);
-        if self.timer.has_wrapped() {
-            return None;
-        }
+        // The timer may pass zero while it is read, and its interrupt come a little after.
+        let (now, rounds) = loop {
+            let before = ROUNDS.load(Ordering::Relaxed);
+            let now = SYST::get_current();
+            if !SCB::is_pendst_pending() && ROUNDS.load(Ordering::Relaxed) == before {
+                break (now, before);
+            }
+        };
+        self.timer.disable_interrupt();
+        let ticks = u64::from(rounds) * (u64::from(TOP) + 1) + u64::from(self.start) - u64::from(now);
         u32::try_from(ticks * 1_000_000_000 / (HERTZ * NANOSECONDS_AN_INSTRUCTION)).ok()
     }
+}
+
+/// The timer has passed zero.
+#[exception]
+fn SysTick() {
+    ROUNDS.store(ROUNDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 /// Two instructions an iteration.

@@ -526,7 +526,7 @@ fn damaged_and_missing_runs_are_refused_in_a_sentence() {
         ("report flips", ["flips/flips.jsonl is damaged", "line 1"]),
         ("report checkpoint", ["checkpoint/checkpoint.tsc cannot be used", "checksum"]),
         ("report model", ["model/model.tsm cannot be used", "checksum"]),
-        ("report run --data table.csv", ["the data is not the data this run began with", "--data"]),
+        ("report run --data table.csv", ["is not what this run began with", "--data"]),
         ("report run --data nowhere.csv", ["nowhere.csv", "error: "]),
         ("report run --out nowhere/report.html", ["cannot write the report nowhere/report.html", "error: "]),
     ] {

@@ -1,4 +1,5 @@
-//! Convolutions with int8 weights: windows are gathered, and each row's product with one is a loop over neighbouring bytes.
+//! Convolutions with int8 weights: windows are gathered. Short rows, a first layer's, go side by side, a lane each; the product
+//! of a long one with a window is a loop over neighbouring bytes.
 
 use crate::Outputs;
 use crate::conv2d::Conv2d;
@@ -10,15 +11,124 @@ use trishift_format::bound::Accumulators;
 /// Most columns of a matrix whose windows are gathered; larger ones go by the definition.
 const COLUMNS: usize = 1 << 13;
 
+/// Most columns of short rows, and how many rows go side by side: 16 KiB of weights as words.
+const SHORT: usize = 256;
+const LANES: usize = 16;
+
 /// As [`crate::conv2d::int8_conv2d`].
 #[allow(dead_code, reason = "for tables of vector instruction sets, which not every architecture has")]
 #[inline(always)]
-pub(super) fn int8_conv2d(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], _: &mut [i32], mut output: Outputs<'_>) {
+pub(super) fn int8_conv2d(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], _: &mut [i32], output: Outputs<'_>) {
+    match layer.matrix.columns() {
+        0..=SHORT => short_rows(layer, input, output),
+        columns if columns <= COLUMNS => long_rows(layer, input, output),
+        _ => crate::conv2d::int8_conv2d(layer, input, output),
+    }
+}
+
+/// Some rows side by side.
+struct Block {
+    /// Weights [columns, rows].
+    weights: [[i32; LANES]; SHORT],
+    biases: [i32; LANES],
+    exponents: [i32; LANES],
+}
+
+impl Block {
+    /// Rows from `first` on.
+    #[inline(always)]
+    fn new(layer: &Conv2d<'_, Int8Matrix<'_>>, first: usize) -> Self {
+        let mut block = Self { weights: [[0; LANES]; SHORT], biases: [0; LANES], exponents: [0; LANES] };
+        // Lanes without a row are divided as the first one is.
+        block.exponents.fill(layer.matrix.row(first).map_or(0, |row| row.exponent));
+        for lane in 0..LANES {
+            let Some(row) = layer.matrix.row(first + lane) else { break };
+            block.exponents[lane] = row.exponent;
+            block.biases[lane] = layer.bias.and_then(|bias| bias.get(first + lane)).unwrap_or(0);
+            for (column, weight) in block.weights.iter_mut().zip(row.values) {
+                column[lane] = i32::from(*weight as i8);
+            }
+        }
+        block
+    }
+
+    /// The rows' products with a window.
+    #[inline(always)]
+    fn multiply(&self, window: &[i8]) -> [i32; LANES] {
+        let mut sums = [0i32; LANES];
+        for (column, element) in self.weights.iter().zip(window) {
+            // Opaque, so that compilers take the lanes for vectors, and not the columns of all lanes.
+            let element = core::hint::black_box(i32::from(*element));
+            // A parsed model never wraps; of one that was not, nothing is expected but that it ends.
+            for (sum, weight) in sums.iter_mut().zip(column) {
+                *sum = sum.wrapping_add(weight.wrapping_mul(element));
+            }
+        }
+        sums
+    }
+
+    /// Whether every row's accumulators are divided, by less than they can hold.
+    #[inline(always)]
+    fn shifts_right(&self, scale: i32) -> bool {
+        self.exponents.iter().all(|exponent| (1..=31).contains(&(scale - exponent)))
+    }
+
+    /// Biases added, [`requantize_one`] where all rows are divided: without a branch.
+    #[inline(always)]
+    fn requantize(&self, sums: [i32; LANES], scale: i32, relu: bool) -> [i8; LANES] {
+        let (low, mut outputs) = (if relu { 0 } else { -128 }, [0; LANES]);
+        for lane in 0..LANES {
+            let doubled = self.biases[lane].wrapping_add(sums[lane]) >> ((scale - self.exponents[lane] - 1) & 31);
+            outputs[lane] = ((doubled >> 1) + (doubled & 1)).clamp(low, 127) as i8;
+        }
+        outputs
+    }
+}
+
+#[inline(always)]
+fn short_rows(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], mut output: Outputs<'_>) {
+    let Conv2d { matrix, accumulators, relu, geometry, .. } = layer;
+    let (rows, mut window) = (matrix.rows(), [0; SHORT]);
+    let Some(window) = window.get_mut(..matrix.columns()) else { return };
+    for first in (0..rows).step_by(LANES) {
+        let block = Block::new(layer, first);
+        let lanes = LANES.min(rows - first);
+        for (index, sample) in input.chunks_exact(geometry.input_len().max(1)).enumerate() {
+            for pixel in 0..geometry.pixels() {
+                gather(geometry, sample, pixel, window);
+                let sums = block.multiply(window);
+                let place = (index * geometry.pixels() + pixel) * rows + first;
+                let of_rows = || block.biases.iter().zip(&block.exponents).zip(sums);
+                match (&mut output, *accumulators) {
+                    (Outputs::I8(output), Accumulators::PerRow { scale }) => {
+                        let Some(output) = output.get_mut(place..place + lanes) else { return };
+                        if block.shifts_right(scale) {
+                            output.copy_from_slice(block.requantize(sums, scale, *relu).get(..lanes).unwrap_or(&[]));
+                            continue;
+                        }
+                        for (output, ((bias, exponent), sum)) in output.iter_mut().zip(of_rows()) {
+                            *output = requantize_one(bias.wrapping_add(sum), scale - exponent, *relu);
+                        }
+                    }
+                    (Outputs::I32(output), Accumulators::Layer { exponent: unit }) => {
+                        let Some(output) = output.get_mut(place..place + lanes) else { return };
+                        for (output, ((bias, exponent), sum)) in output.iter_mut().zip(of_rows()) {
+                            // In 0..=31 by the int32 bound, but for rows of zeros.
+                            *output = bias.wrapping_add(sum << (exponent - unit).clamp(0, 31));
+                        }
+                    }
+                    _ => return,
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn long_rows(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], mut output: Outputs<'_>) {
     let Conv2d { matrix, bias, accumulators, relu, geometry } = layer;
     let mut window = [0; COLUMNS];
-    let Some(window) = window.get_mut(..matrix.columns()) else {
-        return crate::conv2d::int8_conv2d(layer, input, output);
-    };
+    let Some(window) = window.get_mut(..matrix.columns()) else { return };
     for (index, sample) in input.chunks_exact(geometry.input_len().max(1)).enumerate() {
         for pixel in 0..geometry.pixels() {
             gather(geometry, sample, pixel, window);

@@ -4,6 +4,7 @@
 
 mod bench;
 mod confusion;
+mod curves;
 mod diff;
 mod drawing;
 mod eval;

@@ -9,6 +9,9 @@ use trishift_trainer::run::Epoch;
 /// Most cells of a curve: with what stands before them, a line fits 80 columns.
 const CELLS: usize = 56;
 
+/// Samples from which on the running epoch has its cell; the mean of fewer would only stretch the curve.
+const ENOUGH: u64 = 256;
+
 /// The heights that a cell may have.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -40,10 +43,10 @@ impl Curves {
         self.loss.len()
     }
 
-    /// A line for each curve; the last cell of loss and accuracy is the epoch that is running, if one is. Empty where there is
+    /// A line for each curve; the last cell of loss and accuracy is the epoch that is running. Empty where there is
     /// nothing to show.
     pub(super) fn lines(&self, running: Option<&Totals>) -> String {
-        let running = running.filter(|totals| totals.samples > 0);
+        let running = running.filter(|totals| totals.samples >= ENOUGH);
         let with = |ended: &[f64], last: fn(&Totals) -> f64| [ended, running.map(last).as_slice()].concat();
         let lines = [
             line("loss", &with(&self.loss, Totals::mean_loss), |loss| format!("{loss:.4}")),
@@ -120,7 +123,9 @@ mod tests {
         let epochs = [epoch(1, 2.0, 0.25, None), epoch(2, 1.0, 0.5, None)];
         let mut curves = Curves::new(&epochs);
         assert_eq!(curves.lines(None), "loss          1.0000  █▁\naccuracy     50.00 %  ▁█");
-        let running = Totals { loss: 6 << 20, correct: 3, samples: 4 };
+        let few = Totals { loss: 0, correct: 8, samples: 8 };
+        assert_eq!(curves.lines(Some(&few)), curves.lines(None));
+        let running = Totals { loss: 384 << 20, correct: 192, samples: 256 };
         assert_eq!(curves.lines(Some(&running)), "loss          1.5000  █▁▅\naccuracy     75.00 %  ▁▅█");
         curves.push(&epoch(3, 1.5, 1.0, Some(0.995)));
         let text = "loss          1.5000  █▁▅\naccuracy    100.00 %  ▁▃█\nvalidation   99.50 %  ▄";

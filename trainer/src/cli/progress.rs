@@ -2,7 +2,8 @@
 
 use super::curves::Curves;
 use super::output::{self, tell};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -59,8 +60,9 @@ impl Progress {
 
 impl View {
     fn new(run: &Run<'_>) -> anyhow::Result<Self> {
-        let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}  {eta} left\n{prefix}")?;
-        let bar = ProgressBar::new(run.total_steps()).with_style(style.progress_chars("━╸ "));
+        let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}{left}\n{prefix}")?;
+        let style = style.progress_chars("━╸ ").with_key("left", left);
+        let bar = ProgressBar::new(run.total_steps()).with_style(style);
         if bar.is_hidden() {
             return Ok(Self::Lines);
         }
@@ -96,6 +98,13 @@ fn message(status: &Status, epochs: Option<u32>) -> String {
     let of = epochs.map_or(String::new(), |epochs| format!(" of {epochs}"));
     let speed = output::thousands(status.samples_per_second as u64);
     format!("epoch {}{of}  {speed} samples/s", status.epoch)
+}
+
+/// The time that is left, once there is a speed to tell it by.
+fn left(state: &ProgressState, out: &mut dyn fmt::Write) {
+    if !state.eta().is_zero() {
+        let _ = write!(out, "  {:#} left", HumanDuration(state.eta()));
+    }
 }
 
 /// What an epoch came to.

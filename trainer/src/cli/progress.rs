@@ -102,7 +102,7 @@ fn message(status: &Status, epochs: Option<u32>) -> String {
 
 /// The time that is left, once there is a speed to tell it by.
 fn left(state: &ProgressState, out: &mut dyn fmt::Write) {
-    if !state.eta().is_zero() {
+    if state.eta().as_secs() > 0 {
         let _ = write!(out, "  {:#} left", HumanDuration(state.eta()));
     }
 }

@@ -266,7 +266,7 @@ fn a_run_goes_on_with_its_own_data_alone() {
     write(path, "other.csv", rows(1));
     std::fs::remove_file(path.join("table.csv")).unwrap();
     let before = snapshot(path);
-    for (data, part) in [("", "cannot read table.csv"), ("--data other.csv", "not the data this run began with")] {
+    for (data, part) in [("", "cannot read table.csv"), ("--data other.csv", "not what this run began with")] {
         let line = format!("train --resume run {data}");
         let assert = trishift(path, words(&line)).assert().code(2).stdout("");
         let message = String::from_utf8_lossy(&assert.get_output().stderr);

@@ -3,7 +3,9 @@
 //! Exit codes: 0 done, 2 refused or failed (one line on standard error says why), 130 interrupted with a checkpoint left.
 
 mod bench;
+mod completions;
 mod confusion;
+mod curves;
 mod diff;
 mod drawing;
 mod eval;
@@ -12,6 +14,7 @@ mod generate;
 mod http;
 mod inspect;
 mod listen;
+mod man;
 mod output;
 mod progress;
 mod quickstart;
@@ -20,7 +23,7 @@ mod serve;
 mod settings;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Train neural networks with ternary weights and run them on small machines.
@@ -63,6 +66,10 @@ enum Command {
     /// Measure this machine.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Print what a shell needs to complete this command's words.
+    Completions(completions::Arguments),
+    /// Print this command's manual page, or write those of all commands.
+    Man(man::Arguments),
 }
 
 /// Exit code of a refused or failed command.
@@ -105,6 +112,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Ending> {
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| Ending::Done),
         Command::Diff(arguments) => diff::run(&arguments).map(|()| Ending::Done),
         Command::Bench(bench) => bench::run(&bench, threads).map(|()| Ending::Done),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()).map(|()| Ending::Done),
+        Command::Man(arguments) => man::run(&arguments, Cli::command()).map(|()| Ending::Done),
     }
 }
 

@@ -149,7 +149,7 @@ fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments, device: &
 
 /// Trains with a progress bar; `None` where Ctrl-C came first.
 pub(super) fn train_to_end(run: &mut Run<'_>, folder: &RunFolder, quiet: bool) -> anyhow::Result<Option<Outcome>> {
-    let mut progress = Progress::new(quiet)?;
+    let mut progress = Progress::new(run, quiet)?;
     let ending = run.train(&mut progress);
     progress.finish();
     match ending? {

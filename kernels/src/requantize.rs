@@ -57,6 +57,7 @@ const fn shift_left(value: i32, shift: u32) -> i32 {
     not(any(
         all(feature = "alloc", feature = "linear"),
         feature = "depthwise-conv2d",
+        feature = "int8-conv2d",
         feature = "int8-depthwise-conv2d"
     )),
     allow(dead_code, reason = "not every build has such loops")

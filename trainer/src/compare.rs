@@ -285,7 +285,7 @@ mod tests {
         let found = compared(&first, &other);
         assert_eq!(
             found.layers[0].before.as_deref(),
-            Some("int8-conv2d 32×32×3 to 32×32×16, window 3×3 by 1×1, 16 × 27 int8 weights")
+            Some("conv2d 32×32×3 to 32×32×16, window 3×3 by 1×1, 16 × 27 trits in groups of 32")
         );
         assert!(found.layers[0].before != found.layers[0].after && found.layers[0].weights.is_none());
         assert!(found.layers.last().is_some_and(|layer| layer.after.is_none()));

@@ -92,7 +92,7 @@ fn presets_that_cannot_be_trained_or_exported_say_why() {
         ("train --preset resnet8", ["no data was named", "--data DIR"]),
         ("train --preset autoencoder", ["a network that gives values cannot be trained yet", "export --preset"]),
         ("export --preset digits-mlp --out x.tsm", ["digits-mlp leaves", "shape and classes under [data]"]),
-        ("export --preset resnet --out x.tsm", ["\"resnet\"", "resnet8, dscnn"]),
+        ("export --preset resnet --out x.tsm", ["\"resnet\"", "resnet8, resnet8-mixed, dscnn"]),
         ("export --preset dscnn --group 5 --out x.tsm", ["group is 5", "4, 6, 8, 16"]),
         ("export --preset dscnn --width 0 --out x.tsm", ["width is 0", "1/256 to 256"]),
         ("export --preset dscnn --out there.tsm", ["there.tsm exists", "--overwrite"]),

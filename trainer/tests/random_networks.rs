@@ -98,7 +98,8 @@ fn seeds_decide_everything() {
 
 #[test]
 fn no_layer_is_dead_or_saturated() {
-    for preset in ["mnist-cnn", "spoken-digits", "resnet8", "dscnn", "mobilenet-v1-025", "autoencoder"] {
+    for preset in ["mnist-cnn", "spoken-digits", "resnet8", "resnet8-mixed", "dscnn", "mobilenet-v1-025", "autoencoder"]
+    {
         let file = file(preset);
         let model = Model::parse(&file).unwrap();
         // Not the samples that the network was calibrated on.

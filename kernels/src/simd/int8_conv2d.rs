@@ -4,7 +4,7 @@
 use crate::Outputs;
 use crate::conv2d::Conv2d;
 use crate::geometry::Geometry;
-use crate::requantize::requantize_one;
+use crate::requantize::{requantize_each, requantize_one};
 use trishift_format::Int8Matrix;
 use trishift_format::bound::Accumulators;
 
@@ -39,8 +39,6 @@ impl Block {
     #[inline(always)]
     fn new(layer: &Conv2d<'_, Int8Matrix<'_>>, first: usize) -> Self {
         let mut block = Self { weights: [[0; LANES]; SHORT], biases: [0; LANES], exponents: [0; LANES] };
-        // Lanes without a row are divided as the first one is.
-        block.exponents.fill(layer.matrix.row(first).map_or(0, |row| row.exponent));
         for lane in 0..LANES {
             let Some(row) = layer.matrix.row(first + lane) else { break };
             block.exponents[lane] = row.exponent;
@@ -66,23 +64,6 @@ impl Block {
         }
         sums
     }
-
-    /// Whether every row's accumulators are divided, by less than they can hold.
-    #[inline(always)]
-    fn shifts_right(&self, scale: i32) -> bool {
-        self.exponents.iter().all(|exponent| (1..=31).contains(&(scale - exponent)))
-    }
-
-    /// Biases added, [`requantize_one`] where all rows are divided: without a branch.
-    #[inline(always)]
-    fn requantize(&self, sums: [i32; LANES], scale: i32, relu: bool) -> [i8; LANES] {
-        let (low, mut outputs) = (if relu { 0 } else { -128 }, [0; LANES]);
-        for lane in 0..LANES {
-            let doubled = self.biases[lane].wrapping_add(sums[lane]) >> ((scale - self.exponents[lane] - 1) & 31);
-            outputs[lane] = ((doubled >> 1) + (doubled & 1)).clamp(low, 127) as i8;
-        }
-        outputs
-    }
 }
 
 #[inline(always)]
@@ -98,21 +79,19 @@ fn short_rows(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], mut output: Outp
                 gather(geometry, sample, pixel, window);
                 let sums = block.multiply(window);
                 let place = (index * geometry.pixels() + pixel) * rows + first;
-                let of_rows = || block.biases.iter().zip(&block.exponents).zip(sums);
+                let of_rows = block.biases.iter().zip(&block.exponents).zip(sums);
                 match (&mut output, *accumulators) {
                     (Outputs::I8(output), Accumulators::PerRow { scale }) => {
                         let Some(output) = output.get_mut(place..place + lanes) else { return };
-                        if block.shifts_right(scale) {
-                            output.copy_from_slice(block.requantize(sums, scale, *relu).get(..lanes).unwrap_or(&[]));
-                            continue;
+                        let mut values = [0; LANES];
+                        for (value, ((bias, exponent), sum)) in values.iter_mut().zip(of_rows) {
+                            *value = requantize_each(bias.wrapping_add(sum), scale - exponent, *relu);
                         }
-                        for (output, ((bias, exponent), sum)) in output.iter_mut().zip(of_rows()) {
-                            *output = requantize_one(bias.wrapping_add(sum), scale - exponent, *relu);
-                        }
+                        output.copy_from_slice(values.get(..lanes).unwrap_or(&[]));
                     }
                     (Outputs::I32(output), Accumulators::Layer { exponent: unit }) => {
                         let Some(output) = output.get_mut(place..place + lanes) else { return };
-                        for (output, ((bias, exponent), sum)) in output.iter_mut().zip(of_rows()) {
+                        for (output, ((bias, exponent), sum)) in output.iter_mut().zip(of_rows) {
                             // In 0..=31 by the int32 bound, but for rows of zeros.
                             *output = bias.wrapping_add(sum << (exponent - unit).clamp(0, 31));
                         }

@@ -29,7 +29,7 @@ Examples:
 
 With --preset nothing is trained: the weights are random, and such a file is there for measuring sizes and speeds and for \
 checking that machines agree, not for accuracy. The presets that need no data to say what a sample is are mnist-cnn, \
-spoken-digits, resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.")]
+spoken-digits, resnet8-mixed, resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.")]
 pub(super) struct Arguments {
     /// The run's folder; with --stream a model file, too.
     #[arg(required_unless_present = "preset", conflicts_with = "preset")]

@@ -45,7 +45,7 @@ the first run and kept in ~/.cache/trishift, or where TRISHIFT_CACHE says.
 
 Ctrl-C leaves a checkpoint; --resume goes on from it and ends in the same bytes.")]
 pub(super) struct Arguments {
-    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp, mnist-cnn, resnet8, dscnn,
+    /// A configuration inside trishift: digits-mlp, mnist-mlp, mnist-mlp-float, text-mlp, mnist-cnn, resnet8, resnet8-mixed, dscnn,
     /// mobilenet-v1-025, spoken-digits.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     preset: Option<String>,

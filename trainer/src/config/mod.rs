@@ -25,7 +25,7 @@ pub use network::{Activations, LayerConfig, NetworkConfig, NetworkOutput, Precis
 pub use training::{ForwardProduct, Loss, TrainingConfig};
 
 /// The presets: name and TOML.
-pub const PRESETS: [(&str, &str); 10] = [
+pub const PRESETS: [(&str, &str); 11] = [
     ("digits-mlp", include_str!("../../presets/digits-mlp.toml")),
     ("mnist-mlp", include_str!("../../presets/mnist-mlp.toml")),
     ("mnist-mlp-float", include_str!("../../presets/mnist-mlp-float.toml")),
@@ -33,6 +33,7 @@ pub const PRESETS: [(&str, &str); 10] = [
     ("mnist-cnn", include_str!("../../presets/mnist-cnn.toml")),
     ("spoken-digits", include_str!("../../presets/spoken-digits.toml")),
     ("resnet8", include_str!("../../presets/resnet8.toml")),
+    ("resnet8-mixed", include_str!("../../presets/resnet8-mixed.toml")),
     ("dscnn", include_str!("../../presets/dscnn.toml")),
     ("mobilenet-v1-025", include_str!("../../presets/mobilenet-v1-025.toml")),
     ("autoencoder", include_str!("../../presets/autoencoder.toml")),

@@ -212,11 +212,9 @@ mod tests {
         let config = distillation("teacher = 'runs/wide'\nshare = 0.5\ntemperature = 2").unwrap();
         let found = config.training.distillation;
         assert_eq!((found.teacher, found.share, found.temperature), (Some("runs/wide".into()), 0.5, 2.0));
-        for (settings, sentence) in [
-            ("share = 0", "a share above 0"),
-            ("share = 1.5", "a share above 0"),
-            ("temperature = 0", "0.1 to 100"),
-        ] {
+        for (settings, sentence) in
+            [("share = 0", "a share above 0"), ("share = 1.5", "a share above 0"), ("temperature = 0", "0.1 to 100")]
+        {
             let error = distillation(settings).unwrap_err();
             assert!(error.contains(sentence), "{settings}: {error}");
         }

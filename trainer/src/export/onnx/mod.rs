@@ -25,9 +25,9 @@ use trishift_format::{DataType, Model, OperatorKind, Tensor};
 use values::Values;
 
 /// Name of the graph's input.
-pub const INPUT: &str = "input";
+const INPUT: &str = "input";
 /// Name of the graph's output.
-pub const OUTPUT: &str = "output";
+const OUTPUT: &str = "output";
 
 /// Why a model has no ONNX form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -1,10 +1,10 @@
 //! Layers with weights: Gemm and Conv on float32 that holds integers, and what makes the layer's output of their sums.
 
+use super::element;
 use super::graph::{Attribute, Element, Graph, Numbers};
 use super::quantize::{from_int8, rounded_to_int8, scaled};
 use super::values::Values;
 use super::weights::Dense;
-use super::{EXPONENT_LIMIT, element};
 use trishift_format::{Bias, Model, Window};
 
 /// A layer with weights.
@@ -28,13 +28,10 @@ pub(super) enum Product {
 }
 
 impl Layer<'_> {
-    /// Appends the layer; false where float32 does not reach so far.
-    pub(super) fn append(&self, graph: &mut Graph, values: &mut Values, model: &Model<'_>, product: Product) -> bool {
+    /// Appends the layer.
+    pub(super) fn append(&self, graph: &mut Graph, values: &mut Values, model: &Model<'_>, product: Product) {
         let (input, output) = (model.tensor(self.input), model.tensor(self.output));
         let (input_exponent, output_exponent) = (i32::from(input.exponent), i32::from(output.exponent));
-        if self.weights.units.iter().any(|unit| unit.abs() > EXPONENT_LIMIT) {
-            return false;
-        }
         let channels = input.shape[2] as usize;
         let held = if matches!(product, Product::Linear) {
             values.row(graph, self.input)
@@ -76,7 +73,6 @@ impl Layer<'_> {
             Product::Linear => values.hold_row(self.output, name),
             Product::Conv2d(_) | Product::Depthwise(_) => values.hold_image(self.output, name),
         }
-        true
     }
 
     /// The biases as numbers.

@@ -8,11 +8,15 @@ use super::weights::Dense;
 use super::{EXPONENT_LIMIT, OnnxError, element};
 use trishift::kernels::pool::mean_shift;
 use trishift_format::{
-    Add, ArgMax, Concat, DataType, Embedding, Model, Operator, Pad, Pool2d, Relu, Requantize, ShiftNorm, Window,
+    Add, ArgMax, Concat, DataType, Embedding, Int8Record, MatrixRecord, Model, Operator, Pad, Pool2d, Relu, Requantize,
+    ShiftNorm, TensorClass,
 };
 
 /// Elements of a sample up to which float64 adds up the magnitudes of int32 exactly.
 const NORM_LIMIT: usize = 1 << 22;
+
+/// Why a stream has no ONNX form.
+const STATE: &str = "a graph keeps nothing from run to run; export the model without --stream";
 
 /// Weights of an operator.
 pub(super) fn weights(operator: &Operator) -> u64 {
@@ -38,74 +42,98 @@ pub(super) fn operator(
     let kind = operator.kind();
     let refused = |reason| Err(OnnxError::Operator { index, kind, reason });
     let [left, right] = operator.inputs();
-    let in_range =
-        [left, right, operator.output()].into_iter().all(|tensor| exponent(model, tensor).abs() <= EXPONENT_LIMIT);
+    let tensors = [left, right, operator.output()];
+    if tensors.into_iter().any(|tensor| model.tensor(tensor).class == TensorClass::Persistent) {
+        return refused(STATE);
+    }
+    let beyond = Err(OnnxError::Range { index, kind });
+    if tensors.into_iter().any(|tensor| exponent(model, tensor).abs() > EXPONENT_LIMIT) {
+        return beyond;
+    }
+    let weighted = match operator {
+        Operator::Linear(op) => Some(ternary(model, [op.input, op.output], op.relu, &op.weights, op.bias)),
+        Operator::Int8Linear(op) => Some(int8(model, [op.input, op.output], op.relu, &op.weights, op.bias)),
+        Operator::Conv2d(op) | Operator::DepthwiseConv2d(op) => {
+            Some(ternary(model, [op.input, op.output], op.relu, &op.weights, op.bias))
+        }
+        Operator::Int8Conv2d(op) | Operator::Int8DepthwiseConv2d(op) => {
+            Some(int8(model, [op.input, op.output], op.relu, &op.weights, op.bias))
+        }
+        _ => None,
+    };
+    if let Some(layer) = weighted {
+        if layer.weights.units.iter().any(|unit| unit.abs() > EXPONENT_LIMIT) {
+            return beyond;
+        }
+        layer.append(graph, values, model, product(operator));
+        return Ok(());
+    }
     let mut nodes = Nodes { graph, values, model };
-    let expressed = in_range
-        && match operator {
-            Operator::Linear(op) => {
-                let unit = model.accumulators_between(op.input, op.output);
-                let weights = Dense::of_ternary(&model.matrix(&op.weights), unit);
-                let bias = model.bias_at(op.bias, op.weights.rows);
-                let layer = Layer { input: op.input, output: op.output, relu: op.relu, weights, bias };
-                nodes.layer(&layer, Product::Linear)
-            }
-            Operator::Int8Linear(op) => {
-                let unit = model.accumulators_between(op.input, op.output);
-                let weights = Dense::of_int8(&model.int8_matrix(&op.weights), unit);
-                let bias = model.bias_at(op.bias, op.weights.rows);
-                let layer = Layer { input: op.input, output: op.output, relu: op.relu, weights, bias };
-                nodes.layer(&layer, Product::Linear)
-            }
-            Operator::Conv2d(op) | Operator::DepthwiseConv2d(op) => {
-                let unit = model.accumulators_between(op.input, op.output);
-                let weights = Dense::of_ternary(&model.matrix(&op.weights), unit);
-                let bias = model.bias_at(op.bias, op.weights.rows);
-                let layer = Layer { input: op.input, output: op.output, relu: op.relu, weights, bias };
-                nodes.layer(&layer, over_window(operator, op.window))
-            }
-            Operator::Int8Conv2d(op) | Operator::Int8DepthwiseConv2d(op) => {
-                let unit = model.accumulators_between(op.input, op.output);
-                let weights = Dense::of_int8(&model.int8_matrix(&op.weights), unit);
-                let bias = model.bias_at(op.bias, op.weights.rows);
-                let layer = Layer { input: op.input, output: op.output, relu: op.relu, weights, bias };
-                nodes.layer(&layer, over_window(operator, op.window))
-            }
-            Operator::ShiftNorm(op) if model.tensor(op.input).len() > NORM_LIMIT => {
-                return refused("float64 adds up at most 2^22 elements exactly");
-            }
-            Operator::ShiftNorm(op) => nodes.shift_norm(op),
-            Operator::Requantize(op) => nodes.requantize(op),
-            Operator::Relu(op) => nodes.relu(op),
-            Operator::Add(op) => nodes.add(op),
-            Operator::ArgMax(op) => nodes.argmax(op),
-            Operator::Embedding(op) => nodes.embedding(op),
-            Operator::MaxPool(op) => nodes.max_pool(op),
-            Operator::AvgPool(op) => nodes.avg_pool(op),
-            Operator::Concat(op) => nodes.concat(op),
-            Operator::Pad(op) => nodes.pad(op),
-            Operator::Reshape(op) => {
-                let row = nodes.values.row(nodes.graph, op.input);
-                nodes.values.hold_row(op.output, row);
-                true
-            }
-            Operator::RmsNorm(_) => {
-                return refused("its integer root and division have no like there; a shift-norm has");
-            }
-            Operator::Softmax(_) => {
-                return refused("its integer table has no like there; leave it to who reads the logits");
-            }
-            Operator::Slide(_) => {
-                return refused("a graph keeps nothing from run to run; export the model without --stream");
-            }
-        };
-    if expressed { Ok(()) } else { Err(OnnxError::Range { index, kind }) }
+    match operator {
+        Operator::ShiftNorm(op) if model.tensor(op.input).len() > NORM_LIMIT => {
+            return refused("float64 adds up at most 2^22 elements exactly");
+        }
+        Operator::ShiftNorm(op) => nodes.shift_norm(op),
+        Operator::Requantize(op) => nodes.requantize(op),
+        Operator::Relu(op) => nodes.relu(op),
+        Operator::Add(op) => nodes.add(op),
+        Operator::ArgMax(op) => nodes.argmax(op),
+        Operator::Embedding(op) => nodes.embedding(op),
+        Operator::MaxPool(op) => nodes.max_pool(op),
+        Operator::AvgPool(op) => nodes.avg_pool(op),
+        Operator::Concat(op) => nodes.concat(op),
+        Operator::Pad(op) => nodes.pad(op),
+        Operator::Reshape(op) => {
+            let row = nodes.values.row(nodes.graph, op.input);
+            nodes.values.hold_row(op.output, row);
+        }
+        Operator::RmsNorm(_) => return refused("its integer root and division have no like there; a shift-norm has"),
+        Operator::Softmax(_) => {
+            return refused("its integer table has no like there; leave it to who reads the logits");
+        }
+        Operator::Slide(_) => return refused(STATE),
+        Operator::Linear(_)
+        | Operator::Int8Linear(_)
+        | Operator::Conv2d(_)
+        | Operator::DepthwiseConv2d(_)
+        | Operator::Int8Conv2d(_)
+        | Operator::Int8DepthwiseConv2d(_) => {}
+    }
+    Ok(())
 }
 
-fn over_window(operator: &Operator, window: Window) -> Product {
+/// A layer of ternary weights.
+fn ternary<'a>(
+    model: &Model<'a>,
+    [input, output]: [u16; 2],
+    relu: bool,
+    record: &MatrixRecord,
+    bias: Option<u32>,
+) -> Layer<'a> {
+    let weights = Dense::of_ternary(&model.matrix(record), model.accumulators_between(input, output));
+    Layer { input, output, relu, weights, bias: model.bias_at(bias, record.rows) }
+}
+
+/// A layer of int8 weights.
+fn int8<'a>(
+    model: &Model<'a>,
+    [input, output]: [u16; 2],
+    relu: bool,
+    record: &Int8Record,
+    bias: Option<u32>,
+) -> Layer<'a> {
+    let weights = Dense::of_int8(&model.int8_matrix(record), model.accumulators_between(input, output));
+    Layer { input, output, relu, weights, bias: model.bias_at(bias, record.rows) }
+}
+
+/// How an operator's weights meet its inputs.
+fn product(operator: &Operator) -> Product {
     match operator {
-        Operator::DepthwiseConv2d(_) | Operator::Int8DepthwiseConv2d(_) => Product::Depthwise(window),
-        _ => Product::Conv2d(window),
+        Operator::Conv2d(op) => Product::Conv2d(op.window),
+        Operator::Int8Conv2d(op) => Product::Conv2d(op.window),
+        Operator::DepthwiseConv2d(op) => Product::Depthwise(op.window),
+        Operator::Int8DepthwiseConv2d(op) => Product::Depthwise(op.window),
+        _ => Product::Linear,
     }
 }
 
@@ -113,7 +141,7 @@ fn exponent(model: &Model<'_>, tensor: u16) -> i32 {
     model.tensor(tensor).exponent.into()
 }
 
-/// Where the nodes go; each of its functions says whether float32 reaches far enough.
+/// Where the nodes go; one function for each operator without weights.
 struct Nodes<'a, 'model> {
     graph: &'a mut Graph,
     values: &'a mut Values,
@@ -121,12 +149,8 @@ struct Nodes<'a, 'model> {
 }
 
 impl Nodes<'_, '_> {
-    fn layer(&mut self, layer: &Layer<'_>, product: Product) -> bool {
-        layer.append(self.graph, self.values, self.model, product)
-    }
-
     /// The factor is the largest power of two that keeps Σ|a| within 27 a element: of a list of all that there can be.
-    fn shift_norm(&mut self, op: &ShiftNorm) -> bool {
+    fn shift_norm(&mut self, op: &ShiftNorm) {
         let graph = &mut *self.graph;
         let limit = 27.0 * self.model.tensor(op.input).len() as f64;
         let row = self.values.row(graph, op.input);
@@ -146,25 +170,24 @@ impl Nodes<'_, '_> {
         let steps = graph.node("Mul", &[&sums, &factor], &[]);
         let name = rounded_to_int8(graph, &steps, Element::F64, op.relu);
         self.values.hold_row(op.output, name);
-        true
     }
 
-    fn requantize(&mut self, op: &Requantize) -> bool {
+    fn requantize(&mut self, op: &Requantize) {
         let shift = exponent(self.model, op.input) - exponent(self.model, op.output);
         let relu = op.relu;
         self.elementwise(op.input, op.output, |graph, held| {
             let sums = graph.cast(held, Element::F64);
             let steps = scaled(graph, &sums, Element::F64, shift);
             rounded_to_int8(graph, &steps, Element::F64, relu)
-        })
+        });
     }
 
-    fn relu(&mut self, op: &Relu) -> bool {
-        self.elementwise(op.input, op.output, |graph, held| graph.node("Relu", &[held], &[]))
+    fn relu(&mut self, op: &Relu) {
+        self.elementwise(op.input, op.output, |graph, held| graph.node("Relu", &[held], &[]));
     }
 
     /// An operator for which the order of the elements is no matter.
-    fn elementwise(&mut self, input: u16, output: u16, f: impl FnOnce(&mut Graph, &str) -> String) -> bool {
+    fn elementwise(&mut self, input: u16, output: u16, f: impl FnOnce(&mut Graph, &str) -> String) {
         let same_shape = self.model.tensor(input).shape == self.model.tensor(output).shape;
         if same_shape && self.values.is_image(input) {
             let held = self.values.image(self.graph, input);
@@ -173,11 +196,10 @@ impl Nodes<'_, '_> {
             let held = self.values.row(self.graph, input);
             self.values.hold_row(output, f(self.graph, &held));
         }
-        true
     }
 
     /// Operands of one exponent are added as they are; else the finer one is rounded to the output's steps first.
-    fn add(&mut self, op: &Add) -> bool {
+    fn add(&mut self, op: &Add) {
         let shape = |tensor| self.model.tensor(tensor).shape;
         let shapes_agree = shape(op.left) == shape(op.output) && shape(op.right) == shape(op.output);
         let as_image = shapes_agree && self.values.is_image(op.left) && self.values.is_image(op.right);
@@ -202,19 +224,17 @@ impl Nodes<'_, '_> {
         } else {
             self.values.hold_row(op.output, name);
         }
-        true
     }
 
-    fn argmax(&mut self, op: &ArgMax) -> bool {
+    fn argmax(&mut self, op: &ArgMax) {
         let row = self.values.row(self.graph, op.input);
         let place = self.graph.node("ArgMax", &[&row], &[("axis", Attribute::Integer(1))]);
         let name = self.graph.cast(&place, Element::I32);
         self.values.hold_row(op.output, name);
-        true
     }
 
     /// The table's entries are known: they are constants of the output's type.
-    fn embedding(&mut self, op: &Embedding) -> bool {
+    fn embedding(&mut self, op: &Embedding) {
         let (input, output) = (self.model.tensor(op.input), self.model.tensor(op.output));
         let matrix = self.model.matrix(&op.weights);
         let limits = match output.data_type {
@@ -252,21 +272,19 @@ impl Nodes<'_, '_> {
         let entries = graph.node("Gather", &[&table, &rows], &[]);
         let name = reshape(graph, &entries, &[-1, output.len() as i64]);
         self.values.hold_row(op.output, name);
-        true
     }
 
-    fn max_pool(&mut self, op: &Pool2d) -> bool {
+    fn max_pool(&mut self, op: &Pool2d) {
         let exponent = exponent(self.model, op.input);
         let held = self.values.image(self.graph, op.input);
         let numbers = from_int8(self.graph, &held, exponent);
         let largest = self.graph.node("MaxPool", &[&numbers], &placed(&op.window));
         let name = to_int8(self.graph, &largest, exponent, false);
         self.values.hold_image(op.output, name);
-        true
     }
 
     /// A sum over all of a plane, or a convolution with ones: a mean would be rounded where the window is not a power of two.
-    fn avg_pool(&mut self, op: &Pool2d) -> bool {
+    fn avg_pool(&mut self, op: &Pool2d) {
         let (graph, window) = (&mut *self.graph, &op.window);
         let (input, step) = (self.model.tensor(op.input), exponent(self.model, op.output));
         let channels = input.shape[2] as usize;
@@ -287,24 +305,21 @@ impl Nodes<'_, '_> {
         let steps = scaled(graph, &sums, Element::F32, -shift - i32::from(input.exponent));
         let name = rounded_to_int8(graph, &steps, Element::F32, false);
         self.values.hold_image(op.output, name);
-        true
     }
 
-    fn concat(&mut self, op: &Concat) -> bool {
+    fn concat(&mut self, op: &Concat) {
         let left = self.values.image(self.graph, op.left);
         let right = self.values.image(self.graph, op.right);
         let name = self.graph.node("Concat", &[&left, &right], &[("axis", Attribute::Integer(1))]);
         self.values.hold_image(op.output, name);
-        true
     }
 
-    fn pad(&mut self, op: &Pad) -> bool {
+    fn pad(&mut self, op: &Pad) {
         let held = self.values.image(self.graph, op.input);
         let [above, left, below, right] = op.padding.map(i64::from);
         let padding = self.graph.list(&[0, 0, above, left, 0, 0, below, right]);
         let zero = self.graph.scalar(0.0, Element::I8);
         let name = self.graph.node("Pad", &[&held, &padding, &zero], &[]);
         self.values.hold_image(op.output, name);
-        true
     }
 }

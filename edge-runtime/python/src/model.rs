@@ -153,7 +153,9 @@ fn run<'o>(pool: &EnginePool<'_>, input: &[i8], output: impl Into<OutputSlice<'o
 fn failed(error: BatchError) -> PyErr {
     let sentence = error.to_string();
     match error {
-        BatchError::Run(RunError::RowMissing { .. }) | BatchError::InputLength { .. } => PyValueError::new_err(sentence),
+        BatchError::Run(RunError::RowMissing { .. }) | BatchError::InputLength { .. } => {
+            PyValueError::new_err(sentence)
+        }
         BatchError::Engine(_) => PyMemoryError::new_err(sentence),
         _ => PyRuntimeError::new_err(sentence),
     }

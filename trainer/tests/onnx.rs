@@ -5,7 +5,9 @@ mod support;
 
 use support::{json, keys, output, snapshot, trishift, words};
 
-/// A file of the format's with every operator.
+/// A file with an RMS norm and a softmax.
+const NORMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/parse/model-rms-norm-softmax");
+/// A file of the format's with every operator, and a state that some of them read.
 const EVERY_OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared-format/tests/golden/model-0.4.tsm");
 
 #[test]
@@ -31,10 +33,12 @@ fn what_onnx_cannot_express_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::copy(EVERY_OPERATOR, path.join("every.tsm")).unwrap();
+    std::fs::copy(NORMS, path.join("norms.tsm")).unwrap();
     output(path, "export --preset spoken-digits --stream --out stream.tsm");
     let before = snapshot(path);
     for (line, parts) in [
-        ("export every.tsm --format onnx --out x.onnx", ["(rms-norm) cannot be expressed in ONNX", "integer root"]),
+        ("export every.tsm --format onnx --out x.onnx", ["(argmax) cannot be expressed in ONNX", "keeps nothing"]),
+        ("export norms.tsm --format onnx --out x.onnx", ["(rms-norm) cannot be expressed in ONNX", "integer root"]),
         ("export stream.tsm --format onnx --out x.onnx", ["(slide) cannot be expressed in ONNX", "without --stream"]),
         ("export --preset spoken-digits --stream --format onnx --out x.onnx", ["(slide)", "without --stream"]),
         ("export every.tsm --format onnx --out stream.tsm", ["stream.tsm exists", "--overwrite"]),

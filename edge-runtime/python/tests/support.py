@@ -35,6 +35,16 @@ def digits():
     return rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1]
 
 
+def crc32c(data):
+    """The checksum of model files, for those that a test changes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
 def raw_values(description, samples, seed):
     """Values around zero for a model, some samples so large that they saturate int8."""
     random = np.random.default_rng(seed)

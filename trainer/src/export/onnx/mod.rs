@@ -43,8 +43,10 @@ pub enum OnnxError {
         /// Why not.
         reason: &'static str,
     },
-    /// A tensor's exponent, or a weight's, that float32 cannot hold.
-    #[error("operator {index} ({kind}) has exponents beyond −100 to 100, where float32 is not exact")]
+    /// The exponent of a tensor, of a weight, or of their product, that float32 cannot hold.
+    #[error(
+        "operator {index} ({kind}) cannot be expressed in ONNX; its exponents go beyond −100 to 100, and float32 ends there"
+    )]
     Range {
         /// Position of the operator.
         index: usize,

@@ -62,7 +62,9 @@ pub(super) fn operator(
         _ => None,
     };
     if let Some(layer) = weighted {
-        if layer.weights.units.iter().any(|unit| unit.abs() > EXPONENT_LIMIT) {
+        // Weights, and their products with inputs.
+        let input = exponent(model, left);
+        if layer.weights.units.iter().any(|unit| unit.abs().max((unit + input).abs()) > EXPONENT_LIMIT) {
             return beyond;
         }
         layer.append(graph, values, model, product(operator));

@@ -39,28 +39,24 @@ impl Layer<'_> {
             values.image(graph, self.input)
         };
         let numbers = from_int8(graph, &held, input_exponent);
-        let parts = self.weights.exact_parts(self.bias, input_exponent, output_exponent);
-        let (sums, precision) = match parts.as_slice() {
-            [whole] => {
-                let weights = constant_weights(graph, whole, "weights", product, channels);
-                let bias = self.bias_in(graph, Element::F32, &[self.weights.rows], input_exponent);
-                (products(graph, product, channels, &numbers, &weights, bias.as_deref()), Element::F32)
+        let (sums, precision) = if self.weights.fits_float32(self.bias, input_exponent, output_exponent) {
+            let weights = constant_weights(graph, &self.weights, "weights", product, channels);
+            let bias = self.bias_in(graph, Element::F32, &[self.weights.rows], input_exponent);
+            (products(graph, product, channels, &numbers, &weights, bias.as_deref()), Element::F32)
+        } else {
+            let mut sums = None;
+            for (number, part) in self.weights.exact_parts().iter().enumerate() {
+                let weights = constant_weights(graph, part, &format!("weights_{number}"), product, channels);
+                let sum = products(graph, product, channels, &numbers, &weights, None);
+                let sum = graph.cast(&sum, Element::F64);
+                sums = Some(sums.map_or(sum.clone(), |sums: String| graph.node("Add", &[&sums, &sum], &[])));
             }
-            parts => {
-                let mut sums = None;
-                for (number, part) in parts.iter().enumerate() {
-                    let weights = constant_weights(graph, part, &format!("weights_{number}"), product, channels);
-                    let sum = products(graph, product, channels, &numbers, &weights, None);
-                    let sum = graph.cast(&sum, Element::F64);
-                    sums = Some(sums.map_or(sum.clone(), |sums: String| graph.node("Add", &[&sums, &sum], &[])));
-                }
-                let sums = sums.unwrap_or_default();
-                let shape = [1, self.weights.rows, 1, 1];
-                let shape = if matches!(product, Product::Linear) { &shape[..2] } else { &shape[..] };
-                match self.bias_in(graph, Element::F64, shape, input_exponent) {
-                    Some(bias) => (graph.node("Add", &[&sums, &bias], &[]), Element::F64),
-                    None => (sums, Element::F64),
-                }
+            let sums = sums.unwrap_or_default();
+            let shape = [1, self.weights.rows, 1, 1];
+            let shape = if matches!(product, Product::Linear) { &shape[..2] } else { &shape[..] };
+            match self.bias_in(graph, Element::F64, shape, input_exponent) {
+                Some(bias) => (graph.node("Add", &[&sums, &bias], &[]), Element::F64),
+                None => (sums, Element::F64),
             }
         };
         let steps = scaled(graph, &sums, precision, -output_exponent);

@@ -59,21 +59,20 @@ impl Dense {
         &self.values[row * self.columns..][..self.columns]
     }
 
-    /// The matrices whose sum this is, and of whose products each is exact; one where the bias, and what rounds an output of
-    /// this exponent, can be added in float32, too.
-    pub(super) fn exact_parts(&self, bias: Option<Bias<'_>>, input: i32, output: i32) -> Vec<Self> {
-        let whole = (0..self.rows).all(|row| {
+    /// Whether float32 is enough for all sums with their bias, and for what rounds an output of this exponent.
+    pub(super) fn fits_float32(&self, bias: Option<Bias<'_>>, input: i32, output: i32) -> bool {
+        (0..self.rows).all(|row| {
             let bias = bias.and_then(|bias| bias.get(row)).unwrap_or(0);
             let steps = common_steps(self.row(row).iter().copied().chain([bias]));
             let largest = (magnitude(self.row(row)) + u64::from(bias.unsigned_abs())) >> steps;
             let half = rounding(output - input - self.units[row] - steps.cast_signed());
             largest + half.min(largest) <= EXACT
-        });
-        let part_of: Vec<usize> = if whole {
-            vec![0; self.values.len()]
-        } else {
-            (0..self.rows).flat_map(|row| deal_out(self.row(row))).collect()
-        };
+        })
+    }
+
+    /// The matrices whose sum this is, and of whose products each is exact.
+    pub(super) fn exact_parts(&self) -> Vec<Self> {
+        let part_of: Vec<usize> = (0..self.rows).flat_map(|row| deal_out(self.row(row))).collect();
         let parts = part_of.iter().max().map_or(1, |last| last + 1);
         let part = |number: usize| {
             let values = self.values.iter().zip(&part_of);
@@ -158,7 +157,7 @@ mod tests {
         ) {
             let values: Vec<i32> = shifts.iter().zip(signs).map(|(shift, sign)| sign << shift).collect();
             let layer = dense(values.len(), values);
-            let parts = layer.exact_parts(None, -4, -3);
+            let parts = layer.exact_parts();
             let sums = (0..layer.columns).map(|column| parts.iter().map(|part| part.values[column]).sum::<i32>());
             prop_assert_eq!(sums.collect::<Vec<_>>(), layer.values);
             for part in &parts {
@@ -171,11 +170,14 @@ mod tests {
     #[test]
     fn one_part_is_enough_until_float32_would_round() {
         // 128·2^16·2 = 2^24, and one more.
-        assert_eq!(dense(2, vec![1 << 16, (1 << 16) - 1]).exact_parts(None, 0, 0).len(), 1);
-        assert_eq!(dense(3, vec![1 << 16, 1 << 16, 1]).exact_parts(None, 0, 0).len(), 2);
+        assert_eq!(dense(2, vec![1 << 16, (1 << 16) - 1]).exact_parts().len(), 1);
+        assert_eq!(dense(3, vec![1 << 16, 1 << 16, 1]).exact_parts().len(), 2);
         // All even: in units twice as large it fits again.
-        assert_eq!(dense(3, vec![1 << 16, 1 << 16, 2]).exact_parts(None, 0, 0).len(), 2);
-        assert_eq!(dense(2, vec![1 << 17, 1 << 17]).exact_parts(None, 0, 0).len(), 1);
+        assert_eq!(dense(3, vec![1 << 16, 1 << 16, 2]).exact_parts().len(), 1);
+        assert_eq!(dense(2, vec![1 << 17, 1 << 17]).exact_parts().len(), 1);
+        // Sums of 2^24 - 128 units of 2^-9: exact, but not with the half that rounds them to whole numbers.
+        let layer = dense(2, vec![1 << 16, (1 << 16) - 1]);
+        assert!(layer.fits_float32(None, 0, -9) && !layer.fits_float32(None, 0, 0));
     }
 
     #[test]

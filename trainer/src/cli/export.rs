@@ -1,5 +1,5 @@
 //! `trishift export`: a model file from a run's checkpoint, or from a preset with random weights; and from either, or from
-//! another model file, one that streams.
+//! another model file, one that streams, or ONNX.
 
 use super::inspect;
 use super::output::{self, say, thousands};
@@ -26,12 +26,16 @@ Examples:
   trishift export --preset mobilenet-v1-025 --width 0.5 --seed 3 --out half.tsm
   trishift export runs/words --stream --out words.tsm
   trishift export model.tsm --stream=4 --out stream.tsm
+  trishift export model.tsm --format onnx --out model.onnx
 
 With --preset nothing is trained: the weights are random, and such a file is there for measuring sizes and speeds and for \
 checking that machines agree, not for accuracy. The presets that need no data to say what a sample is are mnist-cnn, \
-spoken-digits, resnet8-mixed, resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.")]
+spoken-digits, resnet8-mixed, resnet8, dscnn, mobilenet-v1-025 and autoencoder; the last four are the networks of MLPerf Tiny.
+
+An ONNX file takes raw values as float32 and gives the model's integers, bit for bit: activations are int8 with powers of two \
+as scales. Models with an rms-norm, a softmax or a stream's state have no such form.")]
 pub(super) struct Arguments {
-    /// The run's folder; with --stream a model file, too.
+    /// The run's folder; with --stream or --format onnx a model file, too.
     #[arg(required_unless_present = "preset", conflicts_with = "preset")]
     run: Option<PathBuf>,
     /// Instead of a run, a configuration inside trishift, with random weights.
@@ -40,6 +44,9 @@ pub(super) struct Arguments {
     /// The model file to make.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// What file to make: tsm for trishift's runtime, onnx for others.
+    #[arg(long, value_enum, default_value_t = Format::Tsm)]
+    format: Format,
     /// Replace the file if it is there.
     #[arg(long)]
     overwrite: bool,
@@ -65,6 +72,12 @@ pub(super) struct Arguments {
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Tsm,
+    Onnx,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -139,8 +152,8 @@ fn of_run(arguments: &Arguments, run: &Path) -> anyhow::Result<()> {
 fn of_model(arguments: &Arguments, path: &Path) -> anyhow::Result<()> {
     let name = path.display();
     anyhow::ensure!(
-        arguments.stream.is_some(),
-        "{name} is a file; give a run's folder, or a model file and --stream to make one that streams"
+        arguments.stream.is_some() || arguments.format == Format::Onnx,
+        "{name} is a file; give a run's folder, or a model file and --stream to make one that streams, or --format onnx"
     );
     anyhow::ensure!(
         arguments.layout.is_none() && arguments.data.is_none(),
@@ -231,7 +244,9 @@ fn write(arguments: &Arguments, model: &[u8]) -> anyhow::Result<Written> {
     let streamed = arguments.stream.map(|rows| export::stream(&original, rows)).transpose()?;
     let file = streamed.as_ref().map_or(model, |streamed| &streamed.file);
     let written = Model::parse(file)?;
+    let onnx = (arguments.format == Format::Onnx).then(|| export::onnx(&written)).transpose()?;
     let out = arguments.out.display();
+    let file = onnx.as_deref().unwrap_or(file);
     file::write_atomically(&arguments.out, file).with_context(|| format!("cannot write {out}"))?;
     let stream = streamed.as_ref().map(|streamed| Stream {
         window_rows: streamed.window_rows,

@@ -5,8 +5,10 @@
 
 mod graph;
 mod narrow;
+mod onnx;
 mod stream;
 
+pub use onnx::{OnnxError, onnx};
 pub use stream::{StreamError, Streamed, stream};
 
 use crate::frozen::FrozenNetwork;

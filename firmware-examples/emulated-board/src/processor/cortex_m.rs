@@ -45,6 +45,8 @@ impl Clock {
         Some(Self { timer, start: TOP })
     }
 
+    // Neither this nor the reading is inlined: what they take themselves is the same wherever they are called.
+    #[inline(never)]
     pub(crate) fn restart(&mut self) {
         ROUNDS.store(0, Ordering::Relaxed);
         // Clears the flag of passing zero, too. The timer goes to the top only at its next tick.
@@ -58,6 +60,7 @@ impl Clock {
 
     /// Instructions since the restart, those of the interrupts every ten million included; `None` where a word does not hold
     /// them.
+    #[inline(never)]
     pub(crate) fn instructions(&mut self) -> Option<u32> {
         // The timer may pass zero while it is read, and its interrupt come a little after.
         let (now, rounds) = loop {

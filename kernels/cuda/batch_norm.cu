@@ -74,11 +74,10 @@ extern "C" __global__ void plain(const float *biases, int rows, Channel *channel
     if (row < rows) channels[row] = {1.0f, biases ? biases[row] : 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0, 0};
 }
 
-// Mean and variance of every channel; where the step's phase says so, the channels are set to them. `only`: they are not,
-// whatever the step.
-extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
-    statistics(const float4 *sums, u64 rows, int pitch, int tile, int own, const i32 *biases, const Step *step, int only,
-               Pair *partial, u32 *blocks, Moments *moments, Channel *channels) {
+// Calls `finish(column, sum and sum of squares)` for every channel.
+template <class Finish>
+__device__ __forceinline__ void sum_channels(const float4 *sums, u64 rows, int pitch, int tile, int own, Pair *partial,
+                                             u32 *blocks, Finish finish) {
     Strip strip(pitch / 4, tile);
     Pair of_columns[4] = {};
     if (strip.active) {
@@ -96,20 +95,76 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
     }
     leave_sums(strip, tile, pitch, of_columns, partial);
     if (!is_last_block(blocks)) return;
-    bool batch = !only && (step->phase & USES_BATCH) != 0;
     add_blocks(partial, pitch, [&](int column, Pair sum) {
-        if (column >= own) return;
-        double mean = sum.first / (double)rows;
-        double variance = fmax(sum.second / (double)rows - mean * mean, 0.0);
-        moments[column] = {mean, variance};
-        Channel &channel = channels[column];
-        channel.mean = (float)mean;
-        channel.inverse = (float)(1.0 / sqrt(variance + EPSILON));
-        if (!batch) return;
-        double scale = (double)power_of_two(distance_to_target(variance + EPSILON));
-        channel.scale = (float)scale;
-        channel.offset = (float)((double)biases[column] / UNIT - mean * scale);
+        if (column < own) finish(column, sum);
     });
+}
+
+// Mean and variance of a channel from its sums over `rows` rows; `batch` says that the channel is set to them.
+__device__ __forceinline__ void take_moments(Pair sum, u64 rows, bool batch, i32 bias, Moments &moments, Channel &channel) {
+    double mean = sum.first / (double)rows;
+    double variance = fmax(sum.second / (double)rows - mean * mean, 0.0);
+    moments = {mean, variance};
+    channel.mean = (float)mean;
+    channel.inverse = (float)(1.0 / sqrt(variance + EPSILON));
+    if (!batch) return;
+    double scale = (double)power_of_two(distance_to_target(variance + EPSILON));
+    channel.scale = (float)scale;
+    channel.offset = (float)((double)bias / UNIT - mean * scale);
+}
+
+// Mean and variance of every channel; where the step's phase says so, the channels are set to them. `only`: they are not,
+// whatever the step.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+    statistics(const float4 *sums, u64 rows, int pitch, int tile, int own, const i32 *biases, const Step *step, int only,
+               Pair *partial, u32 *blocks, Moments *moments, Channel *channels) {
+    bool batch = !only && (step->phase & USES_BATCH) != 0;
+    sum_channels(sums, rows, pitch, tile, own, partial, blocks, [&](int column, Pair sum) {
+        take_moments(sum, rows, batch, biases[column], moments[column], channels[column]);
+    });
+}
+
+// Sums of two columns over shards: integers that add up to the same in any order.
+struct IntegerPair {
+    i64 first, second;
+};
+
+// Bits behind the point of sums, of sums of squares, and of those of gradients.
+constexpr int SUM_BITS = 16, SQUARE_BITS = 8, GRADIENT_BITS = 44;
+
+// A sum as an integer, within limits that 127 shards keep.
+__device__ __forceinline__ i64 integer_of(double sum, int bits) {
+    const double limit = 72057594037927936.0;
+    return (i64)fmin(fmax(rint(sum * (double)(1ull << bits)), -limit), limit);
+}
+
+__device__ __forceinline__ Pair pair_of(IntegerPair sums, int first_bits, int second_bits) {
+    return {(double)sums.first / (double)(1ull << first_bits), (double)sums.second / (double)(1ull << second_bits)};
+}
+
+// Adds a shard's sums; `adds` says that there are some already.
+__device__ __forceinline__ void add_integers(IntegerPair &total, Pair sum, int first_bits, int second_bits, int adds) {
+    i64 first = integer_of(sum.first, first_bits), second = integer_of(sum.second, second_bits);
+    total = adds ? IntegerPair{total.first + first, total.second + second} : IntegerPair{first, second};
+}
+
+// The statistics of one shard, as integers, added to those of others.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+    shard_statistics(const float4 *sums, u64 rows, int pitch, int tile, int own, int adds, Pair *partial, u32 *blocks,
+                     IntegerPair *totals) {
+    sum_channels(sums, rows, pitch, tile, own, partial, blocks, [&](int column, Pair sum) {
+        add_integers(totals[column], sum, SUM_BITS, SQUARE_BITS, adds);
+    });
+}
+
+// Mean and variance of every channel from the sums of all shards, `rows` rows in all; otherwise as `statistics`.
+extern "C" __global__ void take_statistics(const IntegerPair *totals, u64 rows, int own, const i32 *biases, const Step *step,
+                                           int only, Moments *moments, Channel *channels) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= own) return;
+    bool batch = !only && (step->phase & USES_BATCH) != 0;
+    Pair sum = pair_of(totals[column], SUM_BITS, SQUARE_BITS);
+    take_moments(sum, rows, batch, biases[column], moments[column], channels[column]);
 }
 
 // int8 activations, bfloat16 [rows, pitch], from sums.
@@ -164,13 +219,12 @@ __device__ void follow(const Moments &moments, int unit, bool moves_shifts, i8 *
     *variance = new_variance;
 }
 
-// Sums over every channel of the gradient that passes, bfloat16 [rows, pitch], and of its product with the normed sums.
-// They go to `gradients` and their squares to `squares`, from which biases learn; with a norm, `moments` not null, their
-// means to the channels, and the running statistics follow the batch.
-extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
-    gradient_sums(const float4 *sums, const uint2 *gradient, u64 rows, int pitch, int tile, int own, int relu,
-                  const Step *step, Pair *partial, u32 *blocks, const Moments *moments, Channel *channels, i8 *shifts,
-                  i32 *means, i64 *variances, double *gradients, double *squares) {
+// Calls `finish(column, sums)` for every channel: of the gradient that passes, bfloat16 [rows, pitch], and of its product with
+// the normed sums.
+template <class Finish>
+__device__ __forceinline__ void sum_gradients(const float4 *sums, const uint2 *gradient, u64 rows, int pitch, int tile, int own,
+                                              int relu, Pair *partial, u32 *blocks, const Channel *channels,
+                                              Finish finish) {
     Strip strip(pitch / 4, tile);
     Pair of_columns[4] = {};
     if (strip.active) {
@@ -197,17 +251,61 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
     }
     leave_sums(strip, tile, pitch, of_columns, partial);
     if (!is_last_block(blocks)) return;
-    bool moves_shifts = (step->phase & MOVES_SHIFTS) != 0;
     add_blocks(partial, pitch, [&](int column, Pair sum) {
-        if (column >= own) return;
+        if (column < own) finish(column, sum);
+    });
+}
+
+// What becomes of the sums of a channel's gradients over `rows` rows, and of its running statistics.
+__device__ __forceinline__ void take_gradients(Pair sum, u64 rows, bool moves_shifts, const Moments &moments,
+                                               Channel &channel, i8 *shift, i32 *mean, i64 *variance) {
+    channel.mean_gradient = (float)(sum.first / (double)rows);
+    channel.mean_product = (float)(sum.second / (double)rows);
+    follow(moments, channel.unit, moves_shifts, shift, mean, variance);
+}
+
+// Sums over every channel of the gradient that passes and of its product with the normed sums. They go to `gradients` and
+// their squares to `squares`, from which biases learn; with a norm, `moments` not null, their means to the channels, and the
+// running statistics follow the batch.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+    gradient_sums(const float4 *sums, const uint2 *gradient, u64 rows, int pitch, int tile, int own, int relu,
+                  const Step *step, Pair *partial, u32 *blocks, const Moments *moments, Channel *channels, i8 *shifts,
+                  i32 *means, i64 *variances, double *gradients, double *squares) {
+    bool moves_shifts = (step->phase & MOVES_SHIFTS) != 0;
+    auto finish = [&](int column, Pair sum) {
         gradients[column] = sum.first;
         squares[column] = sum.first * sum.first;
         if (!moments) return;
-        Channel &channel = channels[column];
-        channel.mean_gradient = (float)(sum.first / (double)rows);
-        channel.mean_product = (float)(sum.second / (double)rows);
-        follow(moments[column], channel.unit, moves_shifts, shifts + column, means + column, variances + column);
-    });
+        take_gradients(sum, rows, moves_shifts, moments[column], channels[column], shifts + column, means + column,
+                       variances + column);
+    };
+    sum_gradients(sums, gradient, rows, pitch, tile, own, relu, partial, blocks, channels, finish);
+}
+
+// The same sums of one shard, from which it votes on biases; as integers added to those of others in `totals`, where that is
+// not null.
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+    shard_gradient_sums(const float4 *sums, const uint2 *gradient, u64 rows, int pitch, int tile, int own, int relu, int adds,
+                        Pair *partial, u32 *blocks, const Channel *channels, IntegerPair *totals, double *gradients,
+                        double *squares) {
+    auto finish = [&](int column, Pair sum) {
+        gradients[column] = sum.first;
+        squares[column] = sum.first * sum.first;
+        if (totals) add_integers(totals[column], sum, GRADIENT_BITS, GRADIENT_BITS, adds);
+    };
+    sum_gradients(sums, gradient, rows, pitch, tile, own, relu, partial, blocks, channels, finish);
+}
+
+// What becomes of the sums of all shards, `rows` rows in all.
+extern "C" __global__ void take_gradient_sums(const IntegerPair *totals, u64 rows, int own, const Step *step,
+                                              const Moments *moments, Channel *channels, i8 *shifts, i32 *means,
+                                              i64 *variances) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= own) return;
+    bool moves_shifts = (step->phase & MOVES_SHIFTS) != 0;
+    Pair sum = pair_of(totals[column], GRADIENT_BITS, GRADIENT_BITS);
+    take_gradients(sum, rows, moves_shifts, moments[column], channels[column], shifts + column, means + column,
+                   variances + column);
 }
 
 // The gradient with respect to activations, bfloat16 [rows, pitch], becomes the one with respect to sums, in place.

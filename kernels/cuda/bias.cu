@@ -49,7 +49,7 @@ extern "C" __global__ void move_biases(const double *gradients, const double *sq
                                        Scale *scale, i32 *values) {
     __shared__ double shared[SHARE];
     double sum = ordered_sum(squares, rows, shared);
-    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows);
+    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, nullptr);
     __syncthreads();
     if (!scale->votes) return;
     double factor = (double)(VOTE_GAIN * step->lambda * power_of_two(-scale->exponent));
@@ -57,6 +57,36 @@ extern "C" __global__ void move_biases(const double *gradients, const double *sq
         int vote = (int)fmin(fmax(rint(gradients[row] * factor), -127.0), 127.0);
         values[row] = min(max(values[row] - VOTE * vote, -LIMIT), LIMIT);
     }
+}
+
+// Adds a shard's votes on biases to `votes`; its scale's exponent goes to `own`. `gain` is that of a shard, at λ = 1. By one
+// block.
+extern "C" __global__ void vote_biases(const double *gradients, const double *squares, int rows, const Step *step, float gain,
+                                       int limit, Scale *scale, i8 *own, i8 *votes) {
+    __shared__ double shared[SHARE];
+    double sum = ordered_sum(squares, rows, shared);
+    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, own);
+    __syncthreads();
+    if (!scale->votes) return;
+    double factor = (double)(gain * step->lambda * power_of_two(-scale->exponent));
+    for (int row = threadIdx.x; row < rows; row += blockDim.x) {
+        votes[row] = (i8)(votes[row] + (int)fmin(fmax(rint(gradients[row] * factor), -(double)limit), (double)limit));
+    }
+}
+
+// Biases after the votes of all shards, whose exponents these are. By one block.
+extern "C" __global__ void apply_biases(const i8 *votes, const i8 *exponents, int shards, int rows, Scale *scale,
+                                        i32 *values) {
+    if (threadIdx.x == 0) follow_shards(scale, exponents, shards);
+    for (int row = threadIdx.x; row < rows; row += blockDim.x) {
+        values[row] = min(max(values[row] - VOTE * (int)votes[row], -LIMIT), LIMIT);
+    }
+}
+
+// Squares of sums that have been added up elsewhere.
+extern "C" __global__ void square(const double *sums, int rows, double *squares) {
+    int row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row < rows) squares[row] = sums[row] * sums[row];
 }
 
 // The smallest magnitude of each row's weights, bfloat16 bits without sign; 0 for a row of zeros. `weights` is

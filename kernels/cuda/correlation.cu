@@ -57,7 +57,13 @@ extern "C" __global__ void update(const u16 *gradient, int words, int words_per_
     });
 }
 
-// One thread: after everybody has read the number.
-extern "C" __global__ void count_step(i64 *steps) {
-    if (*steps != LARGEST) *steps += 1;
+// Correlations after the scores of all shards, `count` of both.
+extern "C" __global__ void apply_scores(const i32 *scores, u64 count, i64 *correlations) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index < count) correlations[index] = saturating_difference(correlations[index], scores[index]);
+}
+
+// One thread: after everybody has read the number. Every shard counts.
+extern "C" __global__ void count_steps(int shards, i64 *steps) {
+    *steps = *steps > LARGEST - shards ? LARGEST : *steps + shards;
 }

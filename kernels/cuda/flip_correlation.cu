@@ -27,6 +27,13 @@ struct Votes {
         high = __byte_perm(bits[2], bits[3], 0x5410u);
     }
 
+    // Of four signed bytes.
+    __device__ __forceinline__ explicit Votes(u32 bytes) {
+        u32 unsigned_bytes = bytes ^ 0x80808080u;
+        low = __byte_perm(unsigned_bytes, 0u, 0x4140u);
+        high = __byte_perm(unsigned_bytes, 0u, 0x4342u);
+    }
+
     // As four signed bytes.
     __device__ __forceinline__ u32 bytes() const { return __byte_perm(low, high, 0x6420u) ^ 0x80808080u; }
 };
@@ -120,6 +127,31 @@ struct Voting {
     }
 };
 
+// Flips and correlations by the votes of a word, `votes_of(quarter)`; nothing but correlations is written where `writes` is
+// false. `step` is how far one vote moves a correlation.
+template <class VotesOf>
+__device__ __forceinline__ void move_all(const Place &place, int words, int words_per_block, int step, bool writes,
+                                         u32 word, uint4 vector, u64 index, u32 *trits, uint4 *flips,
+                                         Correlations &of_groups, VotesOf votes_of) {
+    u32 quarters[4] = {vector.x, vector.y, vector.z, vector.w};
+    u32 up[4], not_down[4];
+    int units[UNITS];
+#pragma unroll
+    for (int quarter = 0; quarter < 4; quarter++) {
+        Votes votes = votes_of(quarter);
+        add_products(votes, word, quarter, units);
+        quarters[quarter] = move_flips(quarters[quarter], votes, &up[quarter], &not_down[quarter]);
+    }
+    if (writes) {
+        flips[index] = make_uint4(quarters[0], quarters[1], quarters[2], quarters[3]);
+        u32 any_up = up[0] | up[1] | up[2] | up[3], no_down = not_down[0] & not_down[1] & not_down[2] & not_down[3];
+        if ((any_up | ~no_down) & 0x80808080u) {
+            trits[index] = move_trits(word, trit_mask(up), trit_mask(not_down) ^ 0x55555555u);
+        }
+    }
+    sum_units(place, words, words_per_block, units, [&](int group, int score) { of_groups.move(group, step, score); });
+}
+
 // Votes, flips and correlations. `gain` and `first_step` are those at λ = 1.
 extern "C" __global__ void __launch_bounds__(256, 4)
     update(const u16 *gradient, const Scale *scale, const Step *step, float gain, float first_step, int words,
@@ -131,24 +163,21 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     uint4 vector = flips[index];
     u32 word = trits[index];
     Voting voting(scale, step, gain, first_step, place.active);
-    u32 quarters[4] = {vector.x, vector.y, vector.z, vector.w};
-    u32 up[4], not_down[4];
-    int units[UNITS];
-#pragma unroll
-    for (int quarter = 0; quarter < 4; quarter++) {
-        Votes votes(gradients, 4 * quarter, voting.factor, voting.limit);
-        add_products(votes, word, quarter, units);
-        quarters[quarter] = move_flips(quarters[quarter], votes, &up[quarter], &not_down[quarter]);
-    }
-    if (voting.limit > 0.0f) {
-        flips[index] = make_uint4(quarters[0], quarters[1], quarters[2], quarters[3]);
-        u32 any_up = up[0] | up[1] | up[2] | up[3], no_down = not_down[0] & not_down[1] & not_down[2] & not_down[3];
-        if ((any_up | ~no_down) & 0x80808080u) {
-            trits[index] = move_trits(word, trit_mask(up), trit_mask(not_down) ^ 0x55555555u);
-        }
-    }
-    sum_units(place, words, words_per_block, units,
-              [&](int group, int score) { of_groups.move(group, voting.move, score); });
+    move_all(place, words, words_per_block, voting.move, voting.limit > 0.0f, word, vector, index, trits, flips, of_groups,
+             [&](int quarter) { return Votes(gradients, 4 * quarter, voting.factor, voting.limit); });
+}
+
+// The same by the votes of all shards, int8 [rows, pitch].
+extern "C" __global__ void __launch_bounds__(256, 4)
+    apply(const uint4 *votes, const Step *step, float first_step, int words, int words_per_block, int groups, u32 *trits,
+          uint4 *flips, i32 *correlations) {
+    Place place(words, words_per_block);
+    Correlations of_groups(correlations, place, groups);
+    u64 index = place.active ? place.index(words) : 0;
+    uint4 sums = place.active ? votes[index] : make_uint4(0, 0, 0, 0);
+    u32 quarters[4] = {sums.x, sums.y, sums.z, sums.w};
+    move_all(place, words, words_per_block, correlation_step(first_step, step), place.active, trits[index], flips[index],
+             index, trits, flips, of_groups, [&](int quarter) { return Votes(quarters[quarter]); });
 }
 
 // The same without flips: rule integrating-correlation.
@@ -168,4 +197,13 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     }
     sum_units(place, words, words_per_block, units,
               [&](int group, int score) { of_groups.move(group, voting.move, score); });
+}
+
+// Correlations after the scores of all shards, [rows, groups]: `count` of both.
+extern "C" __global__ void apply_scores(const i32 *scores, const Step *step, float first_step, u64 count,
+                                        i32 *correlations) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= count) return;
+    i32 moved = correlations[index] - correlation_step(first_step, step) * scores[index];
+    correlations[index] = min(max(moved, -CORRELATION_LIMIT), CORRELATION_LIMIT);
 }

@@ -32,12 +32,9 @@ extern "C" __global__ void expand(const uint4 *latents, const i8 *exponents, u64
     if (lane == 0) units[row] = used ? bf16_magnitude(exponents[row]) : 0u;
 }
 
-// Latents after the votes of a gradient, bfloat16 [rows, pitch]. A thread takes eight of `count` vectors' columns.
-extern "C" __global__ void update(const uint4 *gradient, const Scale *scale, const Step *step, u64 count, uint4 *latents) {
-    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (index >= count || !scale->votes) return;
-    float factor = VOTE_GAIN * step->lambda * power_of_two(-scale->exponent);
-    Chunk votes{gradient[index]}, before{latents[index]};
+// Eight latents after votes, `vote(i)`.
+template <class Vote> __device__ __forceinline__ uint4 moved_latents(uint4 latents, Vote vote) {
+    Chunk before{latents};
     u32 pairs[4];
 #pragma unroll
     for (int pair = 0; pair < 4; pair++) {
@@ -45,10 +42,30 @@ extern "C" __global__ void update(const uint4 *gradient, const Scale *scale, con
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             int latent = (int)(i16)(before.pair(pair) >> (16 * half));
-            int vote = vote_of((u16)(votes.pair(pair) >> (16 * half)), factor);
-            moved |= ((u32)min(max(latent - VOTE * vote, -LIMIT), LIMIT) & 0xFFFFu) << (16 * half);
+            moved |= ((u32)min(max(latent - VOTE * vote(2 * pair + half), -LIMIT), LIMIT) & 0xFFFFu) << (16 * half);
         }
         pairs[pair] = moved;
     }
-    latents[index] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+    return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+}
+
+// Latents after the votes of a gradient, bfloat16 [rows, pitch]. A thread takes eight of `count` vectors' columns.
+extern "C" __global__ void update(const uint4 *gradient, const Scale *scale, const Step *step, u64 count, uint4 *latents) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= count || !scale->votes) return;
+    float factor = VOTE_GAIN * step->lambda * power_of_two(-scale->exponent);
+    Chunk votes{gradient[index]};
+    latents[index] = moved_latents(latents[index], [&](int i) {
+        return vote_of((u16)(votes.pair(i / 2) >> (16 * (i % 2))), factor);
+    });
+}
+
+// The same by the votes of all shards, int8 [rows, pitch].
+extern "C" __global__ void apply(const uint2 *votes, u64 count, uint4 *latents) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= count) return;
+    uint2 sums = votes[index];
+    latents[index] = moved_latents(latents[index], [&](int i) {
+        return (int)(i8)((i < 4 ? sums.x : sums.y) >> (8 * (i % 4)));
+    });
 }

@@ -81,19 +81,52 @@ extern "C" __global__ void expand(const uint4 *latent, float deviation, int colu
     result.store(weights + 2 * place.index(words));
 }
 
-__device__ __forceinline__ float vote_factor(const Scale *scale) { return VOTE_GAIN * power_of_two(-scale->exponent); }
+// The votes of a word from its gradients.
+struct GradientVotes {
+    const u16 *gradient;
+    float factor;
+
+    __device__ __forceinline__ GradientVotes(const void *source, const Scale *scale)
+        : gradient((const u16 *)source), factor(VOTE_GAIN * power_of_two(-scale->exponent)) {}
+
+    struct Word {
+        Gradients gradients;
+        float factor;
+        __device__ __forceinline__ int at(int i) const { return vote_of(gradients.at(i), factor); }
+    };
+
+    __device__ __forceinline__ Word word(u64 index) const { return {Gradients(gradient + index * WORD), factor}; }
+};
+
+// The sums of the votes of all shards, int8.
+struct ShardVotes {
+    const uint4 *sums;
+
+    __device__ __forceinline__ ShardVotes(const void *source, const Scale *) : sums((const uint4 *)source) {}
+
+    struct Word {
+        u32 quarters[4];
+        __device__ __forceinline__ int at(int i) const { return (i8)(quarters[i / 4] >> (8 * (i % 4))); }
+    };
+
+    __device__ __forceinline__ Word word(u64 index) const {
+        uint4 vector = sums[index];
+        return {{vector.x, vector.y, vector.z, vector.w}};
+    }
+};
 
 // Rows that a block adds up.
 constexpr int SUMMED_ROWS = 32;
 
 // Adds the squares of votes to the sums of rows and of columns, which hold zeros. Integers: the order does not matter. Blocks
 // take SUMMED_ROWS rows in x, stretches of a word a thread in y.
-extern "C" __global__ void square_votes(const u16 *gradient, const Scale *scale, u64 rows, int words, u64 *row_sums,
-                                        u64 *column_sums, u64 *total) {
+template <class Votes>
+__device__ __forceinline__ void square_all(const void *source, const Scale *scale, u64 rows, int words, u64 *row_sums,
+                                           u64 *column_sums, u64 *total) {
     if (!scale->votes) return;
     // What `follow_rows` adds up.
     if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *total = 0;
-    float factor = vote_factor(scale);
+    Votes votes(source, scale);
     int word = (int)(blockIdx.y * blockDim.x + threadIdx.x);
     bool active = word < words;
     u64 first = (u64)blockIdx.x * SUMMED_ROWS;
@@ -103,10 +136,10 @@ extern "C" __global__ void square_votes(const u16 *gradient, const Scale *scale,
     for (int i = 0; i < count; i++) {
         u32 of_row = 0;
         if (active) {
-            Gradients gradients(gradient + ((first + i) * words + word) * WORD);
+            auto of_word = votes.word((first + i) * words + word);
 #pragma unroll
             for (int column = 0; column < WORD; column++) {
-                int vote = vote_of(gradients.at(column), factor);
+                int vote = of_word.at(column);
                 u32 square = (u32)(vote * vote);
                 of_columns[column] += square;
                 of_row += square;
@@ -120,6 +153,16 @@ extern "C" __global__ void square_votes(const u16 *gradient, const Scale *scale,
     for (int column = 0; column < WORD; column++) {
         if (of_columns[column] != 0) atomicAdd(&column_sums[(u64)word * WORD + column], (u64)of_columns[column]);
     }
+}
+
+extern "C" __global__ void square_votes(const u16 *gradient, const Scale *scale, u64 rows, int words, u64 *row_sums,
+                                        u64 *column_sums, u64 *total) {
+    square_all<GradientVotes>(gradient, scale, rows, words, row_sums, column_sums, total);
+}
+
+extern "C" __global__ void square_shard_votes(const uint4 *votes, const Scale *scale, u64 rows, int words, u64 *row_sums,
+                                              u64 *column_sums, u64 *total) {
+    square_all<ShardVotes>(votes, scale, rows, words, row_sums, column_sums, total);
 }
 
 // A moment after this step's sum over `count` votes, whose place it clears for the next step.
@@ -170,18 +213,19 @@ __device__ __forceinline__ int moved_latent(int latent, int momentum, float root
 }
 
 // Momenta and latents, by this step's moments.
-extern "C" __global__ void update(const u16 *gradient, const Scale *scale, const Step *step, const float *row_roots,
-                                  const float4 *column_roots, int words, int words_per_block, uint4 *momentum,
-                                  uint4 *latent) {
+template <class Votes>
+__device__ __forceinline__ void move_all(const void *source, const Scale *scale, const Step *step, const float *row_roots,
+                                         const float4 *column_roots, int words, int words_per_block, uint4 *momentum,
+                                         uint4 *latent) {
     if (!scale->votes) return;
     Place place(words, words_per_block);
     if (!place.active) return;
     u64 index = place.index(words);
-    Gradients gradients(gradient + index * WORD);
+    auto votes = Votes(source, scale).word(index);
     Integers momenta, latents;
     momenta.load(momentum + 2 * index);
     latents.load(latent + 2 * index);
-    float factor = vote_factor(scale), lambda = step->lambda, of_row = row_roots[place.row];
+    float lambda = step->lambda, of_row = row_roots[place.row];
 #pragma unroll
     for (int quarter = 0; quarter < 4; quarter++) {
         float4 vector = column_roots[(u64)place.word * 4 + quarter];
@@ -192,7 +236,7 @@ extern "C" __global__ void update(const u16 *gradient, const Scale *scale, const
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 int i = 4 * quarter + 2 * pair + half;
-                int moved = followed_momentum(momenta.at(i), vote_of(gradients.at(i), factor));
+                int moved = followed_momentum(momenta.at(i), votes.at(i));
                 float root = of_row * of_columns[2 * pair + half];
                 moved_momenta |= ((u32)moved & 0xFFFFu) << (16 * half);
                 moved_latents |= ((u32)moved_latent(latents.at(i), moved, root, lambda) & 0xFFFFu) << (16 * half);
@@ -203,4 +247,17 @@ extern "C" __global__ void update(const u16 *gradient, const Scale *scale, const
     }
     momenta.store(momentum + 2 * index);
     latents.store(latent + 2 * index);
+}
+
+extern "C" __global__ void update(const u16 *gradient, const Scale *scale, const Step *step, const float *row_roots,
+                                  const float4 *column_roots, int words, int words_per_block, uint4 *momentum,
+                                  uint4 *latent) {
+    move_all<GradientVotes>(gradient, scale, step, row_roots, column_roots, words, words_per_block, momentum, latent);
+}
+
+// The same by the votes of all shards.
+extern "C" __global__ void apply(const uint4 *votes, const Scale *scale, const Step *step, const float *row_roots,
+                                 const float4 *column_roots, int words, int words_per_block, uint4 *momentum,
+                                 uint4 *latent) {
+    move_all<ShardVotes>(votes, scale, step, row_roots, column_roots, words, words_per_block, momentum, latent);
 }

@@ -48,12 +48,12 @@ template <class Logit> __device__ Best best_of(Logit logit, int classes) {
 }
 
 // One warp a sample. `logits` is [batch, pitch] in output steps, `bias` [pitch] or null; `gradient`, [batch, pitch]
-// bfloat16, receives the gradient of the mean loss with respect to the logits' steps. `squared`: half the sum of squared
+// bfloat16, receives the gradient of the loss, the mean over `mean` samples, with respect to the logits' steps. `squared`: half the sum of squared
 // differences from the one-hot label, else cross-entropy of the softmax, of whose target `smoothing` is spread over all
 // classes. `taught` and `taught_bias`, or null, are the logits of a teacher, [batch, taught_pitch]: `share` of the loss is then
 // temperature^2 times the cross-entropy of both softmaxes at this temperature.
-extern "C" __global__ void loss(const float *logits, const float *bias, const u16 *labels, int batch, int classes,
-                                int pitch, int squared, float smoothing, const float *taught,
+extern "C" __global__ void loss(const float *logits, const float *bias, const u16 *labels, int batch, int mean,
+                                int classes, int pitch, int squared, float smoothing, const float *taught,
                                 const float *taught_bias, int taught_pitch, float share, float temperature,
                                 u16 *gradient, Totals *totals) {
     int sample = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
@@ -63,7 +63,7 @@ extern "C" __global__ void loss(const float *logits, const float *bias, const u1
     u16 *g = gradient + (u64)sample * pitch;
     int label = labels[sample];
     auto logit = [&](int index) { return bias ? y[index] + bias[index] : y[index]; };
-    float weight = STEP / (float)batch;
+    float weight = STEP / (float)mean;
 
     Best best = best_of(logit, classes);
     double loss;

@@ -15,14 +15,27 @@ __device__ bool rounded_log2_of_root(double mean, int *result) {
     return true;
 }
 
-__device__ void next_scale(Scale *scale, double mean) {
+// What a shard without a gradient has for an exponent.
+constexpr int SILENT = -128;
+
+// The scale for a gradient of this mean square. Where `own` is not null the gradient is a shard's, whose exponent goes there;
+// the largest one then follows when all shards are known.
+__device__ void next_scale(Scale *scale, double mean, i8 *own) {
     int exponent;
     scale->votes = rounded_log2_of_root(mean, &exponent);
-    if (scale->votes) {
-        exponent = min(max(exponent, -126), 126);
-        scale->largest = max(scale->largest, exponent);
-        scale->exponent = max(exponent, scale->largest - FLOOR);
-    }
+    exponent = scale->votes ? min(max(exponent, -126), 126) : SILENT;
+    if (own) *own = (i8)exponent;
+    if (!scale->votes) return;
+    if (!own) scale->largest = max(scale->largest, exponent);
+    scale->exponent = max(exponent, scale->largest - FLOOR);
+}
+
+// Takes the exponents of all shards for the largest so far, and notes whether any of them votes. One thread.
+__device__ void follow_shards(Scale *scale, const i8 *exponents, int shards) {
+    int largest = SILENT;
+    for (int shard = 0; shard < shards; shard++) largest = max(largest, (int)exponents[shard]);
+    scale->votes = largest != SILENT;
+    scale->largest = max(scale->largest, largest);
 }
 
 // Pairwise sum of the lanes of a warp, 16 and 16 down to one; right on lane 0.

@@ -47,6 +47,10 @@ sources! {
     SCALE = "scale" after ["vote_scale"], grouped: false;
     /// Biases: their gradient, votes, rounding to accumulator units.
     BIAS = "bias" after ["vote_scale", "rounding"], grouped: false;
+    /// Votes of a shard on weights.
+    VOTES = "votes", grouped: false;
+    /// Votes of a shard on groups.
+    SCORES = "scores" after ["signs"], grouped: true;
     /// Rule `correlation`: weights and update.
     CORRELATION = "correlation" after ["signs"], grouped: true;
     /// Rule `flip`: update.

@@ -6,6 +6,7 @@
 use crate::config::{Config, ConfigError};
 use crate::data::Prepared;
 use crate::file;
+use crate::parallel::{Exchange, ExchangeError, Integers};
 use crate::rule::LayerState;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -45,6 +46,19 @@ impl Totals {
     /// Share of right answers; 0 without samples.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.samples.max(1) as f64
+    }
+
+    /// The sums over the samples of all workers. A loss at its limit, which stands for one that is not finite, stays there.
+    ///
+    /// # Errors
+    /// [`ExchangeError`].
+    pub fn over(self, exchange: &dyn Exchange) -> Result<Self, ExchangeError> {
+        let [loss, diverged] = if self.loss == i64::MAX { [0, 1] } else { [self.loss, 0] };
+        let mut sums = [loss, diverged, self.correct as i64, self.samples as i64];
+        exchange.sum(Integers::I64(&mut sums))?;
+        let [loss, diverged, correct, samples] = sums;
+        let loss = if diverged > 0 { i64::MAX } else { loss };
+        Ok(Self { loss, correct: correct as u64, samples: samples as u64 })
     }
 
     /// Adds another sum.

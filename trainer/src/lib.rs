@@ -29,6 +29,7 @@ pub mod generate;
 pub mod listen;
 pub mod network;
 pub mod number;
+pub mod parallel;
 pub mod plan;
 pub mod random;
 pub mod reference;

@@ -13,7 +13,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::path::Path;
 use trishift_format::GroupSize;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_trainer::backend::cuda::Step as CardStep;
+use trishift_trainer::backend::cuda::{BallotMemory, Step as CardStep, Turn};
 use trishift_trainer::backend::cuda::card::{Buffer, Card};
 use trishift_trainer::backend::cuda::extent::Extent;
 use trishift_trainer::backend::cuda::rule::{self as card_rule, CardRule, Update};
@@ -21,6 +21,7 @@ use trishift_trainer::checkpoint::StateReader;
 use trishift_trainer::config::{Config, Precision};
 use trishift_trainer::frozen::FrozenLayer;
 use trishift_trainer::network::{Stage, StageOutput};
+use trishift_trainer::rule::ballot::Shards;
 use trishift_trainer::rule::gradient::{Gradient, from_bfloat16, to_bfloat16};
 use trishift_trainer::rule::{self, LayerState, RuleName, Step};
 
@@ -93,10 +94,36 @@ impl<'a> Pair<'a> {
 
     /// The same update on both.
     fn update(&mut self, output: &Array2<f32>, input: &Array2<f32>, step: Step) {
-        let extent = Extent::of(&self.stage);
         let gradient = Gradient::Product { output: output.view(), input: input.view() };
         self.cpu.update(&gradient, step);
+        let scratch = self.upload(output, input, step);
+        let update = Update::new((&scratch, &self.output), self.samples, &self.step, &self.row_squares);
+        self.on_card.update(self.card, &update).unwrap();
+        self.card.wait().unwrap();
+    }
 
+    /// The same update on both by the votes of shards, whose gradients these are.
+    fn update_by_votes(&mut self, of_shards: &[(Array2<f32>, Array2<f32>)], step: Step) {
+        let shards = Shards::new(of_shards.len() as u32).unwrap();
+        let mut ballot = self.cpu.ballot(shards).unwrap();
+        let memory = BallotMemory::new(self.card, self.on_card.as_ref(), &self.stage, shards).unwrap().unwrap();
+        let on_card = memory.begin(self.card).unwrap();
+        for (shard, (output, input)) in of_shards.iter().enumerate() {
+            let gradient = Gradient::Product { output: output.view(), input: input.view() };
+            self.cpu.vote(&gradient, step, shard, &mut ballot);
+            let scratch = self.upload(output, input, step);
+            let update = Update::new((&scratch, &self.output), self.samples, &self.step, &self.row_squares);
+            self.on_card.vote(self.card, &update, &on_card, Turn { shard, is_first: shard == 0 }).unwrap();
+            self.card.wait().unwrap();
+        }
+        self.cpu.apply(&ballot, step);
+        self.on_card.apply(self.card, &on_card, &self.step).unwrap();
+        self.card.wait().unwrap();
+    }
+
+    /// Sends gradients and the step to the card; gives the weight gradient.
+    fn upload(&mut self, output: &Array2<f32>, input: &Array2<f32>, step: Step) -> Buffer<u16> {
+        let extent = Extent::of(&self.stage);
         let product = output.mapv(f64::from).dot(&input.mapv(f64::from));
         let bits: Vec<u16> = product.iter().map(|d| to_bfloat16(*d as f32)).collect();
         let scratch = self.card.upload("gradient", &extent.pad(&bits, extent.columns, extent.pitch())).unwrap();
@@ -109,16 +136,7 @@ impl<'a> Pair<'a> {
         self.card.write(&mut self.output, &samples).unwrap();
         let parameters = CardStep { lambda: step.lambda, index: step.index, phase: 0 };
         self.card.write(&mut self.step, &[parameters]).unwrap();
-        let update = Update {
-            gradient: &scratch,
-            output: Some(&self.output),
-            bias_sums: None,
-            batch: self.samples,
-            step: &self.step,
-            row_squares: &self.row_squares,
-        };
-        self.on_card.update(self.card, &update).unwrap();
-        self.card.wait().unwrap();
+        scratch
     }
 
     /// The card's state as the CPU holds it.
@@ -351,5 +369,36 @@ fn state_bytes_count_every_weight() {
         let counted = pair.on_card.state_bytes() as f64;
         // Groups, rows and columns add up to less than another byte a weight.
         assert!((needed..needed + 65_536.0).contains(&counted), "{rule}: {counted} bytes, not {needed}");
+    }
+}
+
+/// Shards vote on both with the same result, whichever rule, whether some of them are silent or all.
+#[test]
+fn votes_of_shards_match() {
+    let Some(card) = card::first() else { return };
+    let mut generator = ChaCha8Rng::seed_from_u64(23);
+    let rules = RuleName::ALL.into_iter().filter(|rule| *rule != RuleName::StraightThrough);
+    let kinds = rules.map(|rule| (rule, Precision::Ternary)).chain([(RuleName::FlipCorrelation, Precision::Int8)]);
+    for kind in kinds {
+        for group in GROUPS {
+            for (number, shape) in SHAPES.into_iter().enumerate() {
+                let bias = !(number as u32 + group / 4).is_multiple_of(3);
+                let mut pair = Pair::of_precision(&card, kind, group, shape, bias);
+                let shards = [2, 8, 3][number % 3];
+                for index in 0..10 {
+                    // Every shard its own power of two; one of them or all may have nothing to say.
+                    let of_shard = |shard: u64| {
+                        let silent = index == 4 || (index + shard) % 7 == 3;
+                        gradients(&mut generator, &pair, if silent { 6 } else { index + shard })
+                    };
+                    let of_shards: Vec<_> = (0..shards).map(of_shard).collect();
+                    let lambda = LAMBDAS[index as usize % LAMBDAS.len()];
+                    pair.update_by_votes(&of_shards, Step { index, lambda });
+                    let fetched = pair.fetched();
+                    let what = format!("{kind:?}, group {group}, {shape:?}, {shards} shards, update {index}");
+                    assert!(saved(fetched.as_ref()) == saved(pair.cpu.as_ref()), "{what}");
+                }
+            }
+        }
     }
 }

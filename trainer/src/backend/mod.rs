@@ -13,6 +13,7 @@ mod device;
 pub use device::{Device, DeviceError, Resolved};
 
 use crate::checkpoint::{CheckpointError, Totals};
+use crate::parallel::ExchangeError;
 use crate::rule::LayerState;
 use thiserror::Error;
 
@@ -26,6 +27,9 @@ pub enum BackendError {
     /// A state that does not fit.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The other workers of the run.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
 }
 
 #[cfg(feature = "cuda")]

@@ -137,7 +137,7 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let input = card.upload("inputs", &activations)?;
     let bytes = card.upload("inputs", &bytes)?;
     let (training, activations) = (&config.training, Activations::Int8);
-    let surroundings = Surroundings { card, products: &products, training, activations, batch };
+    let surroundings = Surroundings { card, products: &products, training, activations, batch, shards: 1, voting: None };
     let bytes = Layer::takes_bytes(&surroundings, &stage).then_some(&bytes);
     let mut layer = Layer::new(&surroundings, &stage, LayerInput { is_first: false, bytes, gives_bytes: false })?;
     load_host_state(card, crate::rule::create(&config, &stage, 0).as_ref(), &mut layer, 0)?;
@@ -147,12 +147,13 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let scratch = card.zeros::<u16>("the weights", row_pitch * pitch)?;
     let row_squares = card.zeros::<f64>("sums of squares", rows)?;
     let step = card.upload("a step's parameters", &[Step { lambda: 1.0, ..Step::default() }])?;
-    let shared = Shared { card, products: &products, scratch: &scratch, row_squares: &row_squares, step: &step };
+    let (products, scratch, row_squares) = (&products, &scratch, &row_squares);
+    let shared = Shared { card, products, scratch, row_squares, step: &step, together: None };
     let (layer, source) = (&layer, Input::Activations(&input));
 
     let whole = || {
         layer.forward(&shared, source)?;
-        layer.backward(&shared, source, Some(&input_gradient), layer.leaves_weights())
+        layer.backward(&shared, source, (Some(&input_gradient), layer.leaves_weights()), &mut None)
     };
     let plan = |rows, columns, inner, lies| {
         products.plan(ProductShape { rows, columns, inner, lies, factors: Format::Bf16, result: Format::Bf16 })
@@ -175,10 +176,10 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let parts: [&dyn Fn() -> Result<(), CudaError>; 7] = [
         &whole,
         &cublas,
-        &|| layer.rule.expand(card, &scratch),
+        &|| layer.rule.expand(card, scratch),
         &|| layer.multiply_forward(&shared, &input),
         &|| layer.multiply_input_gradient(&shared, &input_gradient),
-        &|| layer.multiply_weight_gradient(&shared, &input),
+        &|| layer.multiply_weight_gradient(&shared, &input, 0),
         &|| layer.update(&shared),
     ];
     let mut timers = Vec::new();

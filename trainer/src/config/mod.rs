@@ -22,7 +22,7 @@ pub use data::{DataConfig, Scaling};
 pub use distillation::DistillationConfig;
 pub use extent::{Extent, Padding};
 pub use network::{Activations, LayerConfig, NetworkConfig, NetworkOutput, Precision};
-pub use training::{ForwardProduct, Loss, TrainingConfig};
+pub use training::{ExchangeKind, ForwardProduct, Loss, TrainingConfig};
 
 /// The presets: name and TOML.
 pub const PRESETS: [(&str, &str); 11] = [

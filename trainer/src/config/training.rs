@@ -2,6 +2,7 @@
 
 use super::{AudioTrainingConfig, AugmentationConfig, ClassWeights, ConfigError, DistillationConfig};
 use crate::rule::RuleName;
+use crate::rule::ballot::MOST_SHARDS;
 use crate::ternary::Convention;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,12 @@ pub struct TrainingConfig {
     pub warm_up: u64,
     /// Samples of one update.
     pub batch: u32,
+    /// Equal parts of every batch that vote one by one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub shards: u32,
+    /// What workers exchange where several train one network.
+    #[serde(default, skip_serializing_if = "ExchangeKind::is_default")]
+    pub exchange: ExchangeKind,
     /// Seed of the initial weights and of the order of the samples.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -66,7 +73,7 @@ pub struct TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// Checks the warm-up, the label smoothing, the teacher, the weights of classes and the copies of recordings.
+    /// Checks the warm-up, the label smoothing, the shards, the teacher, the weights of classes and the copies of recordings.
     ///
     /// # Errors
     /// [`ConfigError::Value`] says what is accepted.
@@ -91,6 +98,12 @@ impl TrainingConfig {
         if self.distillation.teacher.is_some() && self.loss != Loss::CrossEntropy {
             let expected = "a teacher goes with the loss cross-entropy only";
             return refuse("loss", "squared-error".into(), expected);
+        }
+        if !(1..=MOST_SHARDS).contains(&self.shards) {
+            return refuse("shards", self.shards.to_string(), "1 to 127 are accepted");
+        }
+        if self.shards > 1 && self.exchange == ExchangeKind::Gradient {
+            return refuse("shards", self.shards.to_string(), "they go with the exchange votes only");
         }
         self.distillation.validate()?;
         self.class_weights.validate()?;
@@ -149,6 +162,47 @@ impl std::str::FromStr for ForwardProduct {
     }
 }
 
+/// What workers exchange where several train one network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExchangeKind {
+    /// Votes of shards: integers. The network does not depend on the number of workers.
+    #[default]
+    Votes,
+    /// Gradients in bfloat16, before anybody votes: for comparison. Cards only.
+    Gradient,
+}
+
+impl ExchangeKind {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::str::FromStr for ExchangeKind {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "votes" => Ok(Self::Votes),
+            "gradient" => Ok(Self::Gradient),
+            _ => Err(ConfigError::Value {
+                setting: "exchange",
+                value: name.into(),
+                expected: "votes and gradient can be exchanged",
+            }),
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
 fn is_zero(share: &f64) -> bool {
     *share == 0.0
 }
@@ -194,6 +248,19 @@ mod tests {
         assert!(training("steps = 9\nwarm-up = 8").is_ok());
         for settings in ["epochs = 3\nwarm-up = 3", "steps = 9\nwarm-up = 9"] {
             assert!(training(settings).unwrap_err().contains("less than the epochs, or steps"), "{settings}");
+        }
+    }
+
+    #[test]
+    fn shards_go_with_votes() {
+        assert_eq!(training("epochs = 1\nshards = 8").unwrap().training.shards, 8);
+        for (settings, sentence) in [
+            ("shards = 0", "1 to 127"),
+            ("shards = 128", "1 to 127"),
+            ("shards = 2\nexchange = 'gradient'", "the exchange votes only"),
+        ] {
+            let error = training(&format!("epochs = 1\n{settings}")).unwrap_err();
+            assert!(error.contains(sentence), "{settings}: {error}");
         }
     }
 

@@ -20,6 +20,7 @@
 //! stored.
 
 use super::Step;
+use super::ballot::{Ballot, BiasBallot, Shards};
 use super::bias::{FRACTION_BITS, VotedBias, scaled};
 use super::gradient::rounded_log2_of_root;
 use crate::checkpoint::{CheckpointError, StateReader};
@@ -134,6 +135,21 @@ impl BatchNorm {
     /// Moves the biases; `gradients` are those of the mean loss with respect to each channel's outputs, summed.
     pub fn vote(&mut self, gradients: &[f64], step: Step) {
         self.bias.vote(gradients, step);
+    }
+
+    /// What shards say to the biases, before anyone has.
+    pub fn ballot(&self, shards: Shards) -> BiasBallot {
+        self.bias.ballot(shards)
+    }
+
+    /// Adds the votes of one shard, whose gradients these are.
+    pub fn vote_shard(&self, gradients: &[f64], step: Step, shard: usize, ballot: &mut Ballot) {
+        self.bias.vote_shard(gradients, step, (ballot.shards, shard), &mut ballot.norm);
+    }
+
+    /// Moves the biases by the votes of all shards.
+    pub fn apply(&mut self, ballot: &Ballot) {
+        self.bias.apply(&ballot.norm);
     }
 
     fn running(&mut self) -> impl Iterator<Item = (&mut i32, &mut i64)> {

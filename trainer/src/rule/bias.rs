@@ -3,6 +3,7 @@
 //! With G the bias gradient and s its root mean square rounded to a power of two (never below 2^−8 of the largest s
 //! seen): `q = clip(round(4·λ·G/s), ±127)`, `B = clip(B − 16·q, ±2^20)`.
 
+use super::ballot::{BiasBallot, Shards};
 use super::gradient::{Gradient, ordered_sum};
 use super::magnitude::VoteScale;
 use super::{Step, power_of_two};
@@ -17,6 +18,9 @@ const LIMIT: i32 = 1 << 20;
 
 /// Weight of one vote.
 const VOTE: i32 = 16;
+
+/// Votes of a gradient of one scale at λ = 1.
+pub(crate) const VOTE_GAIN: f32 = 4.0;
 
 /// The biases of one layer; empty for a layer without.
 #[derive(Clone, Debug)]
@@ -51,10 +55,45 @@ impl VotedBias {
     pub(super) fn vote(&mut self, gradients: &[f64], step: Step) {
         let squares: Vec<f64> = gradients.iter().map(|g| g * g).collect();
         let Some(exponent) = self.scale.next(ordered_sum(&squares) / squares.len() as f64) else { return };
-        let factor = 4.0 * step.lambda * power_of_two(-exponent);
+        let factor = VOTE_GAIN * step.lambda * power_of_two(-exponent);
         for (value, gradient) in self.values.iter_mut().zip(gradients) {
             let vote = (gradient * f64::from(factor)).round_ties_even().clamp(-127.0, 127.0) as i32;
             *value = (*value - VOTE * vote).clamp(-LIMIT, LIMIT);
+        }
+    }
+
+    /// What shards say to these biases, before anyone has.
+    pub(super) fn ballot(&self, shards: Shards) -> BiasBallot {
+        BiasBallot::new(shards, self.values.len())
+    }
+
+    /// Adds the votes of one shard with the gradient of every bias.
+    pub(super) fn vote_shard(
+        &self,
+        gradients: &[f64],
+        step: Step,
+        (shards, shard): (Shards, usize),
+        ballot: &mut BiasBallot,
+    ) {
+        if self.values.is_empty() {
+            return;
+        }
+        let squares: Vec<f64> = gradients.iter().map(|g| g * g).collect();
+        let mean = ordered_sum(&squares) / squares.len() as f64;
+        let scale = ballot.scales.get_mut(shard);
+        let Some(factor) = self.scale.of_shard(mean, shards.gain(VOTE_GAIN), step.lambda, scale) else { return };
+        let limit = f64::from(shards.limit());
+        for (sum, gradient) in ballot.votes.iter_mut().zip(gradients) {
+            let vote = (gradient * f64::from(factor)).round_ties_even().clamp(-limit, limit);
+            *sum = sum.wrapping_add(vote as i8);
+        }
+    }
+
+    /// One update by the votes of all shards.
+    pub(super) fn apply(&mut self, ballot: &BiasBallot) {
+        self.scale.follow(&ballot.scales);
+        for (value, vote) in self.values.iter_mut().zip(&ballot.votes) {
+            *value = (*value - VOTE * i32::from(*vote)).clamp(-LIMIT, LIMIT);
         }
     }
 

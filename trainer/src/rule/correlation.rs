@@ -8,6 +8,7 @@
 //! Kept for comparison: dividing by `step` makes corr drift back when votes balance, and sign votes throw the gradient's
 //! magnitude away.
 
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::gradient::Gradient;
 use super::initial::{self, Draw};
@@ -84,6 +85,23 @@ impl LayerState for Correlation {
         });
         self.step = self.step.saturating_add(1);
         self.bias.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot::new(shards, 0, self.stage.rows * self.stage.groups(), self.bias.values().len()))
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        let whole = votes::whole(&self.stage, gradient);
+        votes::add_scores(&self.stage, &self.trits, &whole, &mut ballot.scores, votes::sign);
+        self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
+        let groups = self.corr.iter_mut().zip(&ballot.scores);
+        groups.for_each(|(corr, score)| *corr = corr.saturating_sub(i64::from(*score)));
+        self.step = self.step.saturating_add(ballot.shards.count() as i64);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

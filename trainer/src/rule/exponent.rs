@@ -7,6 +7,7 @@
 //!
 //! Kept for comparison: with a small τ it diverges, and trits that never change limit what it can learn.
 
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::gradient::Gradient;
 use super::initial::{self, Draw};
@@ -81,6 +82,23 @@ impl LayerState for Exponent {
             }
         });
         self.bias.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot::new(shards, 0, self.stage.rows * self.stage.groups(), self.bias.values().len()))
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        let whole = votes::whole(&self.stage, gradient);
+        votes::add_scores(&self.stage, &self.trits, &whole, &mut ballot.scores, votes::sign);
+        self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
+        for (state, score) in self.groups.iter_mut().zip(&ballot.scores) {
+            state.vote(i64::from(*score), self.threshold);
+        }
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

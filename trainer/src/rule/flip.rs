@@ -6,6 +6,7 @@
 //!
 //! Kept for comparison: jumps never make a zero, so zeros run out; sign votes throw the gradient's magnitude away.
 
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::gradient::Gradient;
 use super::initial::{self, Draw};
@@ -88,6 +89,25 @@ impl LayerState for Flip {
             }
         });
         self.bias.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot::new(shards, self.stage.weights(), 0, self.bias.values().len()))
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        let whole = votes::whole(&self.stage, gradient);
+        for (sum, gradient) in ballot.votes.iter_mut().zip(whole) {
+            *sum = sum.wrapping_add(votes::sign(gradient) as i8);
+        }
+        self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
+        for (weight, sum) in self.weights.iter_mut().zip(&ballot.votes) {
+            weight.vote(i32::from(sum.signum()), self.threshold);
+        }
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

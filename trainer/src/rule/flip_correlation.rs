@@ -12,6 +12,7 @@
 //!
 //! State per weight: one trit, one int8; per group: int8 and a correlation within ±2^15.
 
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
@@ -83,11 +84,9 @@ impl FlipCorrelation {
                 let mut products = vec![0i16; columns];
                 let rows = trits.chunks_mut(columns).zip(flips.chunks_mut(columns)).zip(corr.chunks_mut(groups));
                 for (((trits, flips), corr), gradient) in rows.zip(gradient.chunks(columns)) {
-                    flip_row(gradient, factor, trits, flips, &mut products);
-                    for (corr, products) in corr.iter_mut().zip(products.chunks(group)) {
-                        let score: i32 = products.iter().map(|product| i32::from(*product)).sum();
-                        *corr = moved_correlation(*corr, correlation_step, score);
-                    }
+                    let of_gradient = gradient.iter().map(|gradient| vote(*gradient, factor));
+                    flip_row(of_gradient, trits, flips, &mut products);
+                    move_row(corr, &products, group, correlation_step);
                 }
             });
         });
@@ -95,10 +94,10 @@ impl FlipCorrelation {
 }
 
 /// Votes and flips of one row; `products` receives q·T with T as before.
-fn flip_row(gradient: &[u16], factor: f32, trits: &mut [i8], flips: &mut [i8], products: &mut [i16]) {
-    let lanes = gradient.iter().zip(trits).zip(flips).zip(products);
-    for (((gradient, trit), flip), product) in lanes {
-        let vote = vote(*gradient, factor);
+#[inline(always)]
+fn flip_row(votes: impl Iterator<Item = i32>, trits: &mut [i8], flips: &mut [i8], products: &mut [i16]) {
+    let lanes = votes.zip(trits).zip(flips).zip(products);
+    for (((vote, trit), flip), product) in lanes {
         let old = i32::from(*trit);
         *product = (vote * old) as i16;
         let moved = (i32::from(*flip) - vote).clamp(-128, 127);
@@ -106,6 +105,14 @@ fn flip_row(gradient: &[u16], factor: f32, trits: &mut [i8], flips: &mut [i8], p
         let down = i32::from(moved < -FLIP_THRESHOLD);
         *trit = (old + up - down).clamp(-1, 1) as i8;
         *flip = (moved * (1 - up - down)) as i8;
+    }
+}
+
+/// The correlations of one row after votes whose products with trits these are.
+fn move_row(corr: &mut [i64], products: &[i16], group: usize, step: i64) {
+    for (corr, products) in corr.iter_mut().zip(products.chunks(group)) {
+        let score: i32 = products.iter().map(|product| i32::from(*product)).sum();
+        *corr = moved_correlation(*corr, step, score);
     }
 }
 
@@ -153,6 +160,34 @@ impl LayerState for FlipCorrelation {
             self.vote(gradient, vote_factor(VOTE_GAIN, step, exponent), correlation_step(CORRELATION_STEP, step));
         }
         self.bias.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot::new(shards, self.stage.weights(), 0, self.bias.values().len()))
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        self.votes.vote(gradient, (ballot.shards.gain(VOTE_GAIN), step.lambda), shard, ballot);
+        self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, step: Step) {
+        self.votes.follow(ballot);
+        if ballot.has_votes() {
+            let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
+            let correlation_step = correlation_step(CORRELATION_STEP, step);
+            let weights = self.trits.par_chunks_mut(columns).zip(self.flips.par_chunks_mut(columns));
+            let rows = weights.zip(self.corr.par_chunks_mut(groups)).zip(ballot.votes.par_chunks(columns));
+            rows.for_each_init(
+                || vec![0i16; columns],
+                |products, (((trits, flips), corr), votes)| {
+                    let votes = votes.iter().map(|vote| i32::from(*vote));
+                    flip_row(votes, trits, flips, products);
+                    move_row(corr, products, group, correlation_step);
+                },
+            );
+        }
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

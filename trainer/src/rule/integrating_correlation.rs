@@ -6,10 +6,12 @@
 //!
 //! It is `flip-correlation` without flips and with an eightfold step: what exponents alone can learn.
 
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::flip_correlation::{bent_exponent, correlation_step, moved_correlation, vote_factor};
 use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
+use super::votes::add_scores;
 use super::magnitude::{MagnitudeVotes, vote};
 use super::{LayerState, Step, Ternary, expand, power_of_two};
 use crate::checkpoint::{CheckpointError, StateReader};
@@ -90,6 +92,28 @@ impl LayerState for IntegratingCorrelation {
             });
         }
         self.bias.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot::new(shards, 0, self.stage.rows * self.stage.groups(), self.bias.values().len()))
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        let gain = (ballot.shards.gain(VOTE_GAIN), step.lambda);
+        if let Some((dense, factor)) = self.votes.of_shard(gradient, gain, ballot.scales.get_mut(shard)) {
+            add_scores(&self.stage, &self.trits, &dense, &mut ballot.scores, |d| vote(d, factor));
+        }
+        self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, step: Step) {
+        self.votes.follow(ballot);
+        if ballot.has_votes() {
+            let step = correlation_step(CORRELATION_STEP, step);
+            let groups = self.corr.iter_mut().zip(&ballot.scores);
+            groups.for_each(|(corr, score)| *corr = moved_correlation(*corr, step, *score));
+        }
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

@@ -13,6 +13,7 @@
 //!   `√v = √v_row·√(v_col/mean(v_row))`, both roots rounded to single precision before they are multiplied.
 //! - Update: `L = clip(L − round(256·λ·(m/16)/2^round(log2(√v + 0.1))), ±32767)`.
 
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
@@ -27,7 +28,7 @@ use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 const UNIT: f32 = 4096.0;
 
 /// Votes of a gradient of one scale.
-const VOTE_GAIN: f32 = 16.0;
+pub(crate) const VOTE_GAIN: f32 = 16.0;
 
 /// Latents that momentum of one root second moment moves at λ = 1.
 const STEP: f32 = 256.0;
@@ -76,18 +77,18 @@ impl Latent {
     }
 
     /// Follows the second moments with this step's votes.
-    fn follow_moments(&mut self, gradient: &Gradient<'_>, factor: f32) {
+    fn follow_moments(&mut self, votes: &Votes<'_, '_>) {
         let (rows, columns) = (self.stage.rows, self.stage.columns);
-        let votes = &self.votes;
+        let source = &self.votes;
         let sums: Vec<(Vec<i64>, Vec<i64>)> = (0..rows.div_ceil(PANEL_ROWS))
             .into_par_iter()
             .map(|panel| {
                 let panel_rows = PANEL_ROWS.min(rows - panel * PANEL_ROWS);
-                votes.with_panel(gradient, panel, panel_rows * columns, |gradient| {
+                votes.with_panel(source, panel, (panel_rows, columns), |votes| {
                     let mut of_columns = vec![0i64; columns];
-                    let of_rows = gradient.chunks(columns).map(|row| {
-                        let squares = row.iter().zip(&mut of_columns).map(|(d, column)| {
-                            let square = i64::from(vote(*d, factor)).pow(2);
+                    let of_rows = votes.chunks(columns).map(|row| {
+                        let squares = row.iter().zip(&mut of_columns).map(|(vote, column)| {
+                            let square = i64::from(*vote).pow(2);
                             *column += square;
                             square
                         });
@@ -107,28 +108,59 @@ impl Latent {
         }
     }
 
-    fn move_latents(&mut self, gradient: &Gradient<'_>, factor: f32, lambda: f32) {
+    fn move_latents(&mut self, votes: &Votes<'_, '_>, lambda: f32) {
         let columns = self.stage.columns;
         let mean = self.row_moments.iter().map(|v| f64::from(*v)).sum::<f64>() / self.stage.rows as f64;
         let root = |value: f64| value.sqrt() as f32;
         let of_columns: Vec<f32> =
             self.column_moments.iter().map(|v| if mean > 0.0 { root(f64::from(*v) / mean) } else { 0.0 }).collect();
         let of_rows: Vec<f32> = self.row_moments.iter().map(|v| root(f64::from(*v) / MOMENT_UNIT)).collect();
-        let votes = &self.votes;
+        let source = &self.votes;
         let latent = self.latent.par_chunks_mut(PANEL_ROWS * columns);
         let momentum = self.momentum.par_chunks_mut(PANEL_ROWS * columns);
         latent.zip(momentum).enumerate().for_each(|(panel, (latent, momentum))| {
-            votes.with_panel(gradient, panel, latent.len(), |gradient| {
-                let rows = latent.chunks_mut(columns).zip(momentum.chunks_mut(columns)).zip(gradient.chunks(columns));
-                for (((latent, momentum), gradient), of_row) in rows.zip(of_rows.iter().skip(panel * PANEL_ROWS)) {
-                    let weights = latent.iter_mut().zip(momentum).zip(gradient).zip(&of_columns);
-                    for (((latent, momentum), gradient), of_column) in weights {
-                        *momentum = followed_momentum(*momentum, vote(*gradient, factor));
+            votes.with_panel(source, panel, (latent.len() / columns, columns), |votes| {
+                let rows = latent.chunks_mut(columns).zip(momentum.chunks_mut(columns)).zip(votes.chunks(columns));
+                for (((latent, momentum), votes), of_row) in rows.zip(of_rows.iter().skip(panel * PANEL_ROWS)) {
+                    let weights = latent.iter_mut().zip(momentum).zip(votes).zip(&of_columns);
+                    for (((latent, momentum), vote), of_column) in weights {
+                        *momentum = followed_momentum(*momentum, i32::from(*vote));
                         *latent = moved_latent(*latent, *momentum, of_row * of_column, lambda);
                     }
                 }
             });
         });
+    }
+}
+
+/// Where the votes of an update come from.
+enum Votes<'a, 'b> {
+    /// A whole batch's gradient and the factor that makes votes of it.
+    Gradient(&'a Gradient<'b>, f32),
+    /// The sums of all shards.
+    Ballot(&'a [i8]),
+}
+
+impl Votes<'_, '_> {
+    /// Calls `f` with the votes of panel number `panel`, [rows, columns].
+    fn with_panel<T>(
+        &self,
+        source: &MagnitudeVotes,
+        panel: usize,
+        (rows, columns): (usize, usize),
+        f: impl FnOnce(&[i8]) -> T,
+    ) -> T {
+        let len = rows * columns;
+        match self {
+            Self::Gradient(gradient, factor) => source.with_panel(gradient, panel, len, |gradient| {
+                let votes: Vec<i8> = gradient.iter().map(|d| vote(*d, *factor) as i8).collect();
+                f(&votes)
+            }),
+            Self::Ballot(votes) => {
+                let first = panel * PANEL_ROWS * columns;
+                f(votes.get(first..first + len).unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -194,10 +226,28 @@ impl LayerState for Latent {
     fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
         if let Some(exponent) = self.votes.find_scale(gradient) {
             let factor = VOTE_GAIN * power_of_two(-exponent);
-            self.follow_moments(gradient, factor);
-            self.move_latents(gradient, factor, step.lambda);
+            self.follow_moments(&Votes::Gradient(gradient, factor));
+            self.move_latents(&Votes::Gradient(gradient, factor), step.lambda);
         }
         self.bias.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot::new(shards, self.stage.weights(), 0, self.bias.values().len()))
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        self.votes.vote(gradient, (ballot.shards.mean_gain(VOTE_GAIN), 1.0), shard, ballot);
+        self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, step: Step) {
+        self.votes.follow(ballot);
+        if ballot.has_votes() {
+            self.follow_moments(&Votes::Ballot(&ballot.votes));
+            self.move_latents(&Votes::Ballot(&ballot.votes), step.lambda);
+        }
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

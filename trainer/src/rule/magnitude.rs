@@ -3,6 +3,8 @@
 //! The scale needs the whole gradient before the first vote. Small layers keep it, in bfloat16, between the two passes;
 //! large ones compute it twice, so that no dense [rows, columns] matrix is ever stored. Both give the same votes.
 
+use super::ballot::{Ballot, SILENT, scale_of};
+use super::power_of_two;
 use super::gradient::{
     Gradient, PANEL_ROWS, from_bfloat16, ordered_sum, rounded_log2_of_root, sum_of_squares, to_bfloat16, with_buffer,
 };
@@ -34,6 +36,23 @@ impl VoteScale {
         let exponent = rounded_log2_of_root(mean_square)?.clamp(-126, 126);
         self.largest = self.largest.max(exponent as i8);
         Some(exponent.max(i32::from(self.largest) - Self::FLOOR))
+    }
+
+    /// The exponent that a shard's votes are scaled by, given that of its gradient; `None` where nobody votes.
+    fn floored(&self, exponent: i8) -> Option<i32> {
+        (exponent != SILENT).then(|| i32::from(exponent).max(i32::from(self.largest) - Self::FLOOR))
+    }
+
+    /// The factor of a shard's votes, given the mean square of its gradient, whose exponent is noted; `None` where nobody votes.
+    pub(super) fn of_shard(&self, mean_square: f64, gain: f32, lambda: f32, scale: Option<&mut i8>) -> Option<f32> {
+        let exponent = scale_of(mean_square);
+        scale.into_iter().for_each(|scale| *scale = exponent);
+        self.floored(exponent).map(|exponent| gain * lambda * power_of_two(-exponent))
+    }
+
+    /// Follows the scales of all shards after an update.
+    pub(super) fn follow(&mut self, scales: &[i8]) {
+        self.largest = scales.iter().copied().fold(self.largest, i8::max);
     }
 
     pub(super) fn save(&self, name: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
@@ -128,6 +147,43 @@ impl MagnitudeVotes {
         }
     }
 
+    /// One shard's gradient, in bfloat16, and its votes' factor, whose scale is noted in the ballot; `None` where nobody votes.
+    pub(super) fn of_shard(
+        &self,
+        gradient: &Gradient<'_>,
+        (gain, lambda): (f32, f32),
+        scale: Option<&mut i8>,
+    ) -> Option<(Vec<u16>, f32)> {
+        let mut dense = vec![0; self.weights];
+        let mut squares = vec![0.0; self.row_squares.len()];
+        let panels = dense.par_chunks_mut(PANEL_ROWS * self.columns).zip(squares.par_chunks_mut(PANEL_ROWS));
+        panels.enumerate().for_each(|(panel, (dense, squares))| {
+            rounded_panel(gradient, panel, dense);
+            for (square, row) in squares.iter_mut().zip(dense.chunks(self.columns)) {
+                *square = sum_of_squares(row);
+            }
+        });
+        let factor = self.scale.of_shard(ordered_sum(&squares) / self.weights as f64, gain, lambda, scale)?;
+        Some((dense, factor))
+    }
+
+    /// Adds one shard's votes on weights to a ballot, of the gain that the rule has for a whole batch's.
+    pub(super) fn vote(&self, gradient: &Gradient<'_>, gain: (f32, f32), shard: usize, ballot: &mut Ballot) {
+        let limit = ballot.shards.limit() as f32;
+        let Some((dense, factor)) = self.of_shard(gradient, gain, ballot.scales.get_mut(shard)) else { return };
+        let votes = ballot.votes.par_chunks_mut(PANEL_ROWS * self.columns);
+        votes.zip(dense.par_chunks(PANEL_ROWS * self.columns)).for_each(|(votes, gradient)| {
+            for (sum, gradient) in votes.iter_mut().zip(gradient) {
+                *sum = sum.wrapping_add(vote_within(*gradient, factor, limit) as i8);
+            }
+        });
+    }
+
+    /// Follows the scales of all shards after an update.
+    pub(super) fn follow(&mut self, ballot: &Ballot) {
+        self.scale.follow(&ballot.scales);
+    }
+
     pub(super) fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
         self.scale.save(&format!("{prefix}.scale"), writer)
     }
@@ -154,7 +210,13 @@ fn rounded_panel(gradient: &Gradient<'_>, panel: usize, dense: &mut [u16]) {
 /// Without a library call: adding 1.5·2^23 leaves the integer in the low bits.
 #[inline(always)]
 pub(super) fn vote(gradient: u16, factor: f32) -> i32 {
+    vote_within(gradient, factor, 127.0)
+}
+
+/// The same within other limits.
+#[inline(always)]
+pub(super) fn vote_within(gradient: u16, factor: f32, limit: f32) -> i32 {
     const MAGIC: f32 = 12_582_912.0;
-    let value = (from_bfloat16(gradient) * factor).clamp(-127.0, 127.0);
+    let value = (from_bfloat16(gradient) * factor).clamp(-limit, limit);
     (value + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32
 }

@@ -4,8 +4,9 @@
 //! [`create`]. The state's named tensors ([`LayerState::save`], [`LayerState::load`]) are what checkpoints hold and what
 //! another backend uploads; nothing else about a layer lasts.
 
+pub mod ballot;
 pub mod batch_norm;
-mod bias;
+pub(crate) mod bias;
 mod correlation;
 mod expand;
 mod exponent;
@@ -15,7 +16,7 @@ pub mod gradient;
 pub mod initial;
 pub(crate) mod int8;
 pub(crate) mod integrating_correlation;
-mod latent;
+pub(crate) mod latent;
 mod magnitude;
 mod normalized;
 mod straight_through;
@@ -24,6 +25,7 @@ mod votes;
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::config::{Config, ConfigError, Precision};
 use crate::network::{Stage, StageOutput};
+use ballot::{Ballot, Shards};
 use batch_norm::BatchNorm;
 use gradient::Gradient;
 use serde::{Deserialize, Serialize};
@@ -137,6 +139,15 @@ pub trait LayerState: Send + Sync + std::fmt::Debug {
 
     /// One update of weights and bias.
     fn update(&mut self, gradient: &Gradient<'_>, step: Step);
+
+    /// What shards of a batch say to this layer; none under a rule without votes.
+    fn ballot(&self, shards: Shards) -> Option<Ballot>;
+
+    /// Adds the votes of shard number `shard`, whose gradient this is.
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot);
+
+    /// One update of weights and bias by the votes of all shards.
+    fn apply(&mut self, ballot: &Ballot, step: Step);
 
     /// Adds the state's tensors, named with `prefix`, to a checkpoint.
     ///

@@ -1,5 +1,6 @@
 //! Weights under any rule, and the shift-batch-norm that takes their sums: one state with one name in checkpoints.
 
+use super::ballot::{Ballot, Shards};
 use super::batch_norm::BatchNorm;
 use super::gradient::Gradient;
 use super::{LayerState, Step, Ternary};
@@ -42,6 +43,19 @@ impl LayerState for Normalized {
 
     fn update(&mut self, gradient: &Gradient<'_>, step: Step) {
         self.weights.update(gradient, step);
+    }
+
+    fn ballot(&self, shards: Shards) -> Option<Ballot> {
+        Some(Ballot { norm: self.norm.ballot(shards), ..self.weights.ballot(shards)? })
+    }
+
+    fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
+        self.weights.vote(gradient, step, shard, ballot);
+    }
+
+    fn apply(&mut self, ballot: &Ballot, step: Step) {
+        self.weights.apply(ballot, step);
+        self.norm.apply(ballot);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

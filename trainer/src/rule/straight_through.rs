@@ -5,6 +5,7 @@
 //! to w. Adam with β₁ = 0.9, β₂ = 0.999, the learning rate times the schedule's λ. Its state is three floats a
 //! weight: the one place where a checkpoint holds floating-point numbers.
 
+use super::ballot::{Ballot, Shards};
 use super::gradient::{Gradient, PANEL_ROWS, with_buffer};
 use super::initial::{self, Draw};
 use super::{LayerState, Step, Ternary, clamp_exponent, power_of_two};
@@ -182,6 +183,15 @@ impl LayerState for StraightThrough {
             bias_rates.update(gradient as f32, value, first, second);
         }
     }
+
+    fn ballot(&self, _: Shards) -> Option<Ballot> {
+        None
+    }
+
+    /// Nobody votes under this rule.
+    fn vote(&self, _: &Gradient<'_>, _: Step, _: usize, _: &mut Ballot) {}
+
+    fn apply(&mut self, _: &Ballot, _: Step) {}
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
         self.weights.save(&format!("{prefix}.latent"), self.stage.rows, writer)?;

@@ -8,6 +8,7 @@ use crate::data::DataError;
 use crate::evaluate::EvaluateError;
 use crate::export::ExportError;
 use crate::network::NetworkError;
+use crate::parallel::ShareError;
 use crate::teacher::TeacherError;
 use thiserror::Error;
 
@@ -33,6 +34,9 @@ pub enum RunError {
     /// The run's folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The workers' parts of a step.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -126,6 +126,11 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// A folder that another worker of the run looks after: it need not be there.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.into() }
+    }
+
     /// A folder that holds a run.
     ///
     /// # Errors

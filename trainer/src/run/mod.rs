@@ -17,13 +17,14 @@ pub use outcome::{Outcome, export_state};
 pub use samples::{load, load_watched, load_with};
 
 use crate::backend::cpu::CpuBackend;
-use crate::backend::{Backend, Resolved, Steps};
+use crate::backend::{Backend, BackendError, Resolved, Steps};
 use crate::checkpoint::{self, Progress, StateReader, Totals};
-use crate::config::{Config, TrainingConfig};
+use crate::config::{Config, ExchangeKind, TrainingConfig};
 use crate::data::{Prepared, permutation};
 use crate::evaluate;
 use crate::export::Exported;
 use crate::network::{Network, NetworkError};
+use crate::parallel::{Integers, Share, ShareError, Worker};
 use crate::teacher::Teacher;
 use std::time::{Duration, Instant};
 use trishift_format::Layout;
@@ -88,6 +89,7 @@ pub struct Run<'a> {
     folder: &'a RunFolder,
     fingerprint: i64,
     progress: Progress,
+    worker: Worker,
     /// From the first step of this process on.
     flips: Option<flips::Watch>,
     /// Training time of this process, without evaluation and files.
@@ -106,7 +108,22 @@ impl<'a> Run<'a> {
         folder: &'a RunFolder,
         device: &Resolved,
     ) -> Result<Self, RunError> {
+        Self::with_worker(config, data, folder, device, Worker::alone())
+    }
+
+    /// The same as one of several workers, all of which do the same at the same time. The first one alone writes to the folder.
+    ///
+    /// # Errors
+    /// [`RunError`] as [`Run::new`], or where a step cannot be divided among the workers.
+    pub fn with_worker(
+        config: &'a Config,
+        data: &'a Prepared,
+        folder: &'a RunFolder,
+        device: &Resolved,
+        worker: Worker,
+    ) -> Result<Self, RunError> {
         config.validate()?;
+        let share = Share::new(&worker, &config.training, data.train.len())?;
         let network = Network::resolve(config, data.train.shape, data.classes.len())?;
         check_trainable(&network, device)?;
         for part in [&data.train, &data.validation, &data.test] {
@@ -121,7 +138,10 @@ impl<'a> Run<'a> {
         }
         let backend: Box<dyn Backend> = match device {
             Resolved::Cpu => {
-                let backend = CpuBackend::new(config, &network, &data.train);
+                if share.world > 1 && share.kind == ExchangeKind::Gradient {
+                    return Err(ShareError::GradientsOnCpu.into());
+                }
+                let backend = CpuBackend::new(config, &network, &data.train).with_share(&worker, share);
                 let backend = backend.with_class_weights(class_weights.unwrap_or_default());
                 Box::new(match &teacher {
                     Some(teacher) => backend.with_teacher(teacher)?,
@@ -132,7 +152,8 @@ impl<'a> Run<'a> {
             Resolved::Cuda { card, .. } => {
                 use crate::backend::cuda::{CudaBackend, Placement};
                 let teacher = teacher.as_ref();
-                Box::new(CudaBackend::with_teacher(card, config, &network, &data.train, Placement::Auto, teacher)?)
+                let (placement, shared) = (Placement::Auto, (&worker, share));
+                Box::new(CudaBackend::with_share(card, config, &network, &data.train, placement, teacher, shared)?)
             }
         };
         Ok(Self {
@@ -143,6 +164,7 @@ impl<'a> Run<'a> {
             folder,
             fingerprint,
             progress: Progress::default(),
+            worker,
             flips: None,
             training: Duration::ZERO,
             trained: 0,
@@ -157,8 +179,10 @@ impl<'a> Run<'a> {
         self.progress = reader.progress(self.fingerprint)?;
         self.backend.load(reader)?;
         tracing::info!(step = self.progress.step, "resumed");
-        self.folder.remove_leftovers();
-        self.folder.keep_until(self.progress.step)?;
+        if self.worker.leads() {
+            self.folder.remove_leftovers();
+            self.folder.keep_until(self.progress.step)?;
+        }
         Ok(())
     }
 
@@ -218,7 +242,7 @@ impl<'a> Run<'a> {
             // From here on there is always something to resume.
             self.save()?;
         }
-        if self.flips.is_none() {
+        if self.flips.is_none() && self.worker.leads() {
             self.flips = Some(flips::Watch::new(self.progress.step, self.backend.layers()?));
         }
         let mut saved = Instant::now();
@@ -252,7 +276,8 @@ impl<'a> Run<'a> {
                 if totals.loss == 0 || totals.loss == i64::MAX {
                     self.check_finite()?;
                 }
-                let stop = observer.progress(&self.status(epoch)) && self.progress.step < total;
+                let stop = observer.progress(&self.status(epoch));
+                let stop = self.agree(stop, &mut stretch)? && self.progress.step < total;
                 if stop && batch < end {
                     self.save()?;
                     return Ok(Ending::Interrupted);
@@ -278,6 +303,15 @@ impl<'a> Run<'a> {
         Ok(Ending::Finished)
     }
 
+    /// Whether any worker wants to stop; all take the first one's stretch.
+    fn agree(&self, stop: bool, stretch: &mut u64) -> Result<bool, BackendError> {
+        let of_first = if self.worker.leads() { *stretch as i64 } else { 0 };
+        let mut words = [i64::from(stop), of_first];
+        self.worker.link.exchange().sum(Integers::I64(&mut words))?;
+        *stretch = words[1] as u64;
+        Ok(words[0] > 0)
+    }
+
     fn status(&self, epoch: u64) -> Status {
         Status {
             step: self.progress.step,
@@ -297,8 +331,9 @@ impl<'a> Run<'a> {
     /// Writes the epoch's line of metrics and starts the next epoch's sums.
     fn finish_epoch(&mut self, epoch: u64) -> Result<Epoch, RunError> {
         let totals = std::mem::take(&mut self.progress.totals);
+        let leads = self.worker.leads();
         let validation_accuracy = match self.data.validation.len() {
-            0 => None,
+            samples if samples == 0 || !leads => None,
             samples => {
                 let validation = &self.data.validation;
                 let mut correct = 0;
@@ -318,7 +353,9 @@ impl<'a> Run<'a> {
             validation_accuracy,
             samples_per_second: self.samples_per_second(),
         };
-        self.folder.append_metrics(&record)?;
+        if leads {
+            self.folder.append_metrics(&record)?;
+        }
         if self.flips.as_ref().is_some_and(|watch| watch.is_due(self.training)) {
             self.look_at_flips()?;
         }
@@ -338,6 +375,9 @@ impl<'a> Run<'a> {
     /// Writes a checkpoint. Flips first: records of what comes after a checkpoint are dropped when the run is resumed, one that
     /// is missing would be missing for ever.
     fn save(&mut self) -> Result<(), RunError> {
+        if !self.worker.leads() {
+            return Ok(());
+        }
         let started = Instant::now();
         let layers = self.backend.layers()?;
         if let Some(watch) = &mut self.flips {

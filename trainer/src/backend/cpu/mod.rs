@@ -7,6 +7,8 @@
 
 mod activation;
 mod graph;
+mod lane;
+mod learner;
 mod lookup;
 mod loss;
 mod product;
@@ -15,15 +17,16 @@ use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{CheckpointError, StateReader, Totals};
 use crate::config::Config;
 use crate::data::{Augmentation, Dataset};
-use crate::frozen::FrozenLayer;
-use crate::network::{Network, Stage, StageKind};
+use crate::network::Network;
+use crate::parallel::{Exchange, ExchangeError, InProcess, Integers, Share, Worker};
+use crate::rule::ballot::{Ballot, Shards};
 use crate::rule::batch_norm::Phase;
-use crate::rule::gradient::{Gradient, Positions};
-use crate::rule::{self, LayerState, Step, power_of_two};
+use crate::rule::{self, LayerState, Step};
 use crate::schedule;
 use crate::teacher::Teacher;
-use activation::Activation;
 use graph::{Graph, Pass};
+use lane::Lane;
+use learner::{Learner, Others};
 use loss::{Answers, Target};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -34,69 +37,85 @@ const EVALUATION_BATCH: usize = 512;
 /// A network in training on the CPU.
 #[derive(Debug)]
 pub struct CpuBackend<'a> {
-    network: Network,
     layers: Vec<Box<dyn LayerState>>,
-    data: &'a Dataset,
-    target: Target,
-    /// Whose answers are learned, if anyone's: the network, and how much they count.
-    teacher: Option<(Box<Self>, Answers)>,
-    augmentation: Option<Augmentation>,
-    seed: u64,
-    batch: usize,
+    fixed: Fixed<'a>,
+    share: Share,
+    worker: Worker,
     order: Vec<u32>,
     totals: Totals,
-    /// For every stage of a perceptron; of any other network one, for its output.
-    work: Vec<Work>,
-    /// Of a network that is no perceptron.
-    graph: Option<Graph>,
+    /// One for each shard of this worker.
+    shards: Vec<Shard>,
 }
 
-/// What a step makes for one layer; kept from step to step.
-#[derive(Debug, Default)]
-struct Work {
-    /// W of the forward pass, [rows, columns].
-    weights: Array2<f32>,
-    /// The layer's activations or logits, [outputs, batch].
-    output: Array2<f32>,
-    /// What made activations of accumulators.
-    activation: Activation,
-    /// Gradient with respect to the accumulators, [outputs, batch].
-    gradient: Array2<f32>,
-    /// Embedding: which positions looked each row up.
-    positions: Positions,
-    /// Embedding: the gradient by position, [positions, columns].
-    of_positions: Array2<f32>,
+/// What stays as it is while a network trains.
+#[derive(Debug)]
+struct Fixed<'a> {
+    network: Network,
+    data: &'a Dataset,
+    target: Target,
+    teacher: Option<Taught>,
+    augmentation: Option<Augmentation>,
+    seed: u64,
+}
+
+/// A network whose answers are learned, and how much they count.
+#[derive(Debug)]
+struct Taught {
+    network: Network,
+    layers: Vec<Box<dyn LayerState>>,
+    answers: Answers,
+}
+
+/// What a shard keeps from step to step.
+#[derive(Debug)]
+struct Shard {
+    input: Array2<f32>,
+    labels: Vec<u16>,
+    lane: Lane,
+    taught: Option<Lane>,
+    ballots: Vec<Ballot>,
 }
 
 impl<'a> CpuBackend<'a> {
-    /// A fresh network for the training samples of `data`.
+    /// A fresh network for the training samples of `data`, with one worker and whole batches.
     pub fn new(config: &Config, network: &Network, data: &'a Dataset) -> Self {
         let stages = network.stages.iter().enumerate();
-        let graph = (!network.is_perceptron()).then(|| Graph::new(network));
-        let outputs = if graph.is_some() { 1 } else { network.stages.len() };
+        let training = &config.training;
+        let (worker, batch) = (Worker::alone(), training.batch as usize);
+        let share = Share { rank: 0, world: 1, batch, shards: Shards::ONE, kind: training.exchange };
         Self {
-            network: network.clone(),
             layers: stages.map(|(index, stage)| rule::create(config, stage, index)).collect(),
-            data,
-            target: Target {
-                loss: config.training.loss,
-                smoothing: config.training.label_smoothing as f32,
-                class_weights: Vec::new(),
+            fixed: Fixed {
+                network: network.clone(),
+                data,
+                target: Target {
+                    loss: training.loss,
+                    smoothing: training.label_smoothing as f32,
+                    class_weights: Vec::new(),
+                },
+                teacher: None,
+                augmentation: training.augmentation.of_images(data.shape),
+                seed: training.seed,
             },
-            teacher: None,
-            augmentation: config.training.augmentation.of_images(data.shape),
-            seed: config.training.seed,
-            batch: config.training.batch as usize,
+            share,
+            worker,
             order: Vec::new(),
             totals: Totals::default(),
-            work: (0..outputs).map(|_| Work::default()).collect(),
-            graph,
+            shards: vec![Shard::new(network, &[], &share)],
         }
     }
 
     /// The same with samples that count in the loss as much as their classes weigh.
     pub fn with_class_weights(mut self, class_weights: Vec<f32>) -> Self {
-        self.target.class_weights = class_weights;
+        self.fixed.target.class_weights = class_weights;
+        self
+    }
+
+    /// The same as one of several workers, or with batches that are cut into shards.
+    pub fn with_share(mut self, worker: &Worker, share: Share) -> Self {
+        let shards = (0..share.own_shards()).map(|_| Shard::new(&self.fixed.network, &self.layers, &share));
+        self.shards = shards.collect();
+        (self.worker, self.share) = (worker.clone(), share);
         self
     }
 
@@ -105,79 +124,144 @@ impl<'a> CpuBackend<'a> {
     /// # Errors
     /// [`CheckpointError`] where the teacher's state does not fit its network.
     pub fn with_teacher(mut self, teacher: &Teacher) -> Result<Self, CheckpointError> {
-        let mut network = Self::new(&teacher.config, &teacher.network, self.data);
-        teacher.reader()?.load(&mut network.layers)?;
+        let network = &teacher.network;
+        let stages = network.stages.iter().enumerate();
+        let mut layers: Vec<_> = stages.map(|(index, stage)| rule::create(&teacher.config, stage, index)).collect();
+        teacher.reader()?.load(&mut layers)?;
+        for shard in &mut self.shards {
+            shard.taught = Some(Lane::new(network));
+        }
         let answers = Answers { share: teacher.share, temperature: teacher.temperature };
-        self.teacher = Some((Box::new(network), answers));
+        self.fixed.teacher = Some(Taught { network: network.clone(), layers, answers });
         Ok(self)
     }
 
-    /// Forward pass over `input`, [batch, inputs]; leaves every layer's output in `self.work`. The pass says something to
-    /// norms of batches alone, which perceptrons have none of.
-    fn forward(&mut self, input: &Array2<f32>, pass: Pass) {
-        let Self { network, layers, work, graph, .. } = self;
-        if let (Some(graph), Some(last)) = (graph, work.last_mut()) {
-            let output = graph.forward(network, layers, input, pass);
-            product::resize(&mut last.output, output.nrows(), output.ncols());
-            last.output.assign(output);
-            return;
-        }
-        let mut done: &mut [Work] = &mut [];
-        let mut rest: &mut [Work] = work;
-        for (stage, layer) in network.stages.iter().zip(layers) {
-            let Some((current, after)) = rest.split_first_mut() else { return };
-            product::expand_weights(layer.as_ref(), stage, &mut current.weights);
-            match stage.kind {
-                StageKind::Linear => {
-                    let previous = done.last().map(|work: &Work| work.output.t());
-                    let source = previous.unwrap_or_else(|| input.view());
-                    product::multiply_panels(&current.weights, source.t(), &mut current.output);
-                    add_bias(stage, layer.as_ref(), &mut current.output);
-                }
-                StageKind::Embedding { .. } => {
-                    let indices = lookup::indices(input);
-                    lookup::rows(&current.weights, &indices, input.nrows(), &mut current.output);
-                    current.positions = Positions::new(&indices, stage.rows);
+    /// One update of batches that are nobody else's.
+    fn update(&mut self, places: &[u32], step: Step, steps: &Steps) {
+        let Self { layers, fixed, shards, totals, .. } = self;
+        let Some(shard) = shards.first_mut() else { return };
+        let phase = Phase::of(step.index, steps.total);
+        fixed.gather(steps.epoch, places, shard);
+        if step.index == 0 {
+            for _ in 0..Graph::calibrations(&fixed.network) {
+                shard.lane.forward(&fixed.network, layers, &shard.input, Pass::Calibrate, None);
+                if let Some(graph) = shard.lane.graph() {
+                    graph.calibrate(&fixed.network, layers);
                 }
             }
-            current.activation.forward(stage.output, network.activations, &mut current.output);
-            done = std::slice::from_mut(current);
-            rest = after;
+        }
+        totals.add(shard.answer(fixed, layers, phase, None));
+        shard.lane.backward(&fixed.network, &mut Learner::Layers(layers), &shard.input, (step, phase), None);
+    }
+
+    /// One update of batches that are cut into shards.
+    fn update_by_votes(&mut self, places: &[u32], step: Step, steps: &Steps) -> Result<(), ExchangeError> {
+        let Self { layers, fixed, share, worker, shards, totals, .. } = self;
+        let exchange = worker.link.exchange();
+        let phase = Phase::of(step.index, steps.total);
+        let of_shards = places.chunks(share.shard_samples()).map(<[u32]>::to_vec);
+        for (shard, places) in shards.iter_mut().zip(of_shards) {
+            fixed.gather(steps.epoch, &places, shard);
+        }
+        if step.index == 0 {
+            for _ in 0..Graph::calibrations(&fixed.network) {
+                side_by_side(shards, share, exchange, |_, shard, others| {
+                    shard.lane.forward(&fixed.network, layers, &shard.input, Pass::Calibrate, Some(others));
+                })?;
+                // What one shard knows of the batch, all do.
+                if let Some(graph) = shards.first().and_then(|shard| shard.lane.graph()) {
+                    graph.calibrate(&fixed.network, layers);
+                }
+            }
+        }
+        let of_shards = side_by_side(shards, share, exchange, |number, shard, others| {
+            shard.ballots.iter_mut().for_each(Ballot::clear);
+            let totals = shard.answer(fixed, layers, phase, Some(others));
+            let Shard { lane, input, ballots, .. } = shard;
+            let mut learner = Learner::Ballots { layers, shard: share.first_shard() + number, ballots };
+            lane.backward(&fixed.network, &mut learner, input, (step, phase), Some(others));
+            totals
+        })?;
+        of_shards.into_iter().for_each(|of_shard| totals.add(of_shard));
+        let Some((first, others)) = shards.split_first_mut() else { return Ok(()) };
+        for (index, (layer, ballot)) in layers.iter_mut().zip(&mut first.ballots).enumerate() {
+            others.iter_mut().filter_map(|shard| shard.ballots.get_mut(index)).for_each(|other| ballot.add(other));
+            for values in ballot.integers().into_iter().filter(|values| !values.is_empty()) {
+                exchange.sum(Integers::I8(values))?;
+            }
+            if !ballot.scores.is_empty() {
+                exchange.sum(Integers::I32(&mut ballot.scores))?;
+            }
+            layer.apply(ballot, step);
+        }
+        if let Some(graph) = first.lane.graph() {
+            graph.follow(&fixed.network, layers, phase);
+        }
+        Ok(())
+    }
+}
+
+/// Does the same for every shard of a worker at once, so that they can wait for what others find.
+fn side_by_side<T: Send>(
+    shards: &mut [Shard],
+    share: &Share,
+    exchange: &dyn Exchange,
+    work: impl Fn(usize, &mut Shard, &Others<'_>) -> T + Sync,
+) -> Result<Vec<T>, ExchangeError> {
+    let alone = |(number, (shard, exchange)): (usize, (&mut Shard, InProcess<'_>))| {
+        let others = Others::new(&exchange, share.shards.count());
+        let result = work(number, shard, &others);
+        others.fault().map(|()| result)
+    };
+    let exchanges = InProcess::new(shards.len(), exchange);
+    std::thread::scope(|scope| {
+        let alone = &alone;
+        let threads = shards.iter_mut().zip(exchanges).enumerate().map(|shard| scope.spawn(move || alone(shard)));
+        let threads: Vec<_> = threads.collect();
+        let results = threads.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect()
+    })
+}
+
+impl Shard {
+    fn new(network: &Network, layers: &[Box<dyn LayerState>], share: &Share) -> Self {
+        Self {
+            input: Array2::default((0, 0)),
+            labels: Vec::new(),
+            lane: Lane::new(network),
+            taught: None,
+            ballots: layers.iter().filter_map(|layer| layer.ballot(share.shards)).collect(),
         }
     }
 
-    /// Backward pass and updates, last layer first, after [`CpuBackend::forward`] over the same input and the gradient
-    /// of the last layer.
-    fn backward(&mut self, input: &Array2<f32>, step: Step, phase: Phase) {
-        if let (Some(graph), Some(last)) = (&mut self.graph, self.work.last()) {
-            graph.backward(&self.network, &mut self.layers, &last.gradient, step, phase);
-            return;
-        }
-        let stages = self.network.stages.iter().zip(&mut self.layers).enumerate().rev();
-        for (index, (stage, layer)) in stages {
-            let (before, current) = self.work.split_at_mut(index);
-            let Some(current) = current.first_mut() else { continue };
-            current.activation.backward(stage.output, &mut current.gradient);
-            // The input gradient uses the weights of the forward pass, so it comes before the update.
-            if let Some(previous) = before.last_mut() {
-                product::multiply_transposed(&current.weights, &current.gradient, &mut previous.gradient);
-            }
-            let gradient = match stage.kind {
-                StageKind::Linear => {
-                    let source = before.last().map(|previous| previous.output.t());
-                    Gradient::Product { output: current.gradient.view(), input: source.unwrap_or_else(|| input.view()) }
-                }
-                StageKind::Embedding { .. } => {
-                    lookup::gradient(&current.gradient, stage.columns, &mut current.of_positions);
-                    Gradient::Lookup { positions: &current.positions, output: current.of_positions.view() }
-                }
-            };
-            layer.update(&gradient, step);
-        }
+    /// Forward pass over the samples that are there, and the gradient of the mean loss with respect to the logits.
+    fn answer(
+        &mut self,
+        fixed: &Fixed<'_>,
+        layers: &[Box<dyn LayerState>],
+        phase: Phase,
+        others: Option<&Others<'_>>,
+    ) -> Totals {
+        let Self { input, labels, lane, taught, .. } = self;
+        lane.forward(&fixed.network, layers, input, Pass::Learn(phase), others);
+        let taught = taught.as_mut().zip(fixed.teacher.as_ref()).and_then(|(lane, teacher)| {
+            lane.forward(&teacher.network, &teacher.layers, input, Pass::Judge, None);
+            Some((teacher.answers, &lane.last()?.output))
+        });
+        lane.last_mut().map_or(Totals::default(), |last| {
+            loss::loss(&fixed.target, taught, &last.output, labels, &mut last.gradient)
+        })
     }
+}
 
-    /// The samples of one batch as floats, [batch, inputs], changed as they are to be in this epoch, and their labels.
-    fn gather(&self, epoch: u64, indices: &[u32], input: &mut Array2<f32>) -> Vec<u16> {
+impl Fixed<'_> {
+    /// Takes the samples of one batch or shard as floats, [batch, inputs], changed as they are to be in this epoch, and their
+    /// labels.
+    fn gather(&self, epoch: u64, indices: &[u32], shard: &mut Shard) {
+        let Shard { input, labels, .. } = shard;
         product::resize(input, indices.len(), self.network.inputs());
         let fill = |row: &mut [f32], sample: &[i8]| {
             row.iter_mut().zip(sample).for_each(|(value, sample)| *value = f32::from(*sample));
@@ -198,57 +282,35 @@ impl<'a> CpuBackend<'a> {
                 });
             }
         }
-        indices.iter().filter_map(|index| self.data.labels.get(*index as usize).copied()).collect()
-    }
-}
-
-/// Adds the rounded biases, as the exported layer has them.
-fn add_bias(stage: &Stage, layer: &dyn LayerState, output: &mut Array2<f32>) {
-    if !stage.bias {
-        return;
-    }
-    let frozen = FrozenLayer::new(stage, layer);
-    for ((mut row, bias), unit) in output.rows_mut().into_iter().zip(&frozen.bias).zip(&frozen.units) {
-        let bias = *bias as f32 * power_of_two(*unit);
-        row.iter_mut().for_each(|value| *value += bias);
+        labels.clear();
+        labels.extend(indices.iter().filter_map(|index| self.data.labels.get(*index as usize).copied()));
     }
 }
 
 impl Backend for CpuBackend<'_> {
     fn set_order(&mut self, order: Vec<u32>) -> Result<(), BackendError> {
-        self.order = order;
+        self.order = self.share.of_order(order);
         Ok(())
     }
 
     fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
-        let mut input = Array2::default((0, 0));
         for offset in 0..steps.count {
             let index = steps.first + offset;
             let step = Step { index, lambda: schedule::lambda(index, steps.warm_up, steps.total) };
-            let start = (steps.first_batch + offset) as usize * self.batch;
-            let end = (start + self.batch).min(self.order.len());
-            let labels = self.gather(steps.epoch, &self.order[start.min(end)..end], &mut input);
-            let phase = Phase::of(step.index, steps.total);
-            if let (0, Some(graph)) = (step.index, &mut self.graph) {
-                graph.calibrate(&self.network, &mut self.layers, &input);
+            let start = (steps.first_batch + offset) as usize * self.share.own_samples();
+            let end = (start + self.share.own_samples()).min(self.order.len());
+            let places = self.order.get(start.min(end)..end).unwrap_or_default().to_vec();
+            if self.share.has_ballots() {
+                self.update_by_votes(&places, step, &steps)?;
+            } else {
+                self.update(&places, step, &steps);
             }
-            self.forward(&input, Pass::Learn(phase));
-            if let Some((teacher, _)) = &mut self.teacher {
-                teacher.forward(&input, Pass::Judge);
-            }
-            if let Some(last) = self.work.last_mut() {
-                let taught =
-                    self.teacher.as_ref().and_then(|(teacher, answers)| Some((*answers, &teacher.work.last()?.output)));
-                let totals = loss::loss(&self.target, taught, &last.output, &labels, &mut last.gradient);
-                self.totals.add(totals);
-            }
-            self.backward(&input, step, phase);
         }
         Ok(())
     }
 
     fn take_totals(&mut self) -> Result<Totals, BackendError> {
-        Ok(std::mem::take(&mut self.totals))
+        Ok(std::mem::take(&mut self.totals).over(self.worker.link.exchange())?)
     }
 
     fn layers(&mut self) -> Result<&[Box<dyn LayerState>], BackendError> {
@@ -256,17 +318,19 @@ impl Backend for CpuBackend<'_> {
     }
 
     fn logits(&mut self, samples: &[i8]) -> Result<Vec<f32>, BackendError> {
-        let inputs = self.network.inputs();
-        let mut logits = Vec::with_capacity(samples.len() / inputs.max(1) * self.network.outputs());
+        let inputs = self.fixed.network.inputs();
+        let mut logits = Vec::with_capacity(samples.len() / inputs.max(1) * self.fixed.network.outputs());
         // Images take room: no more of them than a step has.
-        let batch = if self.graph.is_some() { self.batch.clamp(1, EVALUATION_BATCH) } else { EVALUATION_BATCH };
+        let batch = if !self.fixed.network.is_perceptron() { self.share.batch.clamp(1, EVALUATION_BATCH) } else { EVALUATION_BATCH };
         for chunk in samples.chunks(batch * inputs.max(1)) {
             let rows = chunk.len() / inputs.max(1);
             let values: Vec<f32> = chunk.iter().take(rows * inputs).map(|value| f32::from(*value)).collect();
             // The length is rows × inputs by construction.
             let Ok(input) = Array2::from_shape_vec((rows, inputs), values) else { continue };
-            self.forward(&input, Pass::Judge);
-            if let Some(last) = self.work.last() {
+            let Self { layers, fixed, shards, .. } = self;
+            let Some(Shard { lane, .. }) = shards.first_mut() else { continue };
+            lane.forward(&fixed.network, layers, &input, Pass::Judge, None);
+            if let Some(last) = lane.last() {
                 logits.extend(last.output.t().iter());
             }
         }
@@ -278,15 +342,8 @@ impl Backend for CpuBackend<'_> {
     }
 
     fn memory(&self) -> MemoryUse {
-        let matrix = |matrix: &Array2<f32>| matrix.len() * size_of::<f32>();
-        let activations = |work: &Work| {
-            matrix(&work.output) + matrix(&work.gradient) + matrix(&work.of_positions) + work.activation.bytes()
-        };
-        let [weights, images] = self.graph.as_ref().map_or([0; 2], Graph::bytes);
-        MemoryUse {
-            state: self.layers.iter().map(|layer| layer.state_bytes()).sum(),
-            scratch: self.work.iter().map(|work| matrix(&work.weights)).sum::<usize>() + weights,
-            activations: self.work.iter().map(activations).sum::<usize>() + images,
-        }
+        let lanes = self.shards.iter().map(|shard| shard.lane.bytes());
+        let [scratch, activations] = lanes.fold([0; 2], |[a, b], [weights, samples]| [a + weights, b + samples]);
+        MemoryUse { state: self.layers.iter().map(|layer| layer.state_bytes()).sum(), scratch, activations }
     }
 }

@@ -3,6 +3,7 @@
 use super::card::{Buffer, Card};
 use super::extent::padded;
 use super::graph::{Graph, Logits, Pass};
+use super::together::{BallotLayout, Voting};
 use super::layer::{Input, Layer, LayerInput, Shared, Surroundings};
 use super::{BackendError, CudaError, MemoryUse};
 use crate::checkpoint::StateReader;
@@ -55,17 +56,26 @@ impl Body {
     }
 
     /// Enqueues the backward pass and the updates, given the gradient of the logits.
-    pub(super) fn backward(&self, shared: &Shared<'_>) -> Result<(), CudaError> {
+    pub(super) fn backward<'a>(&'a self, shared: &Shared<'a>) -> Result<(), CudaError> {
         let (layers, input) = match self {
             Self::Chain { layers, input, .. } => (layers, input),
             Self::Graph(graph) => return graph.backward(shared),
         };
+        let mut voting = shared.voting();
         for (index, layer) in layers.iter().enumerate().rev() {
             let previous = index.checked_sub(1).and_then(|index| layers.get(index)).map(Layer::gradient);
             let expanded = index + 1 == layers.len() && layer.leaves_weights();
-            layer.backward(shared, input_of(layers, input, index), previous, expanded)?;
+            layer.backward(shared, input_of(layers, input, index), (previous, expanded), &mut voting)?;
         }
-        Ok(())
+        voting.map_or(Ok(()), Voting::finish)
+    }
+
+    /// Where the shards' votes on each layer go.
+    pub(super) fn ballots(&self) -> Vec<BallotLayout> {
+        match self {
+            Self::Chain { layers, .. } => layers.iter().filter_map(|layer| layer.ballot).collect(),
+            Self::Graph(graph) => graph.ballots(),
+        }
     }
 
     /// Layers one after another.

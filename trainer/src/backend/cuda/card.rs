@@ -14,6 +14,7 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use trishift_format::GroupSize;
@@ -120,6 +121,18 @@ impl<T> From<Option<&Buffer<T>>> for Argument {
     }
 }
 
+impl From<Span<'_>> for Argument {
+    fn from(span: Span<'_>) -> Self {
+        Self(span.address)
+    }
+}
+
+impl From<Option<Span<'_>>> for Argument {
+    fn from(span: Option<Span<'_>>) -> Self {
+        Self(span.map_or(0, |span| span.address))
+    }
+}
+
 /// Arguments of a kernel, in its order. Types must be the kernel's own: `int` is `i32`, `u64` is `u64` or `usize`.
 macro_rules! arguments {
     ($($argument:expr),* $(,)?) => {
@@ -154,6 +167,46 @@ impl<T> Buffer<T> {
     /// Where it begins on the card.
     pub fn address(&self) -> u64 {
         self.address
+    }
+}
+
+/// Memory of a buffer from one of its elements on.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    address: u64,
+    bytes: usize,
+    buffer: PhantomData<&'a ()>,
+}
+
+impl Span<'_> {
+    /// Where it begins on the card.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Bytes up to the buffer's end.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What is so many bytes further; none where there are fewer.
+    pub fn byte(&self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        Self { address: self.address + bytes as u64, bytes: self.bytes - bytes, ..*self }
+    }
+}
+
+impl<T> Buffer<T> {
+    /// The elements from number `first` on; none where there are fewer.
+    pub fn from(&self, first: usize) -> Span<'_> {
+        let before = (first * size_of::<T>()).min(self.bytes());
+        Span { address: self.address + before as u64, bytes: self.bytes() - before, buffer: PhantomData }
+    }
+}
+
+impl<'a, T> From<&'a Buffer<T>> for Span<'a> {
+    fn from(buffer: &'a Buffer<T>) -> Self {
+        Self { address: buffer.address, bytes: buffer.bytes(), buffer: PhantomData }
     }
 }
 

@@ -115,6 +115,14 @@ pub enum CudaError {
         /// Its error.
         code: String,
     },
+    /// NCCL failed.
+    #[error("NCCL failed in {action}: {code}; NCCL_DEBUG=INFO makes it say more")]
+    Nccl {
+        /// What was asked of it.
+        action: &'static str,
+        /// Its error.
+        code: String,
+    },
     /// A call of the driver's failed.
     #[error("the NVIDIA driver failed in {action}: {code}")]
     Driver {

@@ -1,13 +1,15 @@
 //! One stage of a network on a card: its state, what a step makes for it, and the products that make it.
 
-use super::card::{Buffer, Card, Grid, Kernel, arguments};
+use super::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use super::extent::{Extent, padded};
 use super::product::{Format, Lies, Product, ProductShape, Products};
 use super::rule::{self, CardRule};
 use super::ternary_product::TernaryProduct;
+use super::together::{BallotLayout, Together, Voting};
 use super::{CudaError, Step};
 use crate::config::{Activations, ForwardProduct, TrainingConfig};
 use crate::network::{Stage, StageKind, StageOutput};
+use crate::rule::ballot::Shards;
 use trishift_kernels::cuda::{ACTIVATION, EMBEDDING};
 
 /// Threads of a block that takes one sample.
@@ -21,6 +23,10 @@ pub(crate) struct Layer {
     pub(crate) stage: Stage,
     pub(crate) rule: Box<dyn CardRule>,
     batch: usize,
+    /// Parts of the batch that are multiplied one by one.
+    shards: usize,
+    /// Where their votes go; none where they are one gradient.
+    pub(crate) ballot: Option<BallotLayout>,
     continuous: bool,
     /// Accumulators, [batch, pitch of the outputs].
     accumulators: Buffer<f32>,
@@ -68,8 +74,12 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) products: &'a Products,
     pub(crate) training: &'a TrainingConfig,
     pub(crate) activations: Activations,
-    /// Samples of a step.
+    /// Samples of a step on this card.
     pub(crate) batch: usize,
+    /// Equal parts of them that are multiplied one by one, and vote if they do.
+    pub(crate) shards: usize,
+    /// Into how many shards the whole batch is cut, where shards vote.
+    pub(crate) voting: Option<Shards>,
 }
 
 /// What a layer is told of its neighbours when it is made.
@@ -92,6 +102,16 @@ pub(crate) struct Shared<'a> {
     pub(crate) scratch: &'a Buffer<u16>,
     pub(crate) row_squares: &'a Buffer<f64>,
     pub(crate) step: &'a Buffer<Step>,
+    /// With whom steps are made, if with anyone.
+    pub(crate) together: Option<&'a Together>,
+}
+
+impl<'a> Shared<'a> {
+    /// The votes of a backward pass, where shards vote.
+    pub(crate) fn voting(&self) -> Option<Voting<'a>> {
+        let together = self.together.filter(|together| together.share.has_ballots());
+        together.map(|together| together.voting(self.card))
+    }
 }
 
 impl Layer {
@@ -104,7 +124,9 @@ impl Layer {
         stage: &Stage,
         input: LayerInput<'_>,
     ) -> Result<Self, CudaError> {
-        let Surroundings { card, products, training, activations, batch } = *surroundings;
+        let Surroundings { card, products, training, activations, batch, shards, voting } = *surroundings;
+        // A shard's products are of the same shape whoever makes them.
+        let samples = batch / shards;
         let outputs = batch * padded(stage.outputs());
         let extent = Extent::of(stage);
         let (rows, columns) = (extent.padded_rows(), extent.pitch());
@@ -117,22 +139,26 @@ impl Layer {
                 forward: match input.bytes {
                     Some(bytes) => Forward::Ternary(Box::new(TernaryProduct::new(card, extent, batch, bytes)?)),
                     None => {
-                        Forward::Dense(plan(batch, rows, columns, [Lies::Straight, Lies::Transposed], Format::F32)?)
+                        Forward::Dense(plan(samples, rows, columns, [Lies::Straight, Lies::Transposed], Format::F32)?)
                     }
                 },
                 input_gradient: if input.is_first {
                     None
                 } else {
-                    Some(plan(batch, columns, rows, [Lies::Straight, Lies::Straight], Format::Bf16)?)
+                    Some(plan(samples, columns, rows, [Lies::Straight, Lies::Straight], Format::Bf16)?)
                 },
-                weight_gradient: plan(rows, columns, batch, [Lies::Transposed, Lies::Straight], Format::Bf16)?,
+                weight_gradient: plan(rows, columns, samples, [Lies::Transposed, Lies::Straight], Format::Bf16)?,
             }),
         };
         let is_last = stage.output == StageOutput::Logits;
+        let rule = rule::create(card, training, stage)?;
+        let ballot = voting.and_then(|shards| BallotLayout::new(rule.as_ref(), stage, shards, false));
         Ok(Self {
             stage: *stage,
-            rule: rule::create(card, training, stage)?,
+            rule,
             batch,
+            shards,
+            ballot,
             continuous: activations == Activations::Float,
             accumulators: card.zeros("a layer's accumulators", outputs)?,
             activations: if is_last { None } else { Some(card.zeros("a layer's activations", outputs)?) },
@@ -227,12 +253,12 @@ impl Layer {
 
     /// Backward pass and update, given the gradient with respect to the activations, or to the logits. `previous` is the
     /// gradient of the layer before, where there is one; `expanded` says that the scratch memory still holds the weights.
-    pub(crate) fn backward(
-        &self,
-        shared: &Shared<'_>,
+    pub(crate) fn backward<'a>(
+        &'a self,
+        shared: &Shared<'a>,
         input: Input<'_>,
-        previous: Option<&Buffer<u16>>,
-        expanded: bool,
+        (previous, expanded): (Option<&Buffer<u16>>, bool),
+        voting: &mut Option<Voting<'a>>,
     ) -> Result<(), CudaError> {
         let card = shared.card;
         if self.activations.is_some() {
@@ -249,27 +275,45 @@ impl Layer {
             ];
             card.launch(Kernel::new(ACTIVATION, "activation_gradient"), self.sample_grid(), arguments)?;
         }
-        match input {
-            Input::Activations(input) => {
-                // The input gradient uses the weights of the forward pass, so it comes before the update.
-                if let Some(previous) = previous {
-                    if !expanded {
-                        self.rule.expand(card, shared.scratch)?;
-                    }
-                    self.multiply_input_gradient(shared, previous)?;
-                }
-                self.multiply_weight_gradient(shared, input)?;
+        // The input gradient uses the weights of the forward pass, so it comes before the update.
+        if let (Input::Activations(_), Some(previous)) = (input, previous) {
+            if !expanded {
+                self.rule.expand(card, shared.scratch)?;
             }
-            Input::Indices(indices) => self.add_up(card, indices, shared.scratch)?,
+            self.multiply_input_gradient(shared, previous)?;
         }
-        self.update(shared)
+        let (Some(voting), Some(layout)) = (voting, self.ballot) else {
+            self.find_weight_gradient(shared, input, 0)?;
+            if let Some(together) = shared.together {
+                together.sum_gradient(shared.scratch, Extent::of(&self.stage).padded_weights())?;
+            }
+            return self.update(shared);
+        };
+        let ballot = voting.begin(&layout)?;
+        for (own, turn) in voting.turns().enumerate() {
+            self.find_weight_gradient(shared, input, own)?;
+            self.rule.vote(card, &self.update_of(shared, own), &ballot, turn)?;
+        }
+        let step = shared.step;
+        voting.end(layout, Box::new(move |ballot| self.rule.apply(card, &ballot, step)))
+    }
+
+    /// The weight gradient of this card's shard number `own`, to the scratch memory.
+    fn find_weight_gradient(&self, shared: &Shared<'_>, input: Input<'_>, own: usize) -> Result<(), CudaError> {
+        match input {
+            Input::Activations(input) => self.multiply_weight_gradient(shared, input, own),
+            Input::Indices(indices) => self.add_up(shared.card, indices, shared.scratch, own),
+        }
     }
 
     /// y = x·Wᵀ, W in the scratch memory or from its trits.
     pub(crate) fn multiply_forward(&self, shared: &Shared<'_>, input: &Buffer<u16>) -> Result<(), CudaError> {
         match self.products.as_ref().map(|plan| &plan.forward) {
             None => Ok(()),
-            Some(Forward::Dense(plan)) => shared.products.multiply(plan, input, shared.scratch, &self.accumulators),
+            Some(Forward::Dense(plan)) => (0..self.shards).try_for_each(|own| {
+                let (input, sums) = (self.inputs_from(input, own), self.outputs_from(&self.accumulators, own));
+                shared.products.multiply(plan, input, shared.scratch, sums)
+            }),
             Some(Forward::Ternary(product)) => match self.rule.ternary() {
                 Some(weights) => product.multiply(shared.card, &weights, shared.scratch, &self.accumulators),
                 None => Ok(()),
@@ -286,23 +330,57 @@ impl Layer {
         let Some(product) = self.products.as_ref().and_then(|plan| plan.input_gradient.as_ref()) else {
             return Ok(());
         };
-        shared.products.multiply(product, &self.gradient, shared.scratch, input_gradient)
+        (0..self.shards).try_for_each(|own| {
+            let gradient = self.outputs_from(&self.gradient, own);
+            shared.products.multiply(product, gradient, shared.scratch, self.inputs_from(input_gradient, own))
+        })
     }
 
-    /// D = gyᵀ·x, to the scratch memory.
-    pub(crate) fn multiply_weight_gradient(&self, shared: &Shared<'_>, input: &Buffer<u16>) -> Result<(), CudaError> {
+    /// D = gyᵀ·x of this card's shard number `own`, to the scratch memory.
+    pub(crate) fn multiply_weight_gradient(
+        &self,
+        shared: &Shared<'_>,
+        input: &Buffer<u16>,
+        own: usize,
+    ) -> Result<(), CudaError> {
         let Some(plan) = &self.products else { return Ok(()) };
-        shared.products.multiply(&plan.weight_gradient, &self.gradient, input, shared.scratch)
+        let (gradient, input) = (self.outputs_from(&self.gradient, own), self.inputs_from(input, own));
+        shared.products.multiply(&plan.weight_gradient, gradient, input, shared.scratch)
+    }
+
+    /// A matrix [batch, pitch of the inputs] from this card's shard number `own` on.
+    fn inputs_from<'b>(&self, matrix: &'b Buffer<u16>, own: usize) -> Span<'b> {
+        matrix.from(own * self.samples() * Extent::of(&self.stage).pitch())
+    }
+
+    /// The same of a matrix [batch, pitch of the outputs].
+    fn outputs_from<'b, T>(&self, matrix: &'b Buffer<T>, own: usize) -> Span<'b> {
+        matrix.from(own * self.samples() * self.pitch())
+    }
+
+    /// Samples of a shard.
+    fn samples(&self) -> usize {
+        self.batch / self.shards
     }
 
     /// Votes and update, given the weight gradient in the scratch memory.
     pub(crate) fn update(&self, shared: &Shared<'_>) -> Result<(), CudaError> {
-        let Shared { card, scratch, row_squares, step, .. } = *shared;
-        let output = (self.stage.kind == StageKind::Linear).then_some(&self.gradient);
-        self.rule.update(
-            card,
-            &rule::Update { gradient: scratch, output, bias_sums: None, batch: self.batch, step, row_squares },
-        )
+        self.rule.update(shared.card, &self.update_of(shared, 0))
+    }
+
+    /// What an update, or the votes of this card's shard number `own`, are made from.
+    fn update_of<'b>(&'b self, shared: &Shared<'b>, own: usize) -> rule::Update<'b> {
+        let Shared { scratch, row_squares, step, together, .. } = *shared;
+        let is_linear = self.stage.kind == StageKind::Linear;
+        rule::Update {
+            gradient: scratch,
+            output: is_linear.then(|| self.outputs_from(&self.gradient, own)),
+            bias_sums: None,
+            batch: self.samples(),
+            step,
+            row_squares,
+            together,
+        }
     }
 
     /// Accumulators of an embedding.
@@ -321,15 +399,21 @@ impl Layer {
     }
 
     /// Weight gradient of an embedding.
-    fn add_up(&self, card: &Card, indices: &Buffer<u8>, table_gradient: &Buffer<u16>) -> Result<(), CudaError> {
+    fn add_up(
+        &self,
+        card: &Card,
+        indices: &Buffer<u8>,
+        table_gradient: &Buffer<u16>,
+        own: usize,
+    ) -> Result<(), CudaError> {
         let extent = Extent::of(&self.stage);
         let positions = self.stage.inputs();
         let arguments = arguments![
-            indices,
-            self.batch as i32,
+            indices.from(own * self.samples() * positions),
+            self.samples() as i32,
             positions as i32,
             self.stage.columns as i32,
-            &self.gradient,
+            self.outputs_from(&self.gradient, own),
             self.pitch() as i32,
             extent.pitch() as i32,
             table_gradient,

@@ -17,22 +17,28 @@ mod error;
 pub mod extent;
 pub mod graph;
 pub(crate) mod layer;
+pub mod nccl;
 pub mod primitives;
 pub mod product;
 pub mod rule;
 mod samples;
 mod teacher;
 mod ternary_product;
+mod together;
 
 pub use error::CudaError;
+pub use nccl::Nccl;
 pub use samples::Placement;
+pub use together::{Ballot, BallotMemory, Turn};
 
 use super::{Backend, BackendError, MemoryUse, Steps};
 use crate::checkpoint::{StateReader, Totals};
 use crate::config::{Config, Loss};
 use crate::data::Dataset;
 use crate::network::Network;
+use crate::parallel::{Share, Worker};
 use crate::rule::LayerState;
+use crate::rule::ballot::Shards;
 use crate::rule::batch_norm::Phase;
 use crate::schedule;
 use crate::teacher::Teacher;
@@ -47,6 +53,7 @@ use rayon::prelude::*;
 use samples::{Changes, Control, MOST_STEPS, Samples, Source};
 use std::path::Path;
 use std::sync::Arc;
+use together::Together;
 use teacher::CardTeacher;
 use trishift_format::write::CheckpointWriter;
 use trishift_kernels::cuda::{BATCH, GATHER, LOSS};
@@ -99,7 +106,12 @@ pub struct CudaBackend<'a> {
     samples: Samples<'a>,
     loss: Loss,
     smoothing: f32,
+    /// Samples of a step on this card.
     batch: usize,
+    share: Share,
+    worker: Worker,
+    /// None where a step is one gradient of this card alone.
+    together: Option<Together>,
     labels: Buffer<u16>,
     scratch: Buffer<u16>,
     row_squares: Buffer<f64>,
@@ -151,7 +163,30 @@ impl<'a> CudaBackend<'a> {
         placement: Placement,
         teacher: Option<&Teacher>,
     ) -> Result<Self, BackendError> {
+        let worker = Worker::alone();
         let batch = (config.training.batch as usize).min(data.len()).max(1);
+        let kind = config.training.exchange;
+        let share = Share { rank: 0, world: 1, batch, shards: Shards::ONE, kind };
+        Self::with_share(card, config, network, data, placement, teacher, (&worker, share))
+    }
+
+    /// The same as one of several workers, or with batches that are cut into shards, and with another network's answers to learn,
+    /// if there is a teacher.
+    ///
+    /// # Errors
+    /// [`BackendError`] as [`CudaBackend::new`], or where the teacher's state does not fit its network.
+    pub fn with_share(
+        card: &Arc<Card>,
+        config: &Config,
+        network: &Network,
+        data: &'a Dataset,
+        placement: Placement,
+        teacher: Option<&Teacher>,
+        (worker, share): (&Worker, Share),
+    ) -> Result<Self, BackendError> {
+        let batch = share.own_samples();
+        let shards = if share.has_ballots() { share.own_shards() } else { 1 };
+        let voting = share.has_ballots().then_some(share.shards);
         let products = Products::new(card)?;
         let stages = || network.stages.iter();
         let host: Vec<Box<dyn LayerState>> =
@@ -161,9 +196,12 @@ impl<'a> CudaBackend<'a> {
         let scratch = card.zeros("the weights of the largest layer", largest)?;
         let inputs = network.inputs();
         let (training, activations) = (&config.training, network.activations);
-        let surroundings = Surroundings { card, products: &products, training, activations, batch };
+        let surroundings = Surroundings { card, products: &products, training, activations, batch, shards, voting };
         let body = Body::new(&surroundings, network)?;
-        let teacher = teacher.map(|teacher| CardTeacher::new(card, &products, teacher, batch)).transpose()?;
+        let teacher = teacher.map(|teacher| CardTeacher::new(&surroundings, teacher)).transpose()?;
+        let is_shared = share.shards != Shards::ONE || share.world > 1;
+        let together = || Together::new(card, worker, share, body.ballots().into_iter());
+        let together = if is_shared { Some(together()?) } else { None };
         // Kernels change images that lie on the card as the network takes them; the host all others, on their way there.
         let changes =
             training.augmentation.of_images(data.shape).map(|augmentation| Changes::new(training.seed, augmentation));
@@ -185,6 +223,9 @@ impl<'a> CudaBackend<'a> {
             loss: config.training.loss,
             smoothing: config.training.label_smoothing as f32,
             batch,
+            share,
+            worker: worker.clone(),
+            together,
             labels: card.zeros("a batch's labels", batch)?,
             scratch,
             row_squares: card.zeros("sums of squares", rows)?,
@@ -246,6 +287,7 @@ impl<'a> CudaBackend<'a> {
             scratch: &self.scratch,
             row_squares: &self.row_squares,
             step: &self.step,
+            together: self.together.as_ref(),
         }
     }
 
@@ -295,6 +337,7 @@ impl<'a> CudaBackend<'a> {
             bias,
             &self.labels,
             self.batch as i32,
+            self.share.mean_samples() as i32,
             self.network.outputs() as i32,
             pitch as i32,
             i32::from(self.loss == Loss::SquaredError),
@@ -395,7 +438,7 @@ fn transfer(
 
 impl Backend for CudaBackend<'_> {
     fn set_order(&mut self, order: Vec<u32>) -> Result<(), BackendError> {
-        Ok(self.samples.set_order(&self.card, order)?)
+        Ok(self.samples.set_order(&self.card, self.share.of_order(order))?)
     }
 
     fn train(&mut self, steps: Steps) -> Result<(), BackendError> {
@@ -423,7 +466,8 @@ impl Backend for CudaBackend<'_> {
         self.card.clear(&mut self.totals)?;
         let [loss, correct, samples, not_finite] = totals[..] else { return Ok(Totals::default()) };
         let loss = if not_finite > 0 { i64::MAX } else { loss };
-        Ok(Totals { loss, correct: correct as u64, samples: samples as u64 })
+        let totals = Totals { loss, correct: correct as u64, samples: samples as u64 };
+        Ok(totals.over(self.worker.link.exchange())?)
     }
 
     fn layers(&mut self) -> Result<&[Box<dyn LayerState>], BackendError> {
@@ -466,9 +510,10 @@ impl Backend for CudaBackend<'_> {
     fn memory(&self) -> MemoryUse {
         let MemoryUse { state, scratch, activations } = self.body.memory();
         let teacher = self.teacher.as_ref().map_or(MemoryUse::default(), CardTeacher::memory);
+        let ballots = self.together.as_ref().map_or(0, Together::bytes);
         MemoryUse {
             state,
-            scratch: self.scratch.bytes() + self.row_squares.bytes() + scratch + teacher.scratch,
+            scratch: self.scratch.bytes() + self.row_squares.bytes() + scratch + ballots + teacher.scratch,
             activations: activations + teacher.activations,
         }
     }

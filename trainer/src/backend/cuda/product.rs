@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "calls cuBLASLt")]
 
 use super::CudaError;
-use super::card::{Buffer, Card};
+use super::card::{Buffer, Card, Span};
 use cudarc::cublaslt::result::CublasError;
 use cudarc::cublaslt::{result, sys};
 use std::ffi::c_void;
@@ -45,6 +45,15 @@ impl Format {
             Self::Int8 => sys::cudaDataType_t::CUDA_R_8I,
             Self::Int32 => sys::cudaDataType_t::CUDA_R_32I,
             Self::F8E4M3 => sys::cudaDataType_t::CUDA_R_8F_E4M3,
+        }
+    }
+
+    /// Bytes of an element.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Bf16 => 2,
+            Self::F32 | Self::Int32 => 4,
+            Self::Int8 | Self::F8E4M3 => 1,
         }
     }
 }
@@ -271,16 +280,18 @@ impl Products {
     ///
     /// # Errors
     /// [`CudaError::Product`].
-    pub fn multiply<A, B, C>(
+    pub fn multiply<'a>(
         &self,
         product: &Product,
-        a: &Buffer<A>,
-        b: &Buffer<B>,
-        c: &Buffer<C>,
+        a: impl Into<Span<'a>>,
+        b: impl Into<Span<'a>>,
+        c: impl Into<Span<'a>>,
     ) -> Result<(), CudaError> {
-        let ProductShape { rows, columns, inner, .. } = product.shape;
-        let len = |height: usize, width: usize| product.batches * height * width;
-        debug_assert!(a.len() >= len(rows, inner) && b.len() >= len(inner, columns) && c.len() >= len(rows, columns));
+        let [a, b, c] = [a.into(), b.into(), c.into()];
+        let ProductShape { rows, columns, inner, factors, result: output, .. } = product.shape;
+        let bytes = |height: usize, width: usize, format: Format| product.batches * height * width * format.bytes();
+        debug_assert!(a.bytes() >= bytes(rows, inner, factors) && b.bytes() >= bytes(inner, columns, factors));
+        debug_assert!(c.bytes() >= bytes(rows, columns, output));
         let one = if product.shape.factors == Format::Int8 { 1i32.to_le_bytes() } else { 1f32.to_le_bytes() };
         let zero = [0u8; 4];
         let pointer = |address: u64| address as *mut c_void;

@@ -1,11 +1,10 @@
 //! A network on a card whose answers another one learns: a forward pass beside every step, on the same samples.
 
 use super::body::Body;
-use super::card::{Buffer, Card};
+use super::card::Buffer;
 use super::extent::Extent;
 use super::graph::{Logits, Pass};
 use super::layer::{Shared, Surroundings};
-use super::product::Products;
 use super::{BackendError, CudaError, MemoryUse, prefix};
 use crate::teacher::Teacher;
 
@@ -21,14 +20,15 @@ pub(super) struct CardTeacher {
 }
 
 impl CardTeacher {
-    /// A teacher for batches of `batch` samples.
+    /// A teacher for the same samples.
     ///
     /// # Errors
     /// [`BackendError`] where the card has no room or the state does not fit.
-    pub(super) fn new(card: &Card, products: &Products, teacher: &Teacher, batch: usize) -> Result<Self, BackendError> {
+    pub(super) fn new(surroundings: &Surroundings<'_>, teacher: &Teacher) -> Result<Self, BackendError> {
         let Teacher { config, network, share, temperature, .. } = teacher;
-        let surroundings =
-            Surroundings { card, products, training: &config.training, activations: network.activations, batch };
+        let card = surroundings.card;
+        let (training, activations) = (&config.training, network.activations);
+        let surroundings = Surroundings { training, activations, voting: None, ..*surroundings };
         let mut body = Body::new(&surroundings, network)?;
         let reader = teacher.reader()?;
         for index in 0..network.stages.len() {

@@ -14,10 +14,11 @@ mod weighted;
 mod windows;
 
 use super::activation::{Activation, Nonlinearity, nonlinear};
+use super::learner::{Learner, Others};
 use super::lookup;
 use super::product::{self, resize};
 use crate::network::{Element, Network, Node, Operation, StageOutput};
-use crate::rule::batch_norm::Phase;
+use crate::rule::batch_norm::{BatchNorm, Phase, Statistics};
 use crate::rule::gradient::{Gradient, Positions};
 use crate::rule::{LayerState, Step};
 use ndarray::Array2;
@@ -80,18 +81,20 @@ impl Graph {
         Self { work: network.nodes.iter().map(|_| Work::default()).collect() }
     }
 
-    /// Forward pass over samples, [batch, inputs]; gives the last node's output, [outputs, batch].
+    /// Forward pass over samples, [batch, inputs]; gives the last node's output, [outputs, batch]. Norms measure the samples
+    /// of `others` as well.
     pub(super) fn forward(
         &mut self,
         network: &Network,
         layers: &[Box<dyn LayerState>],
         samples: &Array2<f32>,
         pass: Pass,
+        others: Option<&Others<'_>>,
     ) -> &Array2<f32> {
         for (index, node) in network.nodes.iter().enumerate() {
             let (before, current) = self.work.split_at_mut(index);
             if let Some(current) = current.first_mut() {
-                Forward { network, layers, samples, pass, before }.node(node, current);
+                Forward { network, layers, samples, pass, others, before }.node(node, current);
             }
         }
         // A network has nodes; one without would give nothing.
@@ -103,10 +106,10 @@ impl Graph {
     pub(super) fn backward(
         &mut self,
         network: &Network,
-        layers: &mut [Box<dyn LayerState>],
+        learner: &mut Learner<'_>,
         of_output: &Array2<f32>,
-        step: Step,
-        phase: Phase,
+        (step, phase): (Step, Phase),
+        others: Option<&Others<'_>>,
     ) {
         for work in &mut self.work {
             resize(&mut work.gradient, work.values.nrows(), work.values.ncols());
@@ -118,24 +121,41 @@ impl Graph {
         for (index, node) in network.nodes.iter().enumerate().rev() {
             let (before, current) = self.work.split_at_mut(index);
             if let Some(current) = current.first_mut() {
-                Backward { network, layers, step, phase, before }.node(node, current);
+                Backward { network, learner: &mut *learner, step, phase, others, before }.node(node, current);
             }
         }
     }
 
-    /// Brings the norms to their target on a batch, before the first update.
-    pub(super) fn calibrate(&mut self, network: &Network, layers: &mut [Box<dyn LayerState>], samples: &Array2<f32>) {
+    /// Passes that bring the norms to their target on a batch, before the first update, each followed by
+    /// [`Graph::calibrate`].
+    pub(super) fn calibrations(network: &Network) -> usize {
         if !network.stages.iter().any(|stage| stage.batch_norm) {
-            return;
+            return 0;
         }
         // Each pass reaches one norm more, and every norm's step may be cut short once.
-        for _ in 0..2 * network.stages.len() + 2 {
-            self.forward(network, layers, samples, Pass::Calibrate);
-            for (index, node) in network.nodes.iter().enumerate() {
-                let Some((work, units, layer)) = self.norm(network, layers, index, node) else { continue };
-                if let Some(norm) = layer.norm_mut() {
-                    norm.calibrate(&work.statistics, units);
-                }
+        2 * network.stages.len() + 2
+    }
+
+    /// Moves every norm nearer to its target on the batch that has been measured.
+    pub(super) fn calibrate(&self, network: &Network, layers: &mut [Box<dyn LayerState>]) {
+        self.each_norm(network, layers, |norm, statistics, units| norm.calibrate(statistics, units));
+    }
+
+    /// Lets every norm follow the batch that has been measured.
+    pub(super) fn follow(&self, network: &Network, layers: &mut [Box<dyn LayerState>], phase: Phase) {
+        self.each_norm(network, layers, |norm, statistics, units| norm.follow(statistics, units, phase));
+    }
+
+    fn each_norm(
+        &self,
+        network: &Network,
+        layers: &mut [Box<dyn LayerState>],
+        mut f: impl FnMut(&mut BatchNorm, &Statistics, &[i32]),
+    ) {
+        for (index, node) in network.nodes.iter().enumerate() {
+            let Some((work, units, layer)) = self.norm(network, layers, index, node) else { continue };
+            if let Some(norm) = layer.norm_mut() {
+                f(norm, &work.statistics, units);
             }
         }
     }
@@ -171,6 +191,7 @@ struct Forward<'a> {
     layers: &'a [Box<dyn LayerState>],
     samples: &'a Array2<f32>,
     pass: Pass,
+    others: Option<&'a Others<'a>>,
     before: &'a [Work],
 }
 
@@ -192,7 +213,7 @@ impl Forward<'_> {
                 let layer = source.operation.stage().and_then(|stage| self.layers.get(stage));
                 let Some(norm) = layer.and_then(|layer| layer.norm()) else { return };
                 if self.pass.measures() {
-                    current.norm.measure(&input.values);
+                    current.norm.measure(&input.values, self.others);
                 }
                 let (exported, uses_batch) = (&input.weighted.offsets, self.pass.uses_batch());
                 let function = (activations, node.relu);
@@ -276,15 +297,16 @@ impl Forward<'_> {
 }
 
 /// The way back through one node.
-struct Backward<'a> {
+struct Backward<'a, 'b> {
     network: &'a Network,
-    layers: &'a mut [Box<dyn LayerState>],
+    learner: &'a mut Learner<'b>,
     step: Step,
     phase: Phase,
+    others: Option<&'a Others<'a>>,
     before: &'a mut [Work],
 }
 
-impl Backward<'_> {
+impl Backward<'_, '_> {
     fn node(&mut self, node: &Node, current: &mut Work) {
         let activations = self.network.activations;
         let [_, _, channels] = node.shape;
@@ -299,11 +321,11 @@ impl Backward<'_> {
             Operation::ShiftBatchNorm => {
                 let Work { norm: work, gradient, .. } = current;
                 let function = (activations, node.relu);
-                let of_biases = work.backward(function, &input.values, gradient, &mut input.gradient);
-                let layer = source.operation.stage().and_then(|stage| self.layers.get_mut(stage));
-                if let Some(norm) = layer.and_then(|layer| layer.norm_mut()) {
-                    norm.vote(&of_biases, self.step);
-                    norm.follow(&work.statistics, &input.weighted.units, self.phase);
+                let images = (&input.values, &*gradient);
+                let of_biases = work.backward(function, images, &mut input.gradient, self.others);
+                if let Some(stage) = source.operation.stage() {
+                    let followed = (&work.statistics, input.weighted.units.as_slice(), self.phase);
+                    self.learner.norm(stage, &of_biases, self.step, followed);
                 }
             }
             Operation::ShiftNorm | Operation::RmsNorm => {
@@ -365,7 +387,7 @@ impl Backward<'_> {
 
     fn weighted(&mut self, node: &Node, source: &Node, current: &mut Work) {
         let (Some(index), Some(input)) = (node.operation.stage(), node.inputs.first()) else { return };
-        let (Some(stage), Some(layer)) = (self.network.stages.get(index), self.layers.get_mut(index)) else { return };
+        let Some(stage) = self.network.stages.get(index) else { return };
         let Some(Work { values: input, gradient: of_input, .. }) = self.before.get_mut(*input) else { return };
         let Work { gradient, weighted, columns, activation, positions, scratch, .. } = current;
         if node.element == Element::Int8 {
@@ -396,12 +418,13 @@ impl Backward<'_> {
         };
         if windowed {
             let bias = if stage.bias { weighted::sums_of_rows(gradient) } else { vec![0.0; stage.rows] };
-            layer.update(&Gradient::Whole { values: of_weights.view(), bias: &bias }, self.step);
+            self.learner.learn(index, &Gradient::Whole { values: of_weights.view(), bias: &bias }, self.step);
         } else if let Operation::Embedding(_) = node.operation {
             lookup::gradient(gradient, stage.columns, scratch);
-            layer.update(&Gradient::Lookup { positions, output: scratch.view() }, self.step);
+            self.learner.learn(index, &Gradient::Lookup { positions, output: scratch.view() }, self.step);
         } else {
-            layer.update(&Gradient::Product { output: gradient.view(), input: columns.t() }, self.step);
+            let product = Gradient::Product { output: gradient.view(), input: columns.t() };
+            self.learner.learn(index, &product, self.step);
         }
     }
 }

@@ -8,6 +8,7 @@
 //!   norm divided by σ, in both cases. Without that part of it, deep networks do not learn.
 
 use super::super::activation::{Nonlinearity, nonlinear};
+use super::super::learner::Others;
 use super::super::product::resize;
 use crate::config::Activations;
 use crate::rule::batch_norm::{BatchNorm, EPSILON, Statistics, distance_to_target};
@@ -15,6 +16,12 @@ use crate::rule::gradient::ordered_sum;
 use crate::rule::power_of_two;
 use ndarray::Array2;
 use rayon::prelude::*;
+
+/// Bits behind the point in which shards add up their sums over a channel, and the sums of squares.
+const MOMENT_BITS: [i32; 2] = [16, 8];
+
+/// The same of gradients and of their products with ĉ.
+const GRADIENT_BITS: [i32; 2] = [44, 44];
 
 /// Lanes of sums over a channel.
 const LANES: usize = 32;
@@ -68,14 +75,16 @@ impl NormWork {
         });
     }
 
-    /// Measures the batch.
-    pub(super) fn measure(&mut self, sums: &Array2<f32>) {
+    /// Measures the batch, the samples of `others` included.
+    pub(super) fn measure(&mut self, sums: &Array2<f32>, others: Option<&Others<'_>>) {
         let width = sums.ncols();
         let Some(sums) = sums.as_slice() else { return };
-        let moments = sums.par_chunks(width.max(1)).map(|row| {
-            let mean = lane_sum(row, f64::from) / width as f64;
-            let square = lane_sum(row, |value| f64::from(value) * f64::from(value)) / width as f64;
-            (mean, (square - mean * mean).max(0.0))
+        let of_row = |row: &[f32]| [lane_sum(row, f64::from), lane_sum(row, |value| f64::from(value) * f64::from(value))];
+        let mut moments: Vec<[f64; 2]> = sums.par_chunks(width.max(1)).map(of_row).collect();
+        let width = Others::means(others, &mut moments, MOMENT_BITS, width);
+        let moments = moments.iter().map(|[sum, squares]| {
+            let mean = sum / width;
+            (mean, (squares / width - mean * mean).max(0.0))
         });
         (self.statistics.means, self.statistics.variances) = moments.unzip();
     }
@@ -84,38 +93,64 @@ impl NormWork {
     pub(super) fn backward(
         &self,
         (activations, relu): (Activations, bool),
-        sums: &Array2<f32>,
-        gradient: &Array2<f32>,
+        (sums, gradient): (&Array2<f32>, &Array2<f32>),
         of_sums: &mut Array2<f32>,
+        others: Option<&Others<'_>>,
     ) -> Vec<f64> {
         let (channels, width) = sums.dim();
         resize(of_sums, channels, width);
         let rows = (sums.as_slice(), gradient.as_slice(), of_sums.as_slice_mut());
         let (Some(sums), Some(gradient), Some(of_sums)) = rows else { return Vec::new() };
-        let rows = sums.par_chunks(width.max(1)).zip(gradient.par_chunks(width.max(1)));
-        let rows = rows.zip(of_sums.par_chunks_mut(width.max(1))).enumerate();
-        nonlinear!(activations, relu, |function| {
-            rows.map(|(channel, ((sums, gradient), of_sums))| {
-                let line = self.lines.get(channel).copied().unwrap_or(Line { factor: 0.0, offset: 0.0 });
-                let mean = self.statistics.means.get(channel).copied().unwrap_or(0.0) as f32;
-                let variance = self.statistics.variances.get(channel).copied().unwrap_or(0.0);
-                let inverse = (1.0 / (variance + EPSILON).sqrt()) as f32;
+        let normals: Vec<Normal> = (0..channels).map(|channel| self.normal(channel)).collect();
+        let rows = sums.par_chunks(width.max(1)).zip(gradient.par_chunks(width.max(1))).zip(&normals);
+        let rows = rows.zip(of_sums.par_chunks_mut(width.max(1)));
+        let own: Vec<[f64; 2]> = nonlinear!(activations, relu, |function| {
+            rows.map(|(((sums, gradient), normal), of_sums)| {
+                let line = normal.line;
                 for ((of_sum, sum), gradient) in of_sums.iter_mut().zip(sums).zip(gradient) {
                     let passes = function.apply(sum * line.factor + line.offset).1;
                     *of_sum = if passes { *gradient } else { 0.0 };
                 }
-                let normal = |sum: f32| (sum - mean) * inverse;
                 let of_bias = lane_sum(of_sums, f64::from);
-                let along = lane_products(of_sums, sums, |g, sum| f64::from(g * normal(sum)));
-                let of_mean = (of_bias / width as f64) as f32;
-                let along = (along / width as f64) as f32;
-                for (of_sum, sum) in of_sums.iter_mut().zip(sums) {
-                    *of_sum = (*of_sum - of_mean - normal(*sum) * along) * line.factor;
-                }
-                of_bias
+                [of_bias, lane_products(of_sums, sums, |g, sum| f64::from(g * normal.of(sum)))]
             })
             .collect()
-        })
+        });
+        let mut means = own.clone();
+        let samples = Others::means(others, &mut means, GRADIENT_BITS, width);
+        let rows = sums.par_chunks(width.max(1)).zip(of_sums.par_chunks_mut(width.max(1))).zip(&normals).zip(&means);
+        rows.for_each(|(((sums, of_sums), normal), [of_bias, along])| {
+            let (of_mean, along) = ((of_bias / samples) as f32, (along / samples) as f32);
+            for (of_sum, sum) in of_sums.iter_mut().zip(sums) {
+                *of_sum = (*of_sum - of_mean - normal.of(*sum) * along) * normal.line.factor;
+            }
+        });
+        own.into_iter().map(|[of_bias, _]| of_bias).collect()
+    }
+
+    /// What the way back needs of a channel.
+    fn normal(&self, channel: usize) -> Normal {
+        let variance = self.statistics.variances.get(channel).copied().unwrap_or(0.0);
+        Normal {
+            line: self.lines.get(channel).copied().unwrap_or(Line { factor: 0.0, offset: 0.0 }),
+            mean: self.statistics.means.get(channel).copied().unwrap_or(0.0) as f32,
+            inverse: (1.0 / (variance + EPSILON).sqrt()) as f32,
+        }
+    }
+}
+
+/// A channel on the way back.
+#[derive(Clone, Copy, Debug)]
+struct Normal {
+    line: Line,
+    mean: f32,
+    inverse: f32,
+}
+
+impl Normal {
+    /// ĉ.
+    fn of(&self, sum: f32) -> f32 {
+        (sum - self.mean) * self.inverse
     }
 }
 
@@ -150,14 +185,14 @@ mod tests {
         let matrix = |x: &[f64]| Array2::from_shape_fn((1, 12), |(_, i)| x[i] as f32);
         for relu in [false, true] {
             let mut work = NormWork::default();
-            work.measure(&matrix(&sums));
+            work.measure(&matrix(&sums), None);
             let (mean, variance) = moments(&sums);
             assert!((work.statistics.means[0] - mean).abs() < 1e-5);
             assert!((work.statistics.variances[0] - variance).abs() < 1e-3);
             let (mut output, mut of_sums) = (Array2::zeros((0, 0)), Array2::zeros((0, 0)));
             let function = (Activations::Float, relu);
             work.forward(&BatchNorm::new(1), &[0.0], true, function, &matrix(&sums), &mut output);
-            let of_bias = work.backward(function, &matrix(&sums), &matrix(&gradient), &mut of_sums);
+            let of_bias = work.backward(function, (&matrix(&sums), &matrix(&gradient)), &mut of_sums, None);
             let steep = f64::from(work.lines[0].factor) * variance.sqrt();
             let loss = |x: &[f64]| {
                 let (mean, variance) = moments(x);

@@ -1,6 +1,7 @@
 //! Gradients against differences of the forward pass, with layers whose weights are any floats.
 
 use super::*;
+use crate::rule::ballot::{Ballot, Shards};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::config::{Activations, Config};
 use crate::rule::Ternary;
@@ -41,6 +42,18 @@ impl LayerState for Still {
         let mut values = vec![0.0; self.weights.len()];
         gradient.panel(0..gradient.rows(), &mut values);
         *self.last.lock().unwrap() = (values, gradient.bias());
+    }
+
+    fn ballot(&self, _: Shards) -> Option<Ballot> {
+        None
+    }
+
+    fn vote(&self, _: &Gradient<'_>, _: Step, _: usize, _: &mut Ballot) {
+        unreachable!("nobody asks for votes here");
+    }
+
+    fn apply(&mut self, _: &Ballot, _: Step) {
+        unreachable!("nobody has voted");
     }
 
     fn save(&self, _: &str, _: &mut CheckpointWriter) -> Result<(), WriteError> {
@@ -102,7 +115,7 @@ impl Case {
 
     fn loss(&self, layers: &[Box<dyn LayerState>], samples: &Array2<f32>) -> f64 {
         let mut graph = Graph::new(&self.network);
-        let output = graph.forward(&self.network, layers, samples, Pass::Judge);
+        let output = graph.forward(&self.network, layers, samples, Pass::Judge, None);
         output.iter().zip(&self.of_output).map(|(y, g)| f64::from(*y) * f64::from(*g)).sum()
     }
 
@@ -121,9 +134,9 @@ impl Case {
     fn check(mut self) {
         let mut graph = Graph::new(&self.network);
         let phase = Phase { moves_shifts: true, uses_batch: true };
-        graph.forward(&self.network, &self.layers, &self.samples, Pass::Learn(phase));
+        graph.forward(&self.network, &self.layers, &self.samples, Pass::Learn(phase), None);
         let step = Step { index: 0, lambda: 1.0 };
-        graph.backward(&self.network, &mut self.layers, &self.of_output, step, phase);
+        graph.backward(&self.network, &mut Learner::Layers(&mut self.layers), &self.of_output, (step, phase), None);
         let (mut checked, mut kinks) = (0, 0);
         let mut count = |agrees: Option<(bool, f64)>, what: String| {
             checked += 1;

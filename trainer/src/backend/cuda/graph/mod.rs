@@ -18,6 +18,7 @@ use weights::{Place, Plan, Target, Weights};
 
 use super::card::{Buffer, Card};
 use super::layer::{Shared, Surroundings};
+use super::together::{BallotLayout, Voting};
 use super::{BackendError, CudaError};
 use crate::checkpoint::StateReader;
 use crate::network::{Element, Network, Node, Operation, Stage};
@@ -142,7 +143,7 @@ impl Graph {
     /// # Errors
     /// [`CudaError`]; [`CudaError::Unsupported`] for what only the CPU trains.
     pub(super) fn new(surroundings: &Surroundings<'_>, network: &Network) -> Result<Self, CudaError> {
-        let Surroundings { card, products, training, batch, .. } = *surroundings;
+        let Surroundings { card, products, training, batch, shards, voting, .. } = *surroundings;
         if let Some(what) = network.untrainable_on_card() {
             return Err(CudaError::Unsupported { what });
         }
@@ -192,7 +193,7 @@ impl Graph {
         let matrices = card.zeros("a layer's windows", scratch)?;
         let bytes = len(Place::matrix_len).sum::<usize>() * size_of::<u16>();
         let keeps_windows = bytes <= card.memory()?.0 / KEPT_SHARE;
-        let plan = Plan { card, products, training, batch, keeps_windows };
+        let plan = Plan { card, products, training, batch, shards, voting, keeps_windows };
         let layers = layers.iter().map(|layer| Weights::new(&plan, &layer.place)).collect::<Result<_, _>>()?;
         let Builder { tensors, links, .. } = builder;
         Ok(Self { batch, tensors, links, layers, matrices })
@@ -223,7 +224,8 @@ impl Graph {
     }
 
     /// Enqueues the backward pass and the updates, given the gradient of the logits.
-    pub(super) fn backward(&self, shared: &Shared<'_>) -> Result<(), CudaError> {
+    pub(super) fn backward<'a>(&'a self, shared: &Shared<'a>) -> Result<(), CudaError> {
+        let mut voting = shared.voting();
         let mut is_written = vec![false; self.tensors.len()];
         for link in self.links.iter().rev() {
             let (inputs, output) = self.ends(link);
@@ -236,13 +238,19 @@ impl Graph {
             }
             match (&link.work, &inputs[..], &output.gradient) {
                 (Work::Weights(index), [input], Some(gradient)) => {
-                    self.layers[*index].backward(shared, &self.matrices, &input.activations, gradient, targets[0])?
+                    let images = (&input.activations, gradient);
+                    self.layers[*index].backward(shared, &self.matrices, images, targets[0], &mut voting)?
                 }
                 (Work::Task(task), inputs, _) => task.backward(shared.card, self.batch, inputs, output, targets)?,
                 _ => {}
             }
         }
-        Ok(())
+        voting.map_or(Ok(()), Voting::finish)
+    }
+
+    /// Where the shards' votes on each layer go.
+    pub(super) fn ballots(&self) -> Vec<BallotLayout> {
+        self.layers.iter().filter_map(|layer| layer.ballot).collect()
     }
 
     fn ends(&self, link: &Link) -> (Vec<&Tensor>, &Tensor) {

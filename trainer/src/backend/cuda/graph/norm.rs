@@ -5,9 +5,11 @@
 
 use super::columns::{ColumnSums, Matrix};
 use crate::backend::BackendError;
-use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
+use crate::backend::cuda::layer::Shared;
 use crate::backend::cuda::rule::{BiasSums, NormBias};
-use crate::backend::cuda::{CudaError, Step};
+use crate::backend::cuda::together::{Ballot, Together, Turn};
+use crate::backend::cuda::CudaError;
 use crate::checkpoint::StateReader;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::BATCH_NORM;
@@ -35,9 +37,13 @@ pub(super) struct Channels {
     relu: bool,
     channels: Buffer<f32>,
     sums: ColumnSums,
-    /// Gradients of the biases and their squares.
+    /// Gradients of the biases and their squares, [shards, pitch].
     gradients: Buffer<f64>,
     squares: Buffer<f64>,
+    /// Equal parts of the rows, one for each shard of this card.
+    shards: usize,
+    /// Sums over shards, as integers.
+    totals: Buffer<i64>,
     norm: Option<Norm>,
 }
 
@@ -53,8 +59,15 @@ struct Norm {
 }
 
 impl Channels {
-    pub(super) fn new(card: &Card, matrix: Matrix, own: usize, relu: bool, is_normed: bool) -> Result<Self, CudaError> {
+    pub(super) fn new(
+        card: &Card,
+        (matrix, shards): (Matrix, usize),
+        own: usize,
+        relu: bool,
+        is_normed: bool,
+    ) -> Result<Self, CudaError> {
         let pitch = matrix.pitch;
+        let of_shard = Matrix { rows: matrix.rows / shards, pitch };
         let norm = || -> Result<Norm, CudaError> {
             Ok(Norm {
                 shifts: card.zeros("a norm's shifts", pitch)?,
@@ -69,9 +82,11 @@ impl Channels {
             own,
             relu,
             channels: card.zeros("a layer's channels", CHANNEL * pitch)?,
-            sums: ColumnSums::new(card, matrix)?,
-            gradients: card.zeros("a layer's bias gradient", pitch)?,
-            squares: card.zeros("a layer's bias gradient", pitch)?,
+            sums: ColumnSums::new(card, of_shard)?,
+            gradients: card.zeros("a layer's bias gradient", shards * pitch)?,
+            squares: card.zeros("a layer's bias gradient", shards * pitch)?,
+            shards,
+            totals: card.zeros("a layer's sums over shards", 2 * pitch)?,
             norm: if is_normed { Some(norm()?) } else { None },
         })
     }
@@ -110,15 +125,43 @@ impl Channels {
     /// Enqueues int8 activations, [rows, pitch] bfloat16, from sums.
     pub(super) fn forward(
         &self,
-        card: &Card,
+        shared: &Shared<'_>,
         pass: Pass,
-        step: &Buffer<Step>,
         sums: &Buffer<f32>,
         activations: &Buffer<u16>,
     ) -> Result<(), CudaError> {
+        let Shared { card, step, .. } = *shared;
         let Self { matrix, .. } = self;
         let [pitch, tile] = [matrix.pitch, matrix.tile()].map(|size| size as i32);
-        if let (Some(norm), false) = (&self.norm, pass == Pass::Inference) {
+        if let (Some(norm), false, Some(together)) = (&self.norm, pass == Pass::Inference, shared.together) {
+            let of_shard = self.of_shard();
+            for shard in 0..self.shards {
+                let arguments = arguments![
+                    self.rows_from(sums, shard),
+                    of_shard.rows,
+                    pitch,
+                    tile,
+                    self.own as i32,
+                    i32::from(shard > 0),
+                    &self.sums.partial,
+                    &self.sums.blocks,
+                    &self.totals,
+                ];
+                card.launch(Kernel::new(BATCH_NORM, "shard_statistics"), of_shard.sum_grid(), arguments)?;
+            }
+            together.sum_moments(&self.totals)?;
+            let arguments = arguments![
+                &self.totals,
+                matrix.rows * together.share.world,
+                self.own as i32,
+                norm.bias.values(),
+                step,
+                i32::from(pass == Pass::Calibration),
+                &norm.moments,
+                &self.channels,
+            ];
+            card.launch(Kernel::new(BATCH_NORM, "take_statistics"), Grid::covering(self.own, 256), arguments)?;
+        } else if let (Some(norm), false) = (&self.norm, pass == Pass::Inference) {
             let arguments = arguments![
                 sums,
                 matrix.rows,
@@ -139,21 +182,81 @@ impl Channels {
         card.launch(Kernel::new(BATCH_NORM, "normalize"), matrix.value_grid(), arguments)
     }
 
-    /// Enqueues the way back: `gradient` becomes the one with respect to the sums, the norm's state follows the batch and
-    /// its biases vote. `learns` says that the layer has biases of its own, whose gradients are then at
+    /// Rows of one shard.
+    fn of_shard(&self) -> Matrix {
+        Matrix { rows: self.matrix.rows / self.shards, pitch: self.matrix.pitch }
+    }
+
+    /// A matrix [rows, pitch] from a shard's rows on.
+    fn rows_from<'b, T>(&self, matrix: &'b Buffer<T>, shard: usize) -> Span<'b> {
+        matrix.from(shard * self.of_shard().rows * self.matrix.pitch)
+    }
+
+    /// Enqueues the sums of every shard's gradients, and with a norm what they mean over all shards.
+    fn sum_shards(
+        &self,
+        shared: &Shared<'_>,
+        together: &Together,
+        sums: &Buffer<f32>,
+        gradient: &Buffer<u16>,
+    ) -> Result<(), CudaError> {
+        let Shared { card, step, .. } = *shared;
+        let (of_shard, norm) = (self.of_shard(), self.norm.as_ref());
+        for shard in 0..self.shards {
+            let BiasSums { gradients, squares } = self.bias_sums(shard);
+            let arguments = arguments![
+                self.rows_from(sums, shard),
+                self.rows_from(gradient, shard),
+                of_shard.rows,
+                of_shard.pitch as i32,
+                of_shard.tile() as i32,
+                self.own as i32,
+                i32::from(self.relu),
+                i32::from(shard > 0),
+                &self.sums.partial,
+                &self.sums.blocks,
+                &self.channels,
+                norm.map(|_| &self.totals),
+                gradients,
+                squares,
+            ];
+            card.launch(Kernel::new(BATCH_NORM, "shard_gradient_sums"), of_shard.sum_grid(), arguments)?;
+        }
+        together.sum_bias_gradient(card, &self.gradients, &self.squares, self.own)?;
+        let Some(norm) = norm else { return Ok(()) };
+        together.sum_moments(&self.totals)?;
+        let arguments = arguments![
+            &self.totals,
+            self.matrix.rows * together.share.world,
+            self.own as i32,
+            step,
+            &norm.moments,
+            &self.channels,
+            &norm.shifts,
+            &norm.means,
+            &norm.variances,
+        ];
+        card.launch(Kernel::new(BATCH_NORM, "take_gradient_sums"), Grid::covering(self.own, 256), arguments)
+    }
+
+    /// Enqueues the way back: `gradient` becomes the one with respect to the sums, the norm's state follows the batch and,
+    /// unless shards do, its biases vote. `learns` says that the layer has biases of its own, whose gradients are then at
     /// [`Channels::bias_sums`].
     pub(super) fn backward(
         &self,
-        card: &Card,
-        step: &Buffer<Step>,
+        shared: &Shared<'_>,
         sums: &Buffer<f32>,
         gradient: &Buffer<u16>,
         learns: bool,
     ) -> Result<(), CudaError> {
+        let Shared { card, step, .. } = *shared;
         let Self { matrix, .. } = self;
         let [pitch, tile, relu] = [matrix.pitch as i32, matrix.tile() as i32, i32::from(self.relu)];
         let norm = self.norm.as_ref();
-        if norm.is_some() || learns {
+        let by_shards = shared.together.is_some_and(|together| together.share.has_ballots());
+        if let (true, Some(together)) = (norm.is_some() || learns, shared.together) {
+            self.sum_shards(shared, together, sums, gradient)?;
+        } else if norm.is_some() || learns {
             let arguments = arguments![
                 sums,
                 gradient,
@@ -175,16 +278,34 @@ impl Channels {
             ];
             card.launch(Kernel::new(BATCH_NORM, "gradient_sums"), matrix.sum_grid(), arguments)?;
         }
-        if let Some(norm) = norm {
-            norm.bias.vote(card, self.bias_sums(), step)?;
+        if let (Some(norm), false) = (norm, by_shards) {
+            norm.bias.vote(card, self.bias_sums(0), step)?;
         }
         let arguments = arguments![sums, matrix.rows, pitch, tile, relu, &self.channels, gradient];
         card.launch(Kernel::new(BATCH_NORM, "sum_gradient"), matrix.value_grid(), arguments)
     }
 
-    /// The gradient of every bias after [`Channels::backward`].
-    pub(super) fn bias_sums(&self) -> BiasSums<'_> {
-        BiasSums { gradients: &self.gradients, squares: &self.squares }
+    /// The gradient of every bias, over this card's shard number `own`, after [`Channels::backward`].
+    pub(super) fn bias_sums(&self, own: usize) -> BiasSums<'_> {
+        let first = own * self.matrix.pitch;
+        BiasSums { gradients: self.gradients.from(first), squares: self.squares.from(first) }
+    }
+
+    /// Enqueues the votes of this card's shard number `own` on the norm's biases, if there is a norm.
+    pub(super) fn vote(
+        &self,
+        shared: &Shared<'_>,
+        own: usize,
+        ballot: &Ballot<'_>,
+        turn: Turn,
+    ) -> Result<(), CudaError> {
+        let Some(norm) = &self.norm else { return Ok(()) };
+        norm.bias.vote_of_shard(shared.card, self.bias_sums(own), shared.step, (ballot, turn))
+    }
+
+    /// Enqueues moving the norm's biases by the votes of all shards.
+    pub(super) fn apply(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
+        self.norm.as_ref().map_or(Ok(()), |norm| norm.bias.apply(card, ballot))
     }
 
     /// Mean and variance of every channel of the last batch; none without a norm.
@@ -199,6 +320,7 @@ impl Channels {
             + self.sums.bytes()
             + self.gradients.bytes()
             + self.squares.bytes()
+            + self.totals.bytes()
             + self.norm.as_ref().map_or(0, of_norm)
     }
 

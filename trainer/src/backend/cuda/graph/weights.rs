@@ -9,13 +9,15 @@ use super::norm::{Channels, Pass};
 use super::shape::{CHUNK, Image, MOST_BLOCKS, Windows, sample_grid};
 use super::sums::SampleNorm;
 use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::extent::{Extent, padded};
 use crate::backend::cuda::layer::Shared;
 use crate::backend::cuda::product::{Format, Lies, Product, ProductShape, Products};
 use crate::backend::cuda::rule::{self, CardRule, Update};
+use crate::backend::cuda::together::{Ballot, BallotLayout, Voting};
 use crate::config::TrainingConfig;
 use crate::network::{Operation, Stage, StageOutput};
+use crate::rule::ballot::Shards;
 use trishift_format::Window;
 use trishift_kernels::cuda::{CONVOLUTION, DEPTHWISE, IMAGE};
 
@@ -36,6 +38,10 @@ pub(super) struct Plan<'a> {
     pub(super) training: &'a TrainingConfig,
     /// Samples of a step.
     pub(super) batch: usize,
+    /// Equal parts of them that are multiplied one by one, and vote if they do.
+    pub(super) shards: usize,
+    /// Into how many shards the whole batch is cut, where shards vote.
+    pub(super) voting: Option<Shards>,
     /// Whether matrices of windows are kept from the forward to the backward pass.
     pub(super) keeps_windows: bool,
 }
@@ -69,6 +75,11 @@ pub(super) struct Weights {
     extent: Extent,
     pub(super) rule: Box<dyn CardRule>,
     batch: usize,
+    /// Parts of the batch that are multiplied one by one.
+    shards: usize,
+    /// Where their votes go; none where they are one gradient.
+    pub(super) ballot: Option<BallotLayout>,
+    /// Of all shards.
     matrix: Matrix,
     /// W of the forward pass in bfloat16, shifts included.
     weights: Buffer<u16>,
@@ -144,8 +155,8 @@ impl WeightGradient {
     fn multiply(
         &self,
         shared: &Shared<'_>,
-        gradient: &Buffer<u16>,
-        input: &Buffer<u16>,
+        gradient: Span<'_>,
+        input: Span<'_>,
         result: &Buffer<u16>,
     ) -> Result<(), CudaError> {
         let Some(partial) = &self.partial else {
@@ -201,28 +212,31 @@ impl Place {
 impl Weights {
     /// Memory and products of a layer; its state is loaded after.
     pub(super) fn new(plan: &Plan<'_>, place: &Place) -> Result<Self, CudaError> {
-        let Plan { card, training, batch, .. } = *plan;
+        let Plan { card, training, batch, shards, voting, .. } = *plan;
         let Place { stage, .. } = place;
         let extent = Extent::of(stage);
         let matrix = Matrix { rows: batch * place.windows(), pitch: extent.padded_rows() };
         let output = match stage.output {
             StageOutput::Logits => Output::Logits,
             StageOutput::Requantized { .. } => {
-                Output::Channels(Channels::new(card, matrix, stage.rows, place.relu, place.is_normed)?.into())
+                Output::Channels(Channels::new(card, (matrix, shards), stage.rows, place.relu, place.is_normed)?.into())
             }
             StageOutput::ShiftNorm { .. } | StageOutput::RmsNorm { .. } => {
                 Output::Sample(SampleNorm::new(card, batch, place.output, stage.output, place.relu)?)
             }
         };
+        let rule = rule::create(card, training, stage)?;
         Ok(Self {
             extent,
-            rule: rule::create(card, training, stage)?,
+            ballot: voting.and_then(|shards| BallotLayout::new(rule.as_ref(), stage, shards, place.is_normed)),
+            rule,
             batch,
+            shards,
             matrix,
             weights: card.zeros("a layer's weights", extent.padded_weights())?,
             smallest: card.zeros("a layer's smallest weights", extent.padded_rows())?,
             sums: card.zeros("a layer's sums", matrix.rows * matrix.pitch)?,
-            source: Source::new(plan, place, extent, matrix.rows)?,
+            source: Source::new(plan, place, extent, matrix.rows / shards)?,
             output,
             has_bias: stage.bias,
         })
@@ -237,7 +251,7 @@ impl Weights {
         input: &Buffer<u16>,
         activations: &Buffer<u16>,
     ) -> Result<(), CudaError> {
-        let Shared { card, products, step, .. } = *shared;
+        let Shared { card, products, .. } = *shared;
         self.rule.expand(card, &self.weights)?;
         self.rule.round_bias(card, &self.weights)?;
         if let Output::Channels(channels) = &self.output {
@@ -253,11 +267,17 @@ impl Weights {
             channels.prepare(card, (&self.weights, self.extent.pitch()), units, self.rule.bias())?;
         }
         match &self.source {
-            Source::Straight(factors) => products.multiply(&factors.forward, input, &self.weights, &self.sums)?,
+            Source::Straight(factors) => self.each_shard(|own| {
+                let (input, sums) = (self.inputs_from(input, own), self.outputs_from(&self.sums, own));
+                products.multiply(&factors.forward, input, &self.weights, sums)
+            })?,
             Source::Windows { windows, kept, factors } => {
                 let matrix = kept.as_ref().unwrap_or(matrices);
                 self.spread(card, windows, input, matrix)?;
-                products.multiply(&factors.forward, matrix, &self.weights, &self.sums)?;
+                self.each_shard(|own| {
+                    let (matrix, sums) = (self.inputs_from(matrix, own), self.outputs_from(&self.sums, own));
+                    products.multiply(&factors.forward, matrix, &self.weights, sums)
+                })?;
             }
             Source::Depthwise { windows, turned, .. } => {
                 let (taps, pitch) = (windows.taps(), self.matrix.pitch);
@@ -271,71 +291,139 @@ impl Weights {
         }
         match &self.output {
             Output::Logits => Ok(()),
-            Output::Channels(channels) => channels.forward(card, pass, step, &self.sums, activations),
+            Output::Channels(channels) => channels.forward(shared, pass, &self.sums, activations),
             Output::Sample(norm) => norm.forward(card, &self.sums, self.rule.bias(), activations),
         }
     }
 
     /// Enqueues the backward pass and the update, given the gradient with respect to the activations, or the logits.
-    pub(super) fn backward(
-        &self,
-        shared: &Shared<'_>,
+    pub(super) fn backward<'a>(
+        &'a self,
+        shared: &Shared<'a>,
         matrices: &Buffer<u16>,
-        input: &Buffer<u16>,
-        gradient: &Buffer<u16>,
+        (input, gradient): (&Buffer<u16>, &Buffer<u16>),
         target: Option<Target<'_>>,
+        voting: &mut Option<Voting<'a>>,
     ) -> Result<(), CudaError> {
-        let Shared { card, products, step, scratch, row_squares } = *shared;
+        let Shared { card, products, step, scratch, .. } = *shared;
         match &self.output {
             Output::Logits => {}
-            Output::Channels(channels) => channels.backward(card, step, &self.sums, gradient, self.has_bias)?,
+            Output::Channels(channels) => channels.backward(shared, &self.sums, gradient, self.has_bias)?,
             Output::Sample(norm) => norm.backward(card, &self.sums, self.rule.bias(), gradient)?,
         }
         match &self.source {
             Source::Straight(factors) => {
                 if let (Some(product), Some(Target { gradient: before, adds })) = (&factors.input_gradient, target) {
                     let result = if adds { matrices } else { before };
-                    products.multiply(product, gradient, &self.weights, result)?;
+                    self.each_shard(|own| {
+                        let (gradient, result) = (self.outputs_from(gradient, own), self.inputs_from(result, own));
+                        products.multiply(product, gradient, &self.weights, result)
+                    })?;
                     if adds {
                         let chunks = self.matrix.rows * factors.columns / CHUNK;
                         let arguments = arguments![matrices, chunks, before];
                         card.launch(Kernel::new(IMAGE, "add_to"), Grid::covering(chunks, THREADS), arguments)?;
                     }
                 }
-                factors.weight_gradient.multiply(shared, gradient, input, scratch)?;
             }
-            Source::Windows { windows, kept, factors } => {
+            Source::Windows { windows, factors, .. } => {
                 if let (Some(product), Some(Target { gradient: before, adds })) = (&factors.input_gradient, target) {
-                    products.multiply(product, gradient, &self.weights, matrices)?;
+                    self.each_shard(|own| {
+                        let (gradient, result) = (self.outputs_from(gradient, own), self.inputs_from(matrices, own));
+                        products.multiply(product, gradient, &self.weights, result)
+                    })?;
                     let grid = sample_grid(self.batch, windows.input.len() / CHUNK)?;
                     let arguments = arguments![windows.fields(), matrices, i32::from(adds), before];
                     card.launch(Kernel::new(CONVOLUTION, "collect"), grid, arguments)?;
                 }
-                let matrix = match kept {
-                    Some(matrix) => matrix,
-                    None => {
-                        self.spread(card, windows, input, matrices)?;
-                        matrices
-                    }
-                };
-                factors.weight_gradient.multiply(shared, gradient, matrix, scratch)?;
             }
-            Source::Depthwise { windows, turned, partial, stretches } => {
+            Source::Depthwise { windows, turned, .. } => {
                 if let Some(Target { gradient: before, adds }) = target {
                     let grid = sample_grid(self.batch, windows.input.len() / CHUNK)?;
                     let arguments = arguments![windows.fields(), gradient, turned, i32::from(adds), before];
                     card.launch(Kernel::new(DEPTHWISE, "image_gradient"), grid, arguments)?;
                 }
-                self.depthwise_gradient(card, (windows, partial, *stretches), input, gradient, scratch)?;
             }
         }
+        // What the weight gradient is made from.
+        let factor = match &self.source {
+            Source::Windows { kept: Some(matrix), .. } => matrix,
+            Source::Windows { windows, kept: None, .. } => {
+                self.spread(card, windows, input, matrices)?;
+                matrices
+            }
+            Source::Straight(_) | Source::Depthwise { .. } => input,
+        };
+        let (Some(voting), Some(layout)) = (voting, self.ballot) else {
+            self.find_weight_gradient(shared, (factor, gradient), 0)?;
+            if let Some(together) = shared.together {
+                together.sum_gradient(scratch, self.extent.padded_weights())?;
+            }
+            return self.rule.update(card, &self.update_of(shared, gradient, 0));
+        };
+        let ballot = voting.begin(&layout)?;
+        for (own, turn) in voting.turns().enumerate() {
+            self.find_weight_gradient(shared, (factor, gradient), own)?;
+            self.rule.vote(card, &self.update_of(shared, gradient, own), &ballot, turn)?;
+            if let Output::Channels(channels) = &self.output {
+                channels.vote(shared, own, &ballot, turn)?;
+            }
+        }
+        let apply = move |ballot: Ballot<'a>| {
+            self.rule.apply(card, &ballot, step)?;
+            match &self.output {
+                Output::Channels(channels) => channels.apply(card, &ballot),
+                _ => Ok(()),
+            }
+        };
+        voting.end(layout, Box::new(apply))
+    }
+
+    /// The weight gradient of this card's shard number `own`, to the scratch memory.
+    fn find_weight_gradient(
+        &self,
+        shared: &Shared<'_>,
+        (factor, gradient): (&Buffer<u16>, &Buffer<u16>),
+        own: usize,
+    ) -> Result<(), CudaError> {
+        let of_output = self.outputs_from(gradient, own);
+        match &self.source {
+            Source::Straight(factors) | Source::Windows { factors, .. } => {
+                factors.weight_gradient.multiply(shared, of_output, self.inputs_from(factor, own), shared.scratch)
+            }
+            Source::Depthwise { windows, partial, stretches, .. } => {
+                let samples = self.batch / self.shards;
+                let images = factor.from(own * samples * windows.input.len());
+                let parts = (windows, partial, *stretches);
+                self.depthwise_gradient(shared.card, parts, (images, of_output, samples), shared.scratch)
+            }
+        }
+    }
+
+    /// What an update, or the votes of this card's shard number `own`, are made from.
+    fn update_of<'b>(&'b self, shared: &Shared<'b>, gradient: &'b Buffer<u16>, own: usize) -> Update<'b> {
+        let Shared { scratch, row_squares, step, together, .. } = *shared;
         let bias_sums = match &self.output {
-            Output::Channels(channels) if self.has_bias => Some(channels.bias_sums()),
+            Output::Channels(channels) if self.has_bias => Some(channels.bias_sums(own)),
             _ => None,
         };
-        let output = Some(gradient);
-        let update = Update { gradient: scratch, output, bias_sums, batch: self.matrix.rows, step, row_squares };
-        self.rule.update(card, &update)
+        let output = Some(self.outputs_from(gradient, own));
+        let batch = self.matrix.rows / self.shards;
+        Update { gradient: scratch, output, bias_sums, batch, step, row_squares, together }
+    }
+
+    fn each_shard(&self, f: impl FnMut(usize) -> Result<(), CudaError>) -> Result<(), CudaError> {
+        (0..self.shards).try_for_each(f)
+    }
+
+    /// A matrix of what is multiplied with the weights, [rows, pitch], from the rows of this card's shard number `own` on.
+    fn inputs_from<'b>(&self, matrix: &'b Buffer<u16>, own: usize) -> Span<'b> {
+        matrix.from(own * (self.matrix.rows / self.shards) * self.extent.pitch())
+    }
+
+    /// The same of sums, or of their gradient.
+    fn outputs_from<'b, T>(&self, matrix: &'b Buffer<T>, own: usize) -> Span<'b> {
+        matrix.from(own * (self.matrix.rows / self.shards) * self.matrix.pitch)
     }
 
     /// Enqueues making the matrix of windows.
@@ -355,8 +443,7 @@ impl Weights {
         &self,
         card: &Card,
         (windows, partial, stretches): (&Windows, &Buffer<f32>, usize),
-        input: &Buffer<u16>,
-        gradient: &Buffer<u16>,
+        (input, gradient, samples): (Span<'_>, Span<'_>, usize),
         scratch: &Buffer<u16>,
     ) -> Result<(), CudaError> {
         let (taps, pitch, weights_pitch) = (windows.taps(), self.matrix.pitch, self.extent.pitch());
@@ -364,7 +451,7 @@ impl Weights {
         let tile = chunks.min(TILE);
         let tiles = chunks.div_ceil(tile);
         let arguments =
-            arguments![windows.fields(), input, gradient, self.batch as i32, tile as i32, tiles as i32, partial];
+            arguments![windows.fields(), input, gradient, samples as i32, tile as i32, tiles as i32, partial];
         let grid = Grid { blocks: [stretches as u32, (taps * tiles) as u32], threads: THREADS, shared: 0 };
         card.launch(Kernel::new(DEPTHWISE, "partial_gradient"), grid, arguments)?;
         let sizes = [stretches, taps, pitch, weights_pitch].map(|size| size as i32);
@@ -421,11 +508,11 @@ impl Weights {
 
 impl Source {
     fn new(plan: &Plan<'_>, place: &Place, extent: Extent, rows: usize) -> Result<Self, CudaError> {
-        let Plan { card, batch, keeps_windows, .. } = *plan;
+        let Plan { card, batch, shards, keeps_windows, .. } = *plan;
         let windows = |window| Windows::new(card, window, place.input, place.output, extent.pitch());
         if let Operation::DepthwiseConv2d(_, window) = place.operation {
             let windows = windows(window)?;
-            let (taps, pitch, stretches) = (windows.taps(), extent.padded_rows(), batch.min(STRETCHES));
+            let (taps, pitch, stretches) = (windows.taps(), extent.padded_rows(), (batch / shards).min(STRETCHES));
             if taps * pitch.div_ceil(CHUNK * TILE) > MOST_BLOCKS {
                 return Err(CudaError::Unsupported { what: "a depthwise convolution with windows as large as these" });
             }

@@ -7,11 +7,14 @@
 use super::Update;
 use super::scale::VoteScale;
 use crate::backend::BackendError;
-use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::backend::cuda::{CudaError, Step};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
+use crate::rule::ballot::Shards;
+use crate::rule::bias::VOTE_GAIN;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::{BIAS, STRAIGHT_THROUGH};
 
@@ -70,7 +73,10 @@ impl Workspace {
         ];
         let blocks = rows.div_ceil(SUM_ROWS) as u32;
         card.launch(Kernel::new(BIAS, "sum_samples"), Grid::new(blocks, SUM_THREADS), arguments)?;
-        Ok(Some(BiasSums { gradients: &self.gradient, squares: update.row_squares }))
+        if let Some(together) = update.together {
+            together.sum_bias_gradient(card, &self.gradient, update.row_squares, self.extent.rows)?;
+        }
+        Ok(Some(BiasSums { gradients: (&self.gradient).into(), squares: update.row_squares.into() }))
     }
 
     /// Enqueues rounding `values` to units of the weights.
@@ -106,10 +112,10 @@ impl Workspace {
 /// Gradients of biases, summed over samples and windows.
 #[derive(Clone, Copy, Debug)]
 pub struct BiasSums<'a> {
-    /// The gradient of every bias, [padded rows].
-    pub gradients: &'a Buffer<f64>,
+    /// The gradient of every bias, float64 [padded rows].
+    pub gradients: Span<'a>,
     /// Their squares, likewise.
-    pub squares: &'a Buffer<f64>,
+    pub squares: Span<'a>,
 }
 
 /// Enqueues finding the smallest weight of every row that is not 0; `smallest` receives the bits of its magnitude, 0 for a row
@@ -139,6 +145,33 @@ fn vote(
     card.launch(Kernel::new(BIAS, "move_biases"), Grid::new(1, ALONE), arguments)
 }
 
+/// Enqueues adding a shard's votes on `rows` integer biases.
+fn vote_of_shard(
+    card: &Card,
+    sums: BiasSums<'_>,
+    step: &Buffer<Step>,
+    (rows, scale): (usize, &VoteScale),
+    ([votes, exponents], shards, shard): ([Span<'_>; 2], Shards, usize),
+) -> Result<(), CudaError> {
+    let BiasSums { gradients, squares } = sums;
+    let (gain, limit) = (shards.gain(VOTE_GAIN), shards.limit());
+    let own = exponents.byte(shard);
+    let arguments = arguments![gradients, squares, rows as i32, step, gain, limit, scale.fields(), own, votes];
+    card.launch(Kernel::new(BIAS, "vote_biases"), Grid::new(1, ALONE), arguments)
+}
+
+/// Enqueues moving `rows` integer biases by the votes of all shards.
+fn apply(
+    card: &Card,
+    [votes, exponents]: [Span<'_>; 2],
+    shards: Shards,
+    (rows, scale): (usize, &VoteScale),
+    values: &Buffer<i32>,
+) -> Result<(), CudaError> {
+    let arguments = arguments![votes, exponents, shards.count() as i32, rows as i32, scale.fields(), values];
+    card.launch(Kernel::new(BIAS, "apply_biases"), Grid::new(1, ALONE), arguments)
+}
+
 /// Integer biases of a shift batch norm, under every rule.
 #[derive(Debug)]
 pub(in crate::backend::cuda) struct NormBias {
@@ -166,6 +199,22 @@ impl NormBias {
         step: &Buffer<Step>,
     ) -> Result<(), CudaError> {
         vote(card, sums, step, self.rows, &self.scale, &self.values)
+    }
+
+    /// Enqueues adding the votes of a shard.
+    pub(in crate::backend::cuda) fn vote_of_shard(
+        &self,
+        card: &Card,
+        sums: BiasSums<'_>,
+        step: &Buffer<Step>,
+        (ballot, turn): (&Ballot<'_>, Turn),
+    ) -> Result<(), CudaError> {
+        vote_of_shard(card, sums, step, (self.rows, &self.scale), (ballot.norm, ballot.shards, turn.shard))
+    }
+
+    /// Enqueues moving the biases by the votes of all shards.
+    pub(in crate::backend::cuda) fn apply(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
+        apply(card, ballot.norm, ballot.shards, (self.rows, &self.scale), &self.values)
     }
 
     pub(in crate::backend::cuda) fn bytes(&self) -> usize {
@@ -221,6 +270,26 @@ impl VotedBias {
         let Some(Voted { values, scale, workspace }) = &self.0 else { return Ok(()) };
         let Some(sums) = workspace.sum(card, update)? else { return Ok(()) };
         vote(card, sums, update.step, workspace.extent.rows, scale, values)
+    }
+
+    /// Enqueues adding the votes of a shard.
+    pub(super) fn vote(
+        &self,
+        card: &Card,
+        update: &Update<'_>,
+        ballot: &Ballot<'_>,
+        turn: Turn,
+    ) -> Result<(), CudaError> {
+        let Some(Voted { scale, workspace, .. }) = &self.0 else { return Ok(()) };
+        let Some(sums) = workspace.sum(card, update)? else { return Ok(()) };
+        let of_shard = (ballot.biases, ballot.shards, turn.shard);
+        vote_of_shard(card, sums, update.step, (workspace.extent.rows, scale), of_shard)
+    }
+
+    /// Enqueues moving the biases by the votes of all shards.
+    pub(super) fn apply(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
+        let Some(Voted { values, scale, workspace }) = &self.0 else { return Ok(()) };
+        apply(card, ballot.biases, ballot.shards, (workspace.extent.rows, scale), values)
     }
 
     /// Enqueues rounding to units of the weights.

@@ -6,15 +6,16 @@
 use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::ternary::TernaryState;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
+use crate::backend::cuda::{CudaError, Step};
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::CORRELATION;
+use trishift_kernels::cuda::{CORRELATION, SCORES};
 
 /// One layer under this rule.
 #[derive(Debug)]
@@ -77,8 +78,39 @@ impl CardRule for Correlation {
             &self.correlations.values,
         ];
         card.launch(kernel("update"), extent.row_grid(extent.rows), arguments)?;
-        card.launch(kernel("count_step"), Grid::new(1, 1), arguments![&self.steps])?;
+        card.launch(kernel("count_steps"), Grid::new(1, 1), arguments![1, &self.steps])?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Groups)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        let TernaryState { extent, trits, .. } = &self.state;
+        let arguments = arguments![
+            update.gradient,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            extent.groups() as i32,
+            trits,
+            i32::from(!turn.is_first),
+            ballot.scores,
+        ];
+        let kernel = Kernel::of_group(SCORES, extent.group, "score_signs");
+        card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
+        let TernaryState { extent, .. } = &self.state;
+        let kernel = |name| Kernel::of_group(CORRELATION, extent.group, name);
+        let groups = extent.rows * extent.groups();
+        let arguments = arguments![ballot.scores, groups, &self.correlations.values];
+        card.launch(kernel("apply_scores"), Grid::covering(groups, 256), arguments)?;
+        let arguments = arguments![ballot.shards.count() as i32, &self.steps];
+        card.launch(kernel("count_steps"), Grid::new(1, 1), arguments)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

@@ -5,15 +5,16 @@
 use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::ternary::TernaryState;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
+use crate::backend::cuda::{CudaError, Step};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::EXPONENT;
+use trishift_kernels::cuda::{EXPONENT, SCORES};
 
 /// One layer under this rule.
 #[derive(Debug)]
@@ -63,6 +64,36 @@ impl CardRule for Exponent {
         ];
         card.launch(Kernel::of_group(EXPONENT, extent.group, "update"), extent.row_grid(extent.rows), arguments)?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Groups)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        let TernaryState { extent, trits, .. } = &self.state;
+        let arguments = arguments![
+            update.gradient,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            extent.groups() as i32,
+            trits,
+            i32::from(!turn.is_first),
+            ballot.scores,
+        ];
+        let kernel = Kernel::of_group(SCORES, extent.group, "score_signs");
+        card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
+        let TernaryState { extent, exponents, .. } = &self.state;
+        let groups = extent.rows * extent.groups();
+        let arguments =
+            arguments![ballot.scores, self.threshold, groups, &exponents.values, &self.votes.values];
+        let kernel = Kernel::of_group(EXPONENT, extent.group, "apply_scores");
+        card.launch(kernel, Grid::covering(groups, 256), arguments)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

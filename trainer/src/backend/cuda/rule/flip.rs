@@ -5,15 +5,16 @@
 use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::ternary::TernaryState;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
+use crate::backend::cuda::{CudaError, Step};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::FLIP;
+use trishift_kernels::cuda::{FLIP, VOTES};
 
 /// One layer under this rule.
 #[derive(Debug)]
@@ -61,6 +62,31 @@ impl CardRule for Flip {
         ];
         card.launch(Kernel::of_group(FLIP, extent.group, "update"), extent.row_grid(extent.rows), arguments)?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Weights)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        let words = self.state.extent.rows * self.state.extent.words();
+        let arguments = arguments![update.gradient, words, i32::from(!turn.is_first), ballot.votes];
+        card.launch(Kernel::new(VOTES, "vote_signs"), Grid::covering(words, 256), arguments)?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
+        let TernaryState { extent, trits, .. } = &self.state;
+        let arguments = arguments![
+            ballot.votes,
+            self.threshold,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            trits,
+            &self.flips.values,
+        ];
+        card.launch(Kernel::of_group(FLIP, extent.group, "apply"), extent.row_grid(extent.rows), arguments)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

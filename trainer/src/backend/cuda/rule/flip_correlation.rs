@@ -6,11 +6,12 @@ use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::scale::VoteScale;
 use super::ternary::TernaryState;
-use super::{CardRule, TernaryView, Update};
+use super::{BallotKind, CardRule, TernaryView, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
+use crate::backend::cuda::{CudaError, Step};
 use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use crate::rule::flip_correlation::{CORRELATION_STEP, VOTE_GAIN};
@@ -80,6 +81,35 @@ impl CardRule for FlipCorrelation {
             arguments,
         )?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Weights)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        let gain = (ballot.shards.gain(VOTE_GAIN), true);
+        self.scale.vote(card, &self.state.extent, update, gain, (ballot, turn))?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+        let TernaryState { extent, trits, .. } = &self.state;
+        self.scale.follow(card, ballot)?;
+        let arguments = arguments![
+            ballot.votes,
+            step,
+            CORRELATION_STEP,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            extent.groups() as i32,
+            trits,
+            &self.flips.values,
+            &self.correlations.values,
+        ];
+        let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "apply");
+        card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

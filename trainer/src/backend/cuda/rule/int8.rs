@@ -5,13 +5,15 @@
 use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::scale::VoteScale;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
+use crate::backend::cuda::{CudaError, Step};
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
+use crate::rule::flip_correlation::VOTE_GAIN;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::INT8_WEIGHTS;
 
@@ -72,6 +74,23 @@ impl CardRule for Int8Weights {
         let arguments = arguments![update.gradient, self.scale.fields(), update.step, vectors, &self.latent.values];
         card.launch(Kernel::new(INT8_WEIGHTS, "update"), Grid::covering(vectors, THREADS), arguments)?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Weights)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        self.scale.vote(card, &self.extent, update, (ballot.shards.gain(VOTE_GAIN), true), (ballot, turn))?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
+        self.scale.follow(card, ballot)?;
+        let vectors = self.extent.rows * self.extent.pitch() / 8;
+        let arguments = arguments![ballot.votes, vectors, &self.latent.values];
+        card.launch(Kernel::new(INT8_WEIGHTS, "apply"), Grid::covering(vectors, THREADS), arguments)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

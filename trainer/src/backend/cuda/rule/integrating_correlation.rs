@@ -6,16 +6,17 @@ use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::scale::VoteScale;
 use super::ternary::TernaryState;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
+use crate::backend::cuda::{CudaError, Step};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use crate::rule::integrating_correlation::{CORRELATION_STEP, VOTE_GAIN};
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::FLIP_CORRELATION;
+use trishift_kernels::cuda::{FLIP_CORRELATION, SCORES};
 
 /// One layer under this rule.
 #[derive(Debug)]
@@ -69,6 +70,40 @@ impl CardRule for IntegratingCorrelation {
         let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "update_correlations");
         card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Groups)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        let TernaryState { extent, trits, .. } = &self.state;
+        self.scale.find_of_shard(card, extent, update, (ballot, turn))?;
+        let arguments = arguments![
+            update.gradient,
+            self.scale.fields(),
+            update.step,
+            ballot.shards.gain(VOTE_GAIN),
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            extent.groups() as i32,
+            trits,
+            i32::from(!turn.is_first),
+            ballot.scores,
+        ];
+        let kernel = Kernel::of_group(SCORES, extent.group, "score");
+        card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+        self.scale.follow(card, ballot)?;
+        let extent = &self.state.extent;
+        let groups = extent.rows * extent.groups();
+        let arguments = arguments![ballot.scores, step, CORRELATION_STEP, groups, &self.correlations.values];
+        let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "apply_scores");
+        card.launch(kernel, Grid::covering(groups, 256), arguments)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

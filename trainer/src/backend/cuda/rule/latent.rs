@@ -6,14 +6,16 @@
 use super::bias::VotedBias;
 use super::matrix::Matrix;
 use super::scale::VoteScale;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::{CudaError, Step};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use crate::rule::initial::stage_deviation;
+use crate::rule::latent::VOTE_GAIN;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::LATENT;
 
@@ -95,20 +97,45 @@ impl Latent {
         Kernel::of_group(LATENT, self.extent.group, name)
     }
 
-    /// Enqueues following the second moments with this step's votes.
-    fn follow_moments(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {
+    /// Enqueues following the second moments with this step's votes, from which `kernel` makes squares.
+    fn follow_moments(&self, card: &Card, kernel: &'static str, votes: Span<'_>) -> Result<(), CudaError> {
         let Self { extent, rows, columns, total, .. } = self;
         let (scale, words) = (self.scale.fields(), extent.words());
         let threads = words.next_multiple_of(32).min(THREADS as usize);
         let blocks = [extent.rows.div_ceil(SUMMED_ROWS) as u32, words.div_ceil(threads) as u32];
         let grid = Grid { blocks, threads: threads as u32, shared: 0 };
-        let arguments = arguments![update.gradient, scale, extent.rows, words as i32, &rows.sums, &columns.sums, total];
-        card.launch(self.kernel("square_votes"), grid, arguments)?;
+        let arguments = arguments![votes, scale, extent.rows, words as i32, &rows.sums, &columns.sums, total];
+        card.launch(self.kernel(kernel), grid, arguments)?;
         let shape = (rows.count, columns.count);
         let arguments = arguments![scale, shape.0, shape.1, &rows.sums, &rows.moments, total, &rows.roots];
         card.launch(self.kernel("follow_rows"), Grid::covering(rows.count, THREADS), arguments)?;
         let arguments = arguments![scale, shape.0, shape.1, &columns.sums, &columns.moments, total, &columns.roots];
         card.launch(self.kernel("follow_columns"), Grid::covering(columns.count, THREADS), arguments)
+    }
+}
+
+impl Latent {
+    /// Enqueues moving momenta and latents with this step's votes and moments.
+    fn move_latents(
+        &self,
+        card: &Card,
+        kernel: &'static str,
+        votes: Span<'_>,
+        step: &Buffer<Step>,
+    ) -> Result<(), CudaError> {
+        let Self { extent, .. } = self;
+        let arguments = arguments![
+            votes,
+            self.scale.fields(),
+            step,
+            &self.rows.roots,
+            &self.columns.roots,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            &self.momentum.values,
+            &self.latent.values,
+        ];
+        card.launch(self.kernel(kernel), extent.row_grid(extent.rows), arguments)
     }
 }
 
@@ -135,22 +162,28 @@ impl CardRule for Latent {
     }
 
     fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError> {
-        let Self { extent, .. } = self;
-        self.scale.find(card, extent, update)?;
-        self.follow_moments(card, update)?;
-        let arguments = arguments![
-            update.gradient,
-            self.scale.fields(),
-            update.step,
-            &self.rows.roots,
-            &self.columns.roots,
-            extent.words() as i32,
-            extent.words_per_block() as i32,
-            &self.momentum.values,
-            &self.latent.values,
-        ];
-        card.launch(self.kernel("update"), extent.row_grid(extent.rows), arguments)?;
+        self.scale.find(card, &self.extent, update)?;
+        self.follow_moments(card, "square_votes", update.gradient.into())?;
+        self.move_latents(card, "update", update.gradient.into(), update.step)?;
         self.bias.update(card, update)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        Some(BallotKind::Weights)
+    }
+
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
+        // These votes do not go with λ: the momentum does.
+        let gain = (ballot.shards.mean_gain(VOTE_GAIN), false);
+        self.scale.vote(card, &self.extent, update, gain, (ballot, turn))?;
+        self.bias.vote(card, update, ballot, turn)
+    }
+
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+        self.scale.follow(card, ballot)?;
+        self.follow_moments(card, "square_shard_votes", ballot.votes)?;
+        self.move_latents(card, "apply", ballot.votes, step)?;
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

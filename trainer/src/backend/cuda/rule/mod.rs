@@ -20,7 +20,8 @@ mod ternary;
 pub use bias::BiasSums;
 pub(super) use bias::{NormBias, find_units};
 
-use super::card::{Buffer, Card};
+use super::card::{Buffer, Card, Span};
+use super::together::{Ballot, Together, Turn};
 use super::{CudaError, Step};
 use crate::backend::BackendError;
 use crate::checkpoint::StateReader;
@@ -36,7 +37,7 @@ pub struct Update<'a> {
     pub gradient: &'a Buffer<u16>,
     /// The gradient with respect to the accumulators in bfloat16, [batch, padded rows], from which a bias learns; none for
     /// an embedding.
-    pub output: Option<&'a Buffer<u16>>,
+    pub output: Option<Span<'a>>,
     /// The bias gradient, where it has been summed already.
     pub bias_sums: Option<BiasSums<'a>>,
     /// Rows of `output`: samples, or windows of samples.
@@ -45,6 +46,29 @@ pub struct Update<'a> {
     pub step: &'a Buffer<Step>,
     /// Memory for a sum of squares for each row of the largest layer.
     pub row_squares: &'a Buffer<f64>,
+    /// Through what the gradients of biases are summed over cards, if at all.
+    pub(super) together: Option<&'a Together>,
+}
+
+impl<'a> Update<'a> {
+    /// Of a layer whose gradients these are, the bias gradient not summed, on this card alone.
+    pub fn new(
+        (gradient, output): (&'a Buffer<u16>, &'a Buffer<u16>),
+        batch: usize,
+        step: &'a Buffer<Step>,
+        row_squares: &'a Buffer<f64>,
+    ) -> Self {
+        Self { gradient, output: Some(output.into()), bias_sums: None, batch, step, row_squares, together: None }
+    }
+}
+
+/// What shards vote on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BallotKind {
+    /// Every weight.
+    Weights,
+    /// Every group, by the sum of votes times trits.
+    Groups,
 }
 
 /// Weights T·2^clamp(E + ((corr + 2^12) >> 13)) on a card.
@@ -95,6 +119,21 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`CudaError`].
     fn update(&self, card: &Card, update: &Update<'_>) -> Result<(), CudaError>;
+
+    /// What shards vote on; none under a rule without votes.
+    fn ballot(&self) -> Option<BallotKind>;
+
+    /// Enqueues adding the votes of a shard, whose gradient the update is made from.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError>;
+
+    /// Enqueues one update by the votes of all shards.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError>;
 
     /// Bytes of the state on the card.
     fn state_bytes(&self) -> usize;

@@ -3,11 +3,12 @@
 use super::Update;
 use crate::backend::BackendError;
 use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::SCALE;
+use trishift_kernels::cuda::{SCALE, VOTES};
 
 /// Largest exponent so far, this step's exponent, whether there is one, blocks that are done.
 const FIELDS: usize = 4;
@@ -31,11 +32,66 @@ impl VoteScale {
 
     /// Enqueues finding the scale of this update's gradient.
     pub(super) fn find(&self, card: &Card, extent: &Extent, update: &Update<'_>) -> Result<(), CudaError> {
+        self.find_with(card, extent, update, None)
+    }
+
+    /// The same for the gradient of a shard, whose own exponent goes to `own`.
+    fn find_with(
+        &self,
+        card: &Card,
+        extent: &Extent,
+        update: &Update<'_>,
+        own: Option<Span<'_>>,
+    ) -> Result<(), CudaError> {
         let weights = (extent.rows * extent.columns) as f64;
         let blocks = extent.rows.div_ceil(ROWS) as u32;
+        let pitch = extent.pitch() as i32;
         let arguments =
-            arguments![update.gradient, extent.rows, extent.pitch() as i32, weights, update.row_squares, &self.fields,];
+            arguments![update.gradient, extent.rows, pitch, weights, update.row_squares, &self.fields, own];
         card.launch(Kernel::new(SCALE, "find_scale"), Grid::new(blocks, THREADS), arguments)
+    }
+
+    /// Enqueues finding the scale of a shard's gradient.
+    pub(super) fn find_of_shard(
+        &self,
+        card: &Card,
+        extent: &Extent,
+        update: &Update<'_>,
+        (ballot, turn): (&Ballot<'_>, Turn),
+    ) -> Result<(), CudaError> {
+        self.find_with(card, extent, update, Some(ballot.scales.byte(turn.shard)))
+    }
+
+    /// Enqueues adding a shard's votes on weights, of the gain that shards have; `scheduled` says that they go with λ.
+    pub(super) fn vote(
+        &self,
+        card: &Card,
+        extent: &Extent,
+        update: &Update<'_>,
+        (gain, scheduled): (f32, bool),
+        (ballot, turn): (&Ballot<'_>, Turn),
+    ) -> Result<(), CudaError> {
+        self.find_of_shard(card, extent, update, (ballot, turn))?;
+        let words = extent.rows * extent.words();
+        let (limit, adds) = (ballot.shards.limit(), i32::from(!turn.is_first));
+        let arguments = arguments![
+            update.gradient,
+            &self.fields,
+            update.step,
+            gain,
+            i32::from(scheduled),
+            limit,
+            words,
+            adds,
+            ballot.votes,
+        ];
+        card.launch(Kernel::new(VOTES, "vote"), Grid::covering(words, 256), arguments)
+    }
+
+    /// Enqueues following the scales of all shards.
+    pub(super) fn follow(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
+        let arguments = arguments![ballot.scales, ballot.shards.count() as i32, &self.fields];
+        card.launch(Kernel::new(SCALE, "follow_scales"), Grid::new(1, 1), arguments)
     }
 
     /// Where kernels find it.

@@ -4,11 +4,12 @@
 
 use super::bias::FloatBias;
 use super::matrix::Matrix;
-use super::{CardRule, Update};
+use super::{BallotKind, CardRule, Update};
 use crate::backend::BackendError;
-use crate::backend::cuda::CudaError;
+use crate::backend::cuda::{CudaError, Step};
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use crate::config::Precision;
 use crate::network::Stage;
@@ -97,6 +98,19 @@ impl CardRule for StraightThrough {
         let kernel = Kernel::of_group(STRAIGHT_THROUGH, extent.group, "update");
         card.launch(kernel, Grid::covering(vectors, THREADS), arguments)?;
         self.bias.update(card, update, self.learning_rate)
+    }
+
+    fn ballot(&self) -> Option<BallotKind> {
+        None
+    }
+
+    /// Nobody votes under this rule.
+    fn vote(&self, _: &Card, _: &Update<'_>, _: &Ballot<'_>, _: Turn) -> Result<(), CudaError> {
+        Ok(())
+    }
+
+    fn apply(&self, _: &Card, _: &Ballot<'_>, _: &Buffer<Step>) -> Result<(), CudaError> {
+        Ok(())
     }
 
     fn state_bytes(&self) -> usize {

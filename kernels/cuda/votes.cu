@@ -1,0 +1,51 @@
+// Votes of one shard of a batch on the weights of a layer, added to those of others.
+//
+// The definition stands at the head of the trainer's rule/ballot.rs. A thread takes a word, 16 columns of a row, of `words`.
+
+// Adds four times four signed bytes; `adds` says that there are some already.
+__device__ __forceinline__ void add_votes(uint4 *sums, u64 index, int adds, const u32 (&bytes)[4]) {
+    uint4 before = adds ? sums[index] : make_uint4(0, 0, 0, 0);
+    sums[index] = make_uint4(__vadd4(before.x, bytes[0]), __vadd4(before.y, bytes[1]), __vadd4(before.z, bytes[2]),
+                             __vadd4(before.w, bytes[3]));
+}
+
+// Magnitude votes. `gain` is that of a shard, at λ = 1; `scheduled` says that it goes with λ.
+extern "C" __global__ void __launch_bounds__(256)
+    vote(const u16 *gradient, const Scale *scale, const Step *step, float gain, int scheduled, int limit, u64 words, int adds,
+         uint4 *sums) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= words) return;
+    Gradients gradients(gradient + index * WORD);
+    bool votes = scale->votes;
+    float factor = votes ? gain * (scheduled ? step->lambda : 1.0f) * power_of_two(-scale->exponent) : 0.0f;
+    float bound = votes ? (float)limit : 0.0f;
+    u32 bytes[4];
+#pragma unroll
+    for (int quarter = 0; quarter < 4; quarter++) {
+        u32 bits[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) bits[i] = vote_bits(gradients.value(4 * quarter + i), factor, bound);
+        u32 low = __byte_perm(bits[0], bits[1], 0x0040u), high = __byte_perm(bits[2], bits[3], 0x0040u);
+        bytes[quarter] = __byte_perm(low, high, 0x5410u) ^ 0x80808080u;
+    }
+    add_votes(sums, index, adds, bytes);
+}
+
+// Sign votes.
+extern "C" __global__ void __launch_bounds__(256) vote_signs(const u16 *gradient, u64 words, int adds, uint4 *sums) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= words) return;
+    Gradients gradients(gradient + index * WORD);
+    u32 bytes[4] = {};
+#pragma unroll
+    for (int i = 0; i < WORD; i++) {
+        float value = gradients.value(i);
+        bytes[i / 4] |= (u32)((value > 0.0f) - (value < 0.0f) & 0xFF) << (8 * (i % 4));
+    }
+    add_votes(sums, index, adds, bytes);
+}
+
+// Zeros.
+extern "C" __global__ void clear(i8 *values, int count) {
+    for (int i = threadIdx.x; i < count; i += blockDim.x) values[i] = 0;
+}

@@ -1,0 +1,268 @@
+//! Steps whose batch is cut into shards, or divided among cards: where votes are added up, and when cards exchange them.
+//!
+//! Votes of a layer's shards are added up in one of two pieces of memory, in turn. While the cards exchange one layer's, they go
+//! on to the gradients of the layer before it; the update follows when the exchange is done.
+
+use super::card::{Buffer, Card, Grid, Kernel, Span, arguments};
+use super::extent::Extent;
+use super::nccl::{Element, Nccl};
+use super::rule::{BallotKind, CardRule};
+use super::CudaError;
+use crate::config::ExchangeKind;
+use crate::network::Stage;
+use crate::parallel::{Link, Share, Worker};
+use crate::rule::ballot::Shards;
+use cudarc::driver::CudaEvent;
+use std::sync::{Arc, Mutex, PoisonError};
+use trishift_kernels::cuda::{BIAS, VOTES};
+
+/// What a card does of every step, with what others.
+#[derive(Debug)]
+pub(crate) struct Together {
+    pub(crate) share: Share,
+    nccl: Option<Arc<Nccl>>,
+    slots: [Slot; 2],
+}
+
+/// Memory for the votes on one layer.
+#[derive(Debug)]
+struct Slot {
+    small: Buffer<i8>,
+    scores: Buffer<i32>,
+    /// When the sums over all cards are there.
+    arrived: Mutex<Option<CudaEvent>>,
+}
+
+/// A ballot of its own, for whoever looks at a rule alone.
+#[derive(Debug)]
+pub struct BallotMemory {
+    layout: BallotLayout,
+    slot: Slot,
+}
+
+impl BallotMemory {
+    /// For a layer with this rule; none where nobody votes.
+    ///
+    /// # Errors
+    /// [`CudaError`] where the card has no room.
+    pub fn new(card: &Card, rule: &dyn CardRule, stage: &Stage, shards: Shards) -> Result<Option<Self>, CudaError> {
+        let layout = BallotLayout::new(rule, stage, shards, false);
+        layout.map(|layout| Ok(Self { layout, slot: Slot::new(card, layout.len, layout.scores)? })).transpose()
+    }
+
+    /// The ballot, where all but the votes and scores of the first shard is zeros.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn begin(&self, card: &Card) -> Result<Ballot<'_>, CudaError> {
+        self.layout.begin(card, &self.slot)
+    }
+}
+
+impl Slot {
+    fn new(card: &Card, small: usize, scores: usize) -> Result<Self, CudaError> {
+        let (small, scores) = (card.zeros("votes of a layer", small)?, card.zeros("scores of a layer", scores)?);
+        Ok(Self { small, scores, arrived: Mutex::default() })
+    }
+}
+
+/// Where the parts of a ballot lie. int8: votes on weights, on biases, on a norm's biases, then exponents of scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BallotLayout {
+    shards: Shards,
+    votes: usize,
+    biases: usize,
+    norm: usize,
+    len: usize,
+    scores: usize,
+}
+
+/// Where the shards' votes on one layer are added up.
+#[derive(Clone, Copy, Debug)]
+pub struct Ballot<'a> {
+    /// Into how many shards a batch is cut.
+    pub shards: Shards,
+    /// Votes on weights, int8 [rows, pitch].
+    pub votes: Span<'a>,
+    /// Scores of groups, int32 [rows, groups].
+    pub scores: Span<'a>,
+    /// Exponents of the shards' scales, int8 [shards].
+    pub scales: Span<'a>,
+    /// Votes on biases, int8 [rows], and exponents of their scales.
+    pub biases: [Span<'a>; 2],
+    /// The same for the biases of a norm.
+    pub norm: [Span<'a>; 2],
+}
+
+/// A shard that votes.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// Its number, of all shards.
+    pub shard: usize,
+    /// Whether it is this card's first: what the ballot holds is old.
+    pub is_first: bool,
+}
+
+impl BallotLayout {
+    /// For a layer with this rule; none where nobody votes.
+    pub(crate) fn new(rule: &dyn CardRule, stage: &Stage, shards: Shards, is_normed: bool) -> Option<Self> {
+        let extent = Extent::of(stage);
+        let (votes, scores) = match rule.ballot()? {
+            BallotKind::Weights => (extent.rows * extent.pitch(), 0),
+            BallotKind::Groups => (0, extent.rows * extent.groups()),
+        };
+        let rows = |present: bool| if present { extent.padded_rows() } else { 0 };
+        let (biases, norm) = (rows(stage.bias), rows(is_normed));
+        let scales = 1 + usize::from(stage.bias) + usize::from(is_normed);
+        let len = votes + biases + norm + scales * shards.count();
+        Some(Self { shards, votes, biases, norm, len, scores })
+    }
+
+    /// An empty ballot, where all but the votes and scores of the first shard is zeros.
+    fn begin<'a>(&self, card: &Card, slot: &'a Slot) -> Result<Ballot<'a>, CudaError> {
+        let rest = self.len - self.votes;
+        let arguments = arguments![slot.small.from(self.votes), rest as i32];
+        card.launch(Kernel::new(VOTES, "clear"), Grid::new(1, 256), arguments)?;
+        Ok(self.ballot(slot))
+    }
+
+    fn ballot<'a>(&self, slot: &'a Slot) -> Ballot<'a> {
+        let Self { shards, votes, biases, norm, .. } = *self;
+        let at = |offset| slot.small.from(offset);
+        let scales = votes + biases + norm;
+        let of_norm = scales + shards.count() * (1 + usize::from(biases > 0));
+        Ballot {
+            shards,
+            votes: at(0),
+            scores: Span::from(&slot.scores),
+            scales: at(scales),
+            biases: [at(votes), at(scales + shards.count())],
+            norm: [at(votes + biases), at(of_norm)],
+        }
+    }
+}
+
+impl Together {
+    /// Memory for ballots that lie so.
+    ///
+    /// # Errors
+    /// [`CudaError`] where the card has no room.
+    pub(crate) fn new(
+        card: &Card,
+        worker: &Worker,
+        share: Share,
+        layouts: impl Iterator<Item = BallotLayout>,
+    ) -> Result<Self, CudaError> {
+        let nccl = match &worker.link {
+            Link::Cards(nccl) if share.world > 1 => Some(nccl.clone()),
+            _ => None,
+        };
+        let (small, scores) = layouts.fold((0, 0), |(small, scores), layout| {
+            (layout.len.max(small), layout.scores.max(scores))
+        });
+        Ok(Self { share, nccl, slots: [Slot::new(card, small, scores)?, Slot::new(card, small, scores)?] })
+    }
+
+    /// The votes of one backward pass.
+    pub(crate) fn voting<'a>(&'a self, card: &'a Card) -> Voting<'a> {
+        Voting { together: self, card, slot: 0, pending: None }
+    }
+
+    /// Enqueues summing statistics over the cards.
+    pub(crate) fn sum_moments(&self, sums: &Buffer<i64>) -> Result<(), CudaError> {
+        self.nccl.as_ref().map_or(Ok(()), |nccl| nccl.sum(sums.into(), Element::I64, sums.len()))
+    }
+
+    /// Enqueues summing a layer's gradient over the cards, where gradients are exchanged.
+    pub(crate) fn sum_gradient(&self, gradient: &Buffer<u16>, count: usize) -> Result<(), CudaError> {
+        self.exchanging_gradients(|nccl| nccl.sum(gradient.into(), Element::Bf16, count))
+    }
+
+    /// The same for the gradients of biases, with their squares.
+    pub(crate) fn sum_bias_gradient(
+        &self,
+        card: &Card,
+        gradients: &Buffer<f64>,
+        squares: &Buffer<f64>,
+        count: usize,
+    ) -> Result<(), CudaError> {
+        self.exchanging_gradients(|nccl| {
+            nccl.sum(gradients.into(), Element::F64, count)?;
+            let arguments = arguments![gradients, count as i32, squares];
+            card.launch(Kernel::new(BIAS, "square"), Grid::covering(count, 256), arguments)
+        })
+    }
+
+    /// Whether cards exchange gradients and no votes.
+    pub(crate) fn exchanges_gradients(&self) -> bool {
+        self.nccl.is_some() && self.share.kind == ExchangeKind::Gradient
+    }
+
+    fn exchanging_gradients(&self, sum: impl FnOnce(&Nccl) -> Result<(), CudaError>) -> Result<(), CudaError> {
+        match &self.nccl {
+            Some(nccl) if self.exchanges_gradients() => sum(nccl),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the ballots.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.iter().map(|slot| slot.small.bytes() + slot.scores.bytes()).sum()
+    }
+}
+
+/// An update by votes that are on their way.
+type Apply<'a> = Box<dyn FnOnce(Ballot<'a>) -> Result<(), CudaError> + 'a>;
+
+/// The votes of one backward pass, layer after layer, and the updates by them, each one layer behind.
+pub(crate) struct Voting<'a> {
+    together: &'a Together,
+    card: &'a Card,
+    /// Number of the slot that the next layer takes.
+    slot: usize,
+    /// The slot of the layer before, and its update.
+    pending: Option<(usize, BallotLayout, Apply<'a>)>,
+}
+
+impl<'a> Voting<'a> {
+    /// An empty ballot for the next layer, where all but the votes and scores of the first shard is zeros.
+    pub(crate) fn begin(&self, layout: &BallotLayout) -> Result<Ballot<'a>, CudaError> {
+        layout.begin(self.card, &self.together.slots[self.slot])
+    }
+
+    /// The turns of this card's shards.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = Turn> + use<> {
+        let first = self.together.share.first_shard();
+        (0..self.together.share.own_shards()).map(move |own| Turn { shard: first + own, is_first: own == 0 })
+    }
+
+    /// All shards of this card have voted: the cards exchange that, while the layer before is updated.
+    pub(crate) fn end(&mut self, layout: BallotLayout, apply: Apply<'a>) -> Result<(), CudaError> {
+        let slot = &self.together.slots[self.slot];
+        if let Some(nccl) = &self.together.nccl {
+            let small = (Span::from(&slot.small), Element::I8, layout.len);
+            let scores = (Span::from(&slot.scores), Element::I32, layout.scores);
+            let spans = if layout.scores > 0 { &[small, scores][..] } else { &[small][..] };
+            let arrived = nccl.sum_aside(spans)?;
+            *slot.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
+        }
+        let before = self.pending.replace((self.slot, layout, apply));
+        self.slot = 1 - self.slot;
+        self.update(before)
+    }
+
+    /// The last update.
+    pub(crate) fn finish(mut self) -> Result<(), CudaError> {
+        let last = self.pending.take();
+        self.update(last)
+    }
+
+    fn update(&self, pending: Option<(usize, BallotLayout, Apply<'a>)>) -> Result<(), CudaError> {
+        let Some((slot, layout, apply)) = pending else { return Ok(()) };
+        let slot = &self.together.slots[slot];
+        if let Some(arrived) = slot.arrived.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.card.stream().wait(&arrived).map_err(CudaError::during("waiting for votes"))?;
+        }
+        apply(layout.ballot(slot))
+    }
+}

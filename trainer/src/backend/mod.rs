@@ -115,4 +115,9 @@ pub trait Backend {
 
     /// Bytes on the device.
     fn memory(&self) -> MemoryUse;
+
+    /// Bytes that a worker gives to the others in every step, statistics of norms and totals apart.
+    fn exchanged(&self) -> usize {
+        0
+    }
 }

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub memory: MemoryUse,
     /// Bytes of the lasting state there for each weight.
     pub state_bytes_per_weight: f64,
+    /// Bytes that each worker gives to others in a step for each weight; 0 for one alone.
+    pub exchanged_bytes_per_weight: f64,
     /// Seconds inside the training loop.
     pub seconds: f64,
     /// Samples a second inside the training loop.
@@ -131,6 +133,7 @@ pub(super) fn of(
         narrowing: exported.narrowing,
         memory: measured.memory,
         state_bytes_per_weight: measured.memory.state as f64 / weights,
+        exchanged_bytes_per_weight: backend.exchanged() as f64 / weights,
         seconds: measured.seconds,
         samples_per_second: measured.samples_per_second,
     })

@@ -507,6 +507,14 @@ impl Backend for CudaBackend<'_> {
         self.upload()
     }
 
+    fn exchanged(&self) -> usize {
+        let Some(together) = &self.together else { return 0 };
+        if !together.exchanges_gradients() {
+            return together.exchanged();
+        }
+        self.network.stages.iter().map(|stage| Extent::of(stage).padded_weights() * size_of::<u16>()).sum()
+    }
+
     fn memory(&self) -> MemoryUse {
         let MemoryUse { state, scratch, activations } = self.body.memory();
         let teacher = self.teacher.as_ref().map_or(MemoryUse::default(), CardTeacher::memory);

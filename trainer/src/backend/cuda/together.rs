@@ -22,6 +22,8 @@ pub(crate) struct Together {
     pub(crate) share: Share,
     nccl: Option<Arc<Nccl>>,
     slots: [Slot; 2],
+    /// Bytes of all ballots of a step.
+    of_ballots: usize,
 }
 
 /// Memory for the votes on one layer.
@@ -157,10 +159,12 @@ impl Together {
             Link::Cards(nccl) if share.world > 1 => Some(nccl.clone()),
             _ => None,
         };
-        let (small, scores) = layouts.fold((0, 0), |(small, scores), layout| {
-            (layout.len.max(small), layout.scores.max(scores))
-        });
-        Ok(Self { share, nccl, slots: [Slot::new(card, small, scores)?, Slot::new(card, small, scores)?] })
+        let (mut small, mut scores, mut of_ballots) = (0, 0, 0);
+        for layout in layouts {
+            (small, scores) = (layout.len.max(small), layout.scores.max(scores));
+            of_ballots += layout.len + layout.scores * size_of::<i32>();
+        }
+        Ok(Self { share, nccl, slots: [Slot::new(card, small, scores)?, Slot::new(card, small, scores)?], of_ballots })
     }
 
     /// The votes of one backward pass.
@@ -203,6 +207,11 @@ impl Together {
             Some(nccl) if self.exchanges_gradients() => sum(nccl),
             _ => Ok(()),
         }
+    }
+
+    /// Bytes of votes that this card gives to others in a step.
+    pub(crate) fn exchanged(&self) -> usize {
+        if self.nccl.is_some() { self.of_ballots } else { 0 }
     }
 
     /// Bytes of the ballots.

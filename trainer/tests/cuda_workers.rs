@@ -7,7 +7,7 @@
 
 mod card;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trishift_format::write::CheckpointWriter;
 use trishift_trainer::backend::cuda::card::Card;
 use trishift_trainer::backend::cuda::{CudaBackend, Nccl, Placement, nccl};
@@ -93,14 +93,21 @@ impl Case {
     }
 }
 
+/// The first card, for one test at a time, or nothing.
+fn card() -> Option<(Arc<Card>, MutexGuard<'static, ()>)> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // Another test's failure says nothing about this one.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Some((Arc::new(card::first()?), turn))
+}
+
 fn rules() -> impl Iterator<Item = RuleName> {
     RuleName::ALL.into_iter().filter(|rule| *rule != RuleName::StraightThrough)
 }
 
 #[test]
 fn shards_repeat_bit_for_bit() {
-    let Some(card) = card::first() else { return };
-    let card = Arc::new(card);
+    let Some((card, _turn)) = card() else { return };
     for layers in [ROWS, IMAGES] {
         for rule in rules() {
             let case = Case::new(layers, rule, 8);
@@ -128,8 +135,7 @@ fn two_cards_train_what_one_does() {
     if !has_two_cards() {
         return;
     }
-    let Some(card) = card::first() else { return };
-    let card = Arc::new(card);
+    let Some((card, _turn)) = card() else { return };
     for layers in [ROWS, IMAGES] {
         for rule in rules() {
             let case = Case::new(layers, rule, 8);
@@ -149,8 +155,7 @@ fn two_cards_exchange_gradients() {
     if !has_two_cards() {
         return;
     }
-    let Some(card) = card::first() else { return };
-    let card = Arc::new(card);
+    let Some((card, _turn)) = card() else { return };
     for layers in [ROWS, IMAGES] {
         for rule in RuleName::ALL {
             let mut case = Case::new(layers, rule, 1);

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use trishift_trainer::backend::{Device, Resolved};
-use trishift_trainer::config::{Config, ConfigError};
+use trishift_trainer::config::{Config, ConfigError, ExchangeKind};
 use trishift_trainer::data::LabelColumn;
 use trishift_trainer::data::audio::{Condition, Pattern};
 use trishift_trainer::rule::RuleName;
@@ -29,6 +29,13 @@ pub(super) struct Settings {
     /// Samples of one update.
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     batch: Option<u32>,
+    /// Equal parts of every batch that vote one by one: the model is then the same on any number of cards that divides them
+    /// [default: 8 with --gpus or a launcher, else 1].
+    #[arg(long, value_name = "S", conflicts_with = "resume")]
+    shards: Option<u32>,
+    /// What cards exchange in every step: votes (integers, exact) or gradient (bfloat16, for comparison) [default: votes].
+    #[arg(long, value_name = "WHAT", conflicts_with = "resume")]
+    exchange: Option<String>,
     /// Columns that share one exponent: 4, 6, 8, 16, 20, 32, 40, 64, 80, 96.
     #[arg(long, value_name = "G", conflicts_with = "resume")]
     group: Option<u32>,
@@ -96,6 +103,8 @@ impl Settings {
         };
         let rule = settings.rule.as_deref().map(str::parse::<RuleName>).transpose();
         let rule = rule.map_err(|error| blame("rule", error.into()))?;
+        let exchange = settings.exchange.as_deref().map(str::parse::<ExchangeKind>).transpose();
+        let exchange = exchange.map_err(|error| blame("exchange", error.into()))?;
         if let Some(label) = &settings.label {
             label.parse::<LabelColumn>().map_err(|error| blame("label", error.into()))?;
         }
@@ -106,7 +115,7 @@ impl Settings {
         if let Some(condition) = given(&settings.test_where) {
             condition.parse::<Condition>().map_err(|error| blame("test-where", error.into()))?;
         }
-        settings.replace(config, rule);
+        settings.replace(config, rule, exchange);
         config.validate().map_err(|error| match &error {
             ConfigError::Value { setting, .. } => blame(setting, error.into()),
             _ => error.into(),
@@ -122,6 +131,8 @@ impl Settings {
             take("steps", &mut self.steps, &mut taken)?;
         }
         take("batch", &mut self.batch, &mut taken)?;
+        take("shards", &mut self.shards, &mut taken)?;
+        take("exchange", &mut self.exchange, &mut taken)?;
         take("group", &mut self.group, &mut taken)?;
         take("width", &mut self.width, &mut taken)?;
         take("rule", &mut self.rule, &mut taken)?;
@@ -145,12 +156,14 @@ impl Settings {
     }
 
     /// Replaces what is given.
-    fn replace(&self, config: &mut Config, rule: Option<RuleName>) {
+    fn replace(&self, config: &mut Config, rule: Option<RuleName>, exchange: Option<ExchangeKind>) {
         let training = &mut config.training;
         if self.epochs.is_some() || self.steps.is_some() {
             (training.epochs, training.steps) = (self.epochs, self.steps);
         }
         training.batch = self.batch.unwrap_or(training.batch);
+        training.shards = self.shards.unwrap_or(training.shards);
+        training.exchange = exchange.unwrap_or(training.exchange);
         training.seed = self.seed.unwrap_or(training.seed);
         training.rule = rule.unwrap_or(training.rule);
         training.warm_up = self.warm_up.unwrap_or(training.warm_up);

@@ -186,6 +186,7 @@ fn to_json(outcome: &Outcome, device: &Resolved) -> serde_json::Value {
         "narrowed_rows": outcome.narrowing.rows,
         "zeroed_trits": outcome.narrowing.zeroed,
         "state_bytes_per_weight": outcome.state_bytes_per_weight,
+        "exchanged_bytes_per_weight": outcome.exchanged_bytes_per_weight,
         "device_state_bytes": outcome.memory.state,
         "device_scratch_bytes": outcome.memory.scratch,
         "device_activation_bytes": outcome.memory.activations,

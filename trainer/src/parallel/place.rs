@@ -1,6 +1,6 @@
 //! What a launcher says about a process, in variables of its environment.
 //!
-//! Three families are understood, the first that speaks is believed: torchrun's (`RANK` …), which our own launcher
+//! Three families are understood, the first that speaks is believed: torchrun's (`RANK` …), which [`launch()`](super::launch())
 //! sets too; Open MPI's; Slurm's, for tasks that srun started. An empty variable counts as not set. What is said by halves or
 //! contradicts itself is an error and not a guess: a rank that trains alone by mistake would overwrite the others' run.
 

@@ -198,6 +198,28 @@ pub(super) fn device(option: Option<&str>) -> anyhow::Result<Resolved> {
     }
 }
 
+/// The device that an option or else `TRISHIFT_DEVICE` names, with the name of whichever it was.
+///
+/// # Errors
+/// A variable that is no text.
+pub(super) fn device_name(option: Option<&str>) -> anyhow::Result<Option<(String, String)>> {
+    Ok(match option {
+        Some(device) => Some(("--device".to_owned(), device.to_owned())),
+        None => parsed("device")?.map(|device| (variable_name("device"), device)),
+    })
+}
+
+/// The cards that an option or else `TRISHIFT_GPUS` asks for, with the name of whichever it was.
+///
+/// # Errors
+/// A variable that is no whole number.
+pub(super) fn gpus(option: Option<u32>) -> anyhow::Result<Option<(String, u32)>> {
+    Ok(match option {
+        Some(gpus) => Some(("--gpus".to_owned(), gpus)),
+        None => parsed("gpus")?.map(|gpus| (variable_name("gpus"), gpus)),
+    })
+}
+
 /// The threads that an option or else `TRISHIFT_THREADS` asks for, with the name of whichever it was.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use super::output::{self, percent, say, tell, thousands};
 use super::progress::{Copies, Progress};
 use super::report;
 use super::settings::{self, Settings};
+use super::together::{self, Part};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
@@ -14,6 +15,7 @@ use trishift_trainer::checkpoint::{self, StateReader};
 use trishift_trainer::config::Config;
 use trishift_trainer::data::Prepared;
 use trishift_trainer::network::Network;
+use trishift_trainer::parallel::Group;
 use trishift_trainer::run::{self, Outcome, Run, RunFolder};
 
 /// Options of `train`.
@@ -34,11 +36,11 @@ a table: a .csv file, or a folder with train.csv and test.csv;
 arrays: an .npz file, or a folder with x_train.npy and y_train.npy (and x_test.npy and y_test.npy);
 or text: a .txt file, or a folder with train.txt and test.txt.
 
-Every setting, --data, --device and --threads may also be given by a variable of the environment: TRISHIFT_ and the \
+Every setting, --data, --device, --gpus and --threads may also be given by a variable of the environment: TRISHIFT_ and the \
 name in capitals, such as TRISHIFT_GROUP=8 or TRISHIFT_CORRELATION_STRENGTH=2; an empty one counts as not set. \
 The command line goes before the environment, the environment before the configuration or preset, and that before \
-the defaults. With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE \
-and TRISHIFT_THREADS count.
+the defaults. With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE, \
+TRISHIFT_GPUS and TRISHIFT_THREADS count.
 
 --device auto, the default, takes the first CUDA card where there is one, else the CPU. Kernels are compiled for the card in \
 the first run and kept in ~/.cache/trishift, or where TRISHIFT_CACHE says.
@@ -67,6 +69,9 @@ pub(super) struct Arguments {
     /// auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// Cards of this machine to train on, one process each; see docs/parallel.md.
+    #[arg(long, value_name = "N")]
+    gpus: Option<u32>,
     /// Print the result as one JSON object, the last line on standard output.
     #[arg(long)]
     json: bool,
@@ -79,7 +84,23 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
-    let device = settings::device(arguments.device.as_deref())?;
+    match together::part(arguments.gpus, arguments.device.as_deref())? {
+        Part::Alone => alone(arguments, arguments.device.as_deref()),
+        Part::OneCard => alone(arguments, Some("cuda")),
+        Part::Launched(ending) => Ok(ending),
+        Part::Rank(group) => together::finish(group, |group| train_together(group, arguments)),
+    }
+}
+
+/// The seam of training on several cards: what one rank does once all have come. The group is watched already, so `tick` it;
+/// whoever calls this leaves it, or tells the others of an error.
+fn train_together(group: &Group, _arguments: &Arguments) -> anyhow::Result<Ending> {
+    let _device = together::device(group)?;
+    anyhow::bail!("training on several cards is not built in yet")
+}
+
+fn alone(arguments: &Arguments, device: Option<&str>) -> anyhow::Result<Ending> {
+    let device = settings::device(device)?;
     match &arguments.resume {
         Some(folder) => resume(arguments, folder, &device),
         None => start(arguments, &device),

@@ -6,6 +6,7 @@
 //! state; [`export`] folds it into a model file; [`evaluate`] runs that file through the runtime, and [`mod@reference`] is
 //! the trainer's own arithmetic to hold it against. [`run`] ties them together into a folder that can be interrupted and resumed.
 //! [`report`] shows such a folder as a page, with what its network [`cost`]s on microcontrollers.
+//! [`parallel`] is how the processes of a run on several cards find each other, and notice that one has failed.
 //! [`random`] fills a network without training.
 //! [`ternary`] is the algorithm primitive by primitive: the definition that rules and backends are held against.
 //!

@@ -21,6 +21,7 @@ mod quickstart;
 mod report;
 mod serve;
 mod settings;
+mod together;
 mod train;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -78,10 +79,12 @@ const FAILED: u8 = 2;
 /// Exit code of an interrupted command: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// How a command ended well.
+/// How a command ended, where it has nothing more to say.
 enum Ending {
     Done,
     Interrupted,
+    /// Processes that it started failed, with this exit code, and have said why.
+    Failed(u8),
 }
 
 /// Runs the command line.
@@ -91,6 +94,7 @@ pub(crate) fn run() -> ExitCode {
     match dispatch(cli) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        Ok(Ending::Failed(code)) => ExitCode::from(code),
         Err(error) => {
             output::error(&error);
             ExitCode::from(FAILED)

@@ -39,7 +39,7 @@ pub(super) fn warning(what: &str, error: &anyhow::Error) {
 }
 
 /// The causes from the outermost on, without those that the one before has told already.
-fn sentence(error: &anyhow::Error) -> String {
+pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(|cause| cause.to_string()) {
         if !message.ends_with(&cause) {

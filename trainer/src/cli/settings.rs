@@ -122,6 +122,11 @@ impl Settings {
         })
     }
 
+    /// Whether the option or its variable says how many shards there are.
+    pub(super) fn names_shards(&self) -> bool {
+        self.shards.is_some() || variable("shards").is_some()
+    }
+
     /// Fills in what the command line leaves out; returns the names of the settings that variables gave.
     fn take_variables(&mut self) -> anyhow::Result<Vec<&'static str>> {
         let mut taken = Vec::new();
@@ -209,6 +214,28 @@ pub(super) fn device(option: Option<&str>) -> anyhow::Result<Resolved> {
             None => usable("auto"),
         },
     }
+}
+
+/// The device that an option or else `TRISHIFT_DEVICE` names, with the name of whichever it was.
+///
+/// # Errors
+/// A variable that is no text.
+pub(super) fn device_name(option: Option<&str>) -> anyhow::Result<Option<(String, String)>> {
+    Ok(match option {
+        Some(device) => Some(("--device".to_owned(), device.to_owned())),
+        None => parsed("device")?.map(|device| (variable_name("device"), device)),
+    })
+}
+
+/// The cards that an option or else `TRISHIFT_GPUS` asks for, with the name of whichever it was.
+///
+/// # Errors
+/// A variable that is no whole number.
+pub(super) fn gpus(option: Option<u32>) -> anyhow::Result<Option<(String, u32)>> {
+    Ok(match option {
+        Some(gpus) => Some(("--gpus".to_owned(), gpus)),
+        None => parsed("gpus")?.map(|gpus| (variable_name("gpus"), gpus)),
+    })
 }
 
 /// The threads that an option or else `TRISHIFT_THREADS` asks for, with the name of whichever it was.

@@ -5,16 +5,21 @@ use super::output::{self, percent, say, tell, thousands};
 use super::progress::{Copies, Progress};
 use super::report;
 use super::settings::{self, Settings};
+use super::together::{self, Part};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use trishift_trainer::backend::Resolved;
 use trishift_trainer::checkpoint::{self, StateReader};
-use trishift_trainer::config::Config;
+use trishift_trainer::config::{Config, ExchangeKind};
 use trishift_trainer::data::Prepared;
 use trishift_trainer::network::Network;
-use trishift_trainer::run::{self, Outcome, Run, RunFolder};
+use trishift_trainer::parallel::{Group, Share, Worker};
+use trishift_trainer::run::{self, Epoch, Observer, Outcome, Run, RunFolder, Status};
+
+/// Shards of a batch on cards that are counted, unless somebody says how many.
+const SHARDS: u32 = 8;
 
 /// Options of `train`.
 #[derive(Args)]
@@ -34,11 +39,11 @@ a table: a .csv file, or a folder with train.csv and test.csv;
 arrays: an .npz file, or a folder with x_train.npy and y_train.npy (and x_test.npy and y_test.npy);
 or text: a .txt file, or a folder with train.txt and test.txt.
 
-Every setting, --data, --device and --threads may also be given by a variable of the environment: TRISHIFT_ and the \
+Every setting, --data, --device, --gpus and --threads may also be given by a variable of the environment: TRISHIFT_ and the \
 name in capitals, such as TRISHIFT_GROUP=8 or TRISHIFT_CORRELATION_STRENGTH=2; an empty one counts as not set. \
 The command line goes before the environment, the environment before the configuration or preset, and that before \
-the defaults. With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE \
-and TRISHIFT_THREADS count.
+the defaults. With --resume the settings are the checkpoint's: of the variables, only TRISHIFT_DATA, TRISHIFT_DEVICE, \
+TRISHIFT_GPUS and TRISHIFT_THREADS count.
 
 --device auto, the default, takes the first CUDA card where there is one, else the CPU. Kernels are compiled for the card in \
 the first run and kept in ~/.cache/trishift, or where TRISHIFT_CACHE says.
@@ -67,6 +72,9 @@ pub(super) struct Arguments {
     /// auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// Cards of this machine to train on, one process each; see docs/parallel.md.
+    #[arg(long, value_name = "N")]
+    gpus: Option<u32>,
     /// Print the result as one JSON object, the last line on standard output.
     #[arg(long)]
     json: bool,
@@ -79,20 +87,56 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
-    let device = settings::device(arguments.device.as_deref())?;
-    match &arguments.resume {
-        Some(folder) => resume(arguments, folder, &device),
-        None => start(arguments, &device),
+    let alone = |device, has_shards| {
+        let (device, worker) = (settings::device(device)?, Worker::alone());
+        Rank { device, worker, group: None, has_shards }.train(arguments)
+    };
+    match together::part(arguments.gpus, arguments.device.as_deref())? {
+        Part::Alone => alone(arguments.device.as_deref(), false),
+        Part::OneCard => alone(Some("cuda"), true),
+        Part::Launched(ending) => Ok(ending),
+        Part::Rank(group) => together::finish(group, |group| {
+            let (device, worker) = together::worker(group)?;
+            Rank { device, worker, group: Some(group), has_shards: true }.train(arguments)
+        }),
     }
 }
 
-fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
+/// How one process trains.
+struct Rank<'a> {
+    device: Resolved,
+    worker: Worker,
+    /// The other processes, which it tells that it moves on; none where it trains alone.
+    group: Option<&'a Group>,
+    /// Whether batches are cut into shards where nobody says how many.
+    has_shards: bool,
+}
+
+impl Rank<'_> {
+    /// Whether it shows nothing: the first of several shows the run.
+    fn is_quiet(&self, arguments: &Arguments) -> bool {
+        arguments.quiet || !self.worker.leads()
+    }
+
+    fn train(self, arguments: &Arguments) -> anyhow::Result<Ending> {
+        match &arguments.resume {
+            Some(folder) => resume(arguments, folder, &self),
+            None => start(arguments, &self),
+        }
+    }
+}
+
+fn start(arguments: &Arguments, rank: &Rank<'_>) -> anyhow::Result<Ending> {
+    let device = &rank.device;
     let mut config = match (&arguments.preset, &arguments.config) {
         (Some(name), _) => Config::preset(name)?,
         (None, Some(path)) => Config::read(path)?,
         (None, None) => anyhow::bail!("nothing to train; give --preset NAME, --config FILE or --resume RUN"),
     };
     arguments.settings.apply(&mut config)?;
+    if rank.has_shards && !arguments.settings.names_shards() && config.training.exchange == ExchangeKind::Votes {
+        config.training.shards = config.training.shards.max(SHARDS);
+    }
     config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
     // What cannot be trained needs no data to say so.
     if let Ok(network) = Network::without_data(&config) {
@@ -100,14 +144,19 @@ fn start(arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
     }
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     // The folder is made only once the data has been read; but a run that cannot begin for its folder says so at once.
-    anyhow::ensure!(arguments.overwrite || !is_occupied(&path), run::FolderError::Exists { path: path.clone() });
-    let data = load(&config, arguments.quiet)?;
+    let leads = rank.worker.leads();
+    let may_begin = arguments.overwrite || !leads || !is_occupied(&path);
+    anyhow::ensure!(may_begin, run::FolderError::Exists { path: path.clone() });
+    let data = load(&config, rank.is_quiet(arguments))?;
     run::check_trainable(&Network::resolve(&config, data.train.shape, data.classes.len())?, device)?;
     run::check(&config, &data, device)?;
-    let folder = RunFolder::create(&path, arguments.overwrite)?;
-    folder.write_config(&config.to_toml()?)?;
-    let run = Run::new(&config, &data, &folder, device)?;
-    finish(run, &folder, arguments, device)
+    Share::new(&rank.worker, &config.training, data.train.len())?;
+    let folder = if leads { RunFolder::create(&path, arguments.overwrite)? } else { RunFolder::at(&path) };
+    if leads {
+        folder.write_config(&config.to_toml()?)?;
+    }
+    let run = Run::with_worker(&config, &data, &folder, device, rank.worker.clone())?;
+    finish(run, &folder, arguments, rank)
 }
 
 fn is_occupied(path: &Path) -> bool {
@@ -117,16 +166,16 @@ fn is_occupied(path: &Path) -> bool {
     }
 }
 
-fn resume(arguments: &Arguments, folder: &Path, device: &Resolved) -> anyhow::Result<Ending> {
+fn resume(arguments: &Arguments, folder: &Path, rank: &Rank<'_>) -> anyhow::Result<Ending> {
     let folder = RunFolder::open(folder)?;
     let bytes = checkpoint::read(&folder.checkpoint())?;
     let reader = StateReader::new(&bytes, &folder.checkpoint())?;
     let mut config = reader.config()?;
     config.data.path = settings::data(arguments.data.as_ref()).or(config.data.path);
-    let data = load(&config, arguments.quiet)?;
-    let mut run = Run::new(&config, &data, &folder, device)?;
+    let data = load(&config, rank.is_quiet(arguments))?;
+    let mut run = Run::with_worker(&config, &data, &folder, &rank.device, rank.worker.clone())?;
     run.restore(&reader)?;
-    finish(run, &folder, arguments, device)
+    finish(run, &folder, arguments, rank)
 }
 
 /// The samples of a run, with a bar while copies of recordings are made.
@@ -137,10 +186,17 @@ fn load(config: &Config, quiet: bool) -> anyhow::Result<Prepared> {
     Ok(data?)
 }
 
-fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments, device: &Resolved) -> anyhow::Result<Ending> {
-    let Some(outcome) = train_to_end(&mut run, folder, arguments.quiet)? else { return Ok(Ending::Interrupted) };
+fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments, rank: &Rank<'_>) -> anyhow::Result<Ending> {
+    if !rank.worker.leads() {
+        return Ok(match train(&mut run, true, rank.group)? {
+            run::Ending::Finished => Ending::Done,
+            run::Ending::Interrupted => Ending::Interrupted,
+        });
+    }
+    let ending = train(&mut run, arguments.quiet, rank.group)?;
+    let Some(outcome) = conclude(&mut run, folder, ending)? else { return Ok(Ending::Interrupted) };
     if arguments.json {
-        output::json(&to_json(&outcome, device))?;
+        output::json(&to_json(&outcome, &rank.device))?;
     } else {
         print(&outcome)?;
     }
@@ -149,10 +205,38 @@ fn finish(mut run: Run<'_>, folder: &RunFolder, arguments: &Arguments, device: &
 
 /// Trains with a progress bar; `None` where Ctrl-C came first.
 pub(super) fn train_to_end(run: &mut Run<'_>, folder: &RunFolder, quiet: bool) -> anyhow::Result<Option<Outcome>> {
+    let ending = train(run, quiet, None)?;
+    conclude(run, folder, ending)
+}
+
+/// Trains with a progress bar, and tells the other processes of the run that it goes on.
+fn train(run: &mut Run<'_>, quiet: bool, group: Option<&Group>) -> anyhow::Result<run::Ending> {
     let mut progress = Progress::new(run, quiet)?;
-    let ending = run.train(&mut progress);
+    let ending = run.train(&mut Told { progress: &mut progress, group });
     progress.finish();
-    match ending? {
+    Ok(ending?)
+}
+
+/// Shows a run and tells others of it.
+struct Told<'a> {
+    progress: &'a mut Progress,
+    group: Option<&'a Group>,
+}
+
+impl Observer for Told<'_> {
+    fn progress(&mut self, status: &Status) -> bool {
+        self.group.into_iter().for_each(Group::tick);
+        self.progress.progress(status)
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) {
+        self.progress.epoch(epoch);
+    }
+}
+
+/// What a trained run came to; `None` where it is not trained to its end.
+fn conclude(run: &mut Run<'_>, folder: &RunFolder, ending: run::Ending) -> anyhow::Result<Option<Outcome>> {
+    match ending {
         run::Ending::Finished => {
             let outcome = run.finish().context("the run is trained, but its model could not be made")?;
             report::leave(run, &outcome);

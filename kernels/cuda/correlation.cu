@@ -58,9 +58,9 @@ extern "C" __global__ void update(const u16 *gradient, int words, int words_per_
 }
 
 // Correlations after the scores of all shards, `count` of both.
-extern "C" __global__ void apply_scores(const i32 *scores, u64 count, i64 *correlations) {
+extern "C" __global__ void apply_scores(void *values, int narrow, u64 count, i64 *correlations) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (index < count) correlations[index] = saturating_difference(correlations[index], scores[index]);
+    if (index < count) correlations[index] = saturating_difference(correlations[index], Scores{values, narrow}.at(index));
 }
 
 // One thread: after everybody has read the number. Every shard counts.

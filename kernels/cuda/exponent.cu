@@ -20,7 +20,8 @@ extern "C" __global__ void update(const u16 *gradient, int threshold, int words,
 }
 
 // The same by the scores of all shards, for `count` groups.
-extern "C" __global__ void apply_scores(const i32 *scores, int threshold, u64 count, i8 *exponents, i8 *votes) {
+extern "C" __global__ void apply_scores(void *values, int narrow, int threshold, u64 count, i8 *exponents,
+                                        i8 *votes) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (index < count) move_group(scores[index], threshold, index, exponents, votes);
+    if (index < count) move_group(Scores{values, narrow}.at(index), threshold, index, exponents, votes);
 }

@@ -23,12 +23,14 @@ extern "C" __global__ void __launch_bounds__(256)
     });
 }
 
-// Of sign votes.
+// Of sign votes; `values` is int8 where `narrow` says so.
 extern "C" __global__ void __launch_bounds__(256)
-    score_signs(const u16 *gradient, int words, int words_per_block, int groups, const u32 *trits, int adds, i32 *scores) {
+    score_signs(const u16 *gradient, int words, int words_per_block, int groups, const u32 *trits, int adds, void *values,
+                int narrow) {
     Place place(words, words_per_block);
+    Scores scores{values, narrow};
     score_groups(place, words, words_per_block, gradient, trits, [&](int group, int sum) {
-        i32 *score = scores + place.row * groups + group;
-        *score = (adds ? *score : 0) + sum;
+        u64 index = place.row * groups + group;
+        scores.set(index, (adds ? scores.at(index) : 0) + sum);
     });
 }

@@ -3,6 +3,21 @@
 // sgn of a gradient; 0 for what is not a number.
 __device__ __forceinline__ int sign_of(float gradient) { return (gradient > 0.0f) - (gradient < 0.0f); }
 
+// Scores of groups: int8 where those of all shards fit, else int32.
+struct Scores {
+    void *values;
+    int narrow;
+
+    __device__ __forceinline__ int at(u64 index) const {
+        return narrow ? (int)((const i8 *)values)[index] : (int)((const i32 *)values)[index];
+    }
+
+    __device__ __forceinline__ void set(u64 index, int score) const {
+        if (narrow) ((i8 *)values)[index] = (i8)score;
+        else ((i32 *)values)[index] = score;
+    }
+};
+
 // Votes times trits of a word's columns, added up to the units that they belong to.
 __device__ __forceinline__ void score_units(const Gradients &gradients, u32 trits, int (&units)[UNITS]) {
 #pragma unroll

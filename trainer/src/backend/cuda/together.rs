@@ -4,7 +4,7 @@
 //! on to the gradients of the layer before it; the update follows when the exchange is done.
 
 use super::card::{Buffer, Card, Grid, Kernel, Span, arguments};
-use super::extent::Extent;
+use super::extent::{Extent, padded};
 use super::nccl::{Element, Nccl};
 use super::rule::{BallotKind, CardRule};
 use super::CudaError;
@@ -86,14 +86,22 @@ pub struct Ballot<'a> {
     pub shards: Shards,
     /// Votes on weights, int8 [rows, pitch].
     pub votes: Span<'a>,
-    /// Scores of groups, int32 [rows, groups].
+    /// Scores of groups, int8 where those of all shards fit, else int32, [rows, groups].
     pub scores: Span<'a>,
+    is_narrow: bool,
     /// Exponents of the shards' scales, int8 [shards].
     pub scales: Span<'a>,
     /// Votes on biases, int8 [rows], and exponents of their scales.
     pub biases: [Span<'a>; 2],
     /// The same for the biases of a norm.
     pub norm: [Span<'a>; 2],
+}
+
+impl Ballot<'_> {
+    /// Whether scores are int8, for kernels.
+    pub(super) fn narrow(&self) -> i32 {
+        i32::from(self.is_narrow)
+    }
 }
 
 /// A shard that votes.
@@ -111,7 +119,11 @@ impl BallotLayout {
         let extent = Extent::of(stage);
         let (votes, scores) = match rule.ballot()? {
             BallotKind::Weights => (extent.rows * extent.pitch(), 0),
-            BallotKind::Groups => (0, extent.rows * extent.groups()),
+            // Where the scores of all shards fit into an int8, they lie where votes would.
+            BallotKind::Groups(vote) if vote * (shards.count() * extent.group.get()) as i32 <= 127 => {
+                (padded(extent.rows * extent.groups()), 0)
+            }
+            BallotKind::Groups(_) => (0, extent.rows * extent.groups()),
         };
         let rows = |present: bool| if present { extent.padded_rows() } else { 0 };
         let (biases, norm) = (rows(stage.bias), rows(is_normed));
@@ -136,7 +148,8 @@ impl BallotLayout {
         Ballot {
             shards,
             votes: at(0),
-            scores: Span::from(&slot.scores),
+            scores: if self.scores > 0 { Span::from(&slot.scores) } else { at(0) },
+            is_narrow: self.scores == 0,
             scales: at(scales),
             biases: [at(votes), at(scales + shards.count())],
             norm: [at(votes + biases), at(of_norm)],

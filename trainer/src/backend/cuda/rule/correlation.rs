@@ -83,7 +83,7 @@ impl CardRule for Correlation {
     }
 
     fn ballot(&self) -> Option<BallotKind> {
-        Some(BallotKind::Groups)
+        Some(BallotKind::Groups(1))
     }
 
     fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
@@ -96,6 +96,7 @@ impl CardRule for Correlation {
             trits,
             i32::from(!turn.is_first),
             ballot.scores,
+            ballot.narrow(),
         ];
         let kernel = Kernel::of_group(SCORES, extent.group, "score_signs");
         card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
@@ -106,7 +107,7 @@ impl CardRule for Correlation {
         let TernaryState { extent, .. } = &self.state;
         let kernel = |name| Kernel::of_group(CORRELATION, extent.group, name);
         let groups = extent.rows * extent.groups();
-        let arguments = arguments![ballot.scores, groups, &self.correlations.values];
+        let arguments = arguments![ballot.scores, ballot.narrow(), groups, &self.correlations.values];
         card.launch(kernel("apply_scores"), Grid::covering(groups, 256), arguments)?;
         let arguments = arguments![ballot.shards.count() as i32, &self.steps];
         card.launch(kernel("count_steps"), Grid::new(1, 1), arguments)?;

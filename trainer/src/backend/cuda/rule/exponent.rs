@@ -67,7 +67,7 @@ impl CardRule for Exponent {
     }
 
     fn ballot(&self) -> Option<BallotKind> {
-        Some(BallotKind::Groups)
+        Some(BallotKind::Groups(1))
     }
 
     fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
@@ -80,6 +80,7 @@ impl CardRule for Exponent {
             trits,
             i32::from(!turn.is_first),
             ballot.scores,
+            ballot.narrow(),
         ];
         let kernel = Kernel::of_group(SCORES, extent.group, "score_signs");
         card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
@@ -89,8 +90,8 @@ impl CardRule for Exponent {
     fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
         let TernaryState { extent, exponents, .. } = &self.state;
         let groups = extent.rows * extent.groups();
-        let arguments =
-            arguments![ballot.scores, self.threshold, groups, &exponents.values, &self.votes.values];
+        let (narrow, votes) = (ballot.narrow(), &self.votes.values);
+        let arguments = arguments![ballot.scores, narrow, self.threshold, groups, &exponents.values, votes];
         let kernel = Kernel::of_group(EXPONENT, extent.group, "apply_scores");
         card.launch(kernel, Grid::covering(groups, 256), arguments)?;
         self.bias.apply(card, ballot)

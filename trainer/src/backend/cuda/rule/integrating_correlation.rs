@@ -73,7 +73,7 @@ impl CardRule for IntegratingCorrelation {
     }
 
     fn ballot(&self) -> Option<BallotKind> {
-        Some(BallotKind::Groups)
+        Some(BallotKind::Groups(127))
     }
 
     fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {

@@ -67,8 +67,8 @@ impl<'a> Update<'a> {
 pub enum BallotKind {
     /// Every weight.
     Weights,
-    /// Every group, by the sum of votes times trits.
-    Groups,
+    /// Every group, by the sum of votes times trits, votes up to this.
+    Groups(i32),
 }
 
 /// Weights T·2^clamp(E + ((corr + 2^12) >> 13)) on a card.

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +24,11 @@ const PART: [&str; 4] = ["--ignored", "--nocapture", "--quiet", "--exact"];
 /// All must be gone by then.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Writes a line in one piece, as the command does: all ranks write to the same pipe.
+fn tell(line: &str) {
+    std::io::stderr().write_all(line.as_bytes()).expect("a reader");
+}
+
 /// Trains, as it were, until a file says that it is enough.
 #[test]
 #[ignore = "a part of the other tests"]
@@ -35,7 +40,7 @@ fn rank() {
     launch::follow_launcher(std::env::var(LAUNCHED).unwrap().parse().unwrap(), || std::process::exit(9)).unwrap();
     let group = Group::join(&place, Limits { silence: Duration::from_secs(3), ..Limits::default() }).unwrap();
     group.watch(move |fault| {
-        eprintln!("error: rank {rank}: {fault}");
+        tell(&format!("error: rank {rank}: {fault}\n"));
         std::process::exit(2);
     });
     let bytes = group.broadcast(if rank == 0 { b"identifier" } else { b"" }).unwrap();
@@ -48,7 +53,7 @@ fn rank() {
     }
     if folder.join(format!("fail{rank}")).exists() {
         assert_eq!(group.fail("no card"), None);
-        eprintln!("error: rank {rank}: no card");
+        tell(&format!("error: rank {rank}: no card\n"));
         std::process::exit(3);
     }
     // One that fails tells the others first.

@@ -173,6 +173,17 @@ fn an_interrupted_run_ends_in_the_same_bytes() {
     assert_same(&path.join("whole"), &path.join("pieces"), 60);
 }
 
+/// Launchers send it to a group of processes and to each of them.
+#[test]
+fn sigterm_may_come_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = Running::start(folder.path(), &format!("{LONG} run"));
+    running.wait_for_an_epoch();
+    (0..2).for_each(|_| running.signal("TERM"));
+    let Ended { code, messages, .. } = running.end();
+    assert!(code == Some(130) && messages.contains("interrupted; go on with: "), "{code:?} {messages}");
+}
+
 #[test]
 fn a_killed_run_ends_in_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();

@@ -50,9 +50,10 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A line on standard error; where that cannot be written, nobody is there to read.
+/// A line on standard error; where that cannot be written, nobody is there to read. In one piece: several processes may write to
+/// the same terminal.
 pub(super) fn note(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Bytes on standard output, at once. Ends the process where their reader has gone.

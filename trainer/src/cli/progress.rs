@@ -3,6 +3,7 @@
 use super::curves::Curves;
 use super::output::{self, tell};
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,11 +37,11 @@ struct Live {
 
 impl Progress {
     /// What shows a run, with the epochs that a resumed one has behind it. The first Ctrl-C asks it to stop; a second one
-    /// ends the process.
+    /// ends the process. SIGTERM asks, however often: those who start processes send it to each and to all at once.
     pub(super) fn new(run: &Run<'_>, quiet: bool) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, super::INTERRUPTED.into(), Arc::clone(&stop))?;
+        signal_hook::flag::register_conditional_shutdown(SIGINT, super::INTERRUPTED.into(), Arc::clone(&stop))?;
+        for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
         }
         let view = if quiet { View::Nothing } else { View::new(run)? };

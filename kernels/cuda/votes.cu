@@ -9,22 +9,44 @@ __device__ __forceinline__ void add_votes(uint4 *sums, u64 index, int adds, cons
                              __vadd4(before.w, bytes[3]));
 }
 
-// Magnitude votes. `gain` is that of a shard, at λ = 1; `scheduled` says that it goes with λ.
+// Mixes 32 bits.
+__device__ __forceinline__ u32 mixed(u32 bits) {
+    bits = (bits ^ bits >> 16) * 0x7FEB352Du;
+    bits = (bits ^ bits >> 15) * 0x846CA68Bu;
+    return bits ^ bits >> 16;
+}
+
+// The chance that a vote is moved by before it is rounded, from 16 bits.
+__device__ __forceinline__ float chance_of(u32 bits) { return (float)(2 * (int)bits - 65535) / 131072.0f; }
+
+// Magnitude votes. `gain` is that of a shard, at λ = 1; `scheduled` says that it goes with λ. `shard` is negative where there
+// is but one, whose votes are not left to chance. `row_words` words are a row.
 extern "C" __global__ void __launch_bounds__(256)
-    vote(const u16 *gradient, const Scale *scale, const Step *step, float gain, int scheduled, int limit, u64 words, int adds,
-         uint4 *sums) {
+    vote(const u16 *gradient, const Scale *scale, const Step *step, float gain, int scheduled, int limit, int shard,
+         int row_words, u64 words, int adds, uint4 *sums) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= words) return;
     Gradients gradients(gradient + index * WORD);
     bool votes = scale->votes;
     float factor = votes ? gain * (scheduled ? step->lambda : 1.0f) * power_of_two(-scale->exponent) : 0.0f;
     float bound = votes ? (float)limit : 0.0f;
+    u32 row = (u32)(index / row_words), pair = (u32)(index - (u64)row * row_words) * (WORD / 2);
+    u64 update = step->index;
+    u32 of_row = mixed(mixed(mixed((u32)update ^ (u32)(update >> 32)) ^ (u32)shard) ^ row);
     u32 bytes[4];
 #pragma unroll
     for (int quarter = 0; quarter < 4; quarter++) {
         u32 bits[4];
 #pragma unroll
-        for (int i = 0; i < 4; i++) bits[i] = vote_bits(gradients.value(4 * quarter + i), factor, bound);
+        for (int i = 0; i < 4; i += 2) {
+            u32 drawn = mixed(of_row + (pair + 2 * quarter + i / 2) * 0x9E3779B9u);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                float value = fminf(fmaxf(gradients.value(4 * quarter + i + half) * factor, -bound), bound);
+                if (shard >= 0 && votes) value += chance_of(half ? drawn >> 16 : drawn & 0xFFFFu);
+                bits[i + half] = __float_as_uint(value + MAGIC);
+            }
+        }
         u32 low = __byte_perm(bits[0], bits[1], 0x0040u), high = __byte_perm(bits[2], bits[3], 0x0040u);
         bytes[quarter] = __byte_perm(low, high, 0x5410u) ^ 0x80808080u;
     }

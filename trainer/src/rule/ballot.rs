@@ -4,8 +4,10 @@
 //! `s = 2^max(round(log2 rms(D)), m − 8)`, m the largest exponent of any shard in earlier updates. With g the rule's gain, q the
 //! votes of all shards together takes the place of the votes of the whole batch:
 //!
-//! - Magnitude votes: `q = Σ clip(round(g/√S·λ·D/s), ±⌊127/S⌋)`: within an int8, and of the size of a whole batch's votes where
-//!   gradients are mostly noise. `latent` has g/S for g/√S, which clips no more often than a whole batch does.
+//! - Magnitude votes: `q = Σ round(clip(g/√S·λ·D/s, ±⌊127/S⌋) + u)`: within an int8, and of the size of a whole batch's votes where
+//!   gradients are mostly noise. `latent` has g/S for g/√S, which clips no more often than a whole batch does. A shard's votes are
+//!   small numbers: rounded to the nearest, gradients below a third of their scale would never be heard. So they are rounded up or
+//!   down by chance, u evenly spread over ±½ ([`Dither`]), and none where there is one shard.
 //! - Scores of groups: `Σ q·T` of votes within ±127, in int32.
 //! - Sign votes: `sgn(Σ sgn(D))`, and `sgn(Σ sgn(D)·T)` for scores; `correlation` keeps the sum and counts S votes an update.
 //! - Biases: as magnitude votes, with scales of their own.
@@ -52,6 +54,44 @@ impl Shards {
     pub fn mean_gain(self, gain: f32) -> f32 {
         gain / self.0 as f32
     }
+}
+
+/// Chance for the rounding of a shard's votes, which depends on nothing but the update, the shard and the weight's place: 16 bits
+/// for each weight from the 32-bit mixing function `lowbias32`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dither {
+    /// None where nothing is left to chance.
+    key: Option<u32>,
+}
+
+impl Dither {
+    /// Of shard number `shard` in update number `index`.
+    pub(super) fn new(shards: Shards, shard: usize, index: u64) -> Self {
+        let of_update = mixed(index as u32 ^ (index >> 32) as u32);
+        Self { key: (shards != Shards::ONE).then(|| mixed(of_update ^ shard as u32)) }
+    }
+
+    /// Calls `f` for each weight of a row with its chance, from −½ to ½.
+    pub(super) fn row<W>(self, row: usize, weights: impl Iterator<Item = W>, mut f: impl FnMut(W, f32)) {
+        let Some(key) = self.key else { return weights.for_each(|weight| f(weight, 0.0)) };
+        let of_row = mixed(key ^ row as u32);
+        let mut pair = 0;
+        for (column, weight) in weights.enumerate() {
+            if column.is_multiple_of(2) {
+                pair = mixed(of_row.wrapping_add((column as u32 / 2).wrapping_mul(0x9E37_79B9)));
+            }
+            let bits = if column.is_multiple_of(2) { pair & 0xFFFF } else { pair >> 16 };
+            // Exact: 17 bits.
+            f(weight, (2 * bits as i32 - 65_535) as f32 / 131_072.0);
+        }
+    }
+}
+
+/// Mixes 32 bits (`lowbias32` of C. Wellons' hash-prospector).
+fn mixed(mut bits: u32) -> u32 {
+    bits = (bits ^ bits >> 16).wrapping_mul(0x7FEB_352D);
+    bits = (bits ^ bits >> 15).wrapping_mul(0x846C_A68B);
+    bits ^ bits >> 16
 }
 
 /// What one layer is told by the shards of a batch: sums over those that have voted, and a scale of each.
@@ -197,6 +237,28 @@ mod tests {
                 assert!(updated == voted, "{rule}, bias {bias}, {precision:?}");
             }
         }
+    }
+
+    #[test]
+    fn chance_is_even_and_repeats() {
+        let dither = |shard, index| Dither::new(Shards::new(8).unwrap(), shard, index);
+        let drawn = |shard: usize, index: u64| {
+            let mut all = Vec::new();
+            for row in 0..64 {
+                dither(shard, index).row(row, 0..501, |_, chance| all.push(chance));
+            }
+            all
+        };
+        let one = drawn(3, 77);
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        assert!(one.iter().all(|chance| chance.abs() < 0.5) && mean(&one).abs() < 0.01);
+        let squares: Vec<f32> = one.iter().map(|chance| chance * chance).collect();
+        assert!((mean(&squares) - 1.0 / 12.0).abs() < 0.003);
+        assert!(one == drawn(3, 77) && one != drawn(4, 77) && one != drawn(3, 78));
+        // Neighbours say nothing of each other.
+        let products: Vec<f32> = one.windows(2).map(|pair| pair[0] * pair[1]).collect();
+        assert!(mean(&products).abs() < 0.003, "{}", mean(&products));
+        Dither::new(Shards::ONE, 0, 5).row(0, 0..3, |_, chance| assert_eq!(chance, 0.0));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl LayerState for Int8Weights {
     }
 
     fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
-        self.votes.vote(gradient, (ballot.shards.gain(VOTE_GAIN), step.lambda), shard, ballot);
+        self.votes.vote(gradient, (ballot.shards.gain(VOTE_GAIN), step.lambda), (shard, step.index), ballot);
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 

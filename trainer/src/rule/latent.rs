@@ -237,7 +237,7 @@ impl LayerState for Latent {
     }
 
     fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
-        self.votes.vote(gradient, (ballot.shards.mean_gain(VOTE_GAIN), 1.0), shard, ballot);
+        self.votes.vote(gradient, (ballot.shards.mean_gain(VOTE_GAIN), 1.0), (shard, step.index), ballot);
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 

@@ -3,7 +3,7 @@
 //! The scale needs the whole gradient before the first vote. Small layers keep it, in bfloat16, between the two passes;
 //! large ones compute it twice, so that no dense [rows, columns] matrix is ever stored. Both give the same votes.
 
-use super::ballot::{Ballot, SILENT, scale_of};
+use super::ballot::{Ballot, Dither, SILENT, scale_of};
 use super::power_of_two;
 use super::gradient::{
     Gradient, PANEL_ROWS, from_bfloat16, ordered_sum, rounded_log2_of_root, sum_of_squares, to_bfloat16, with_buffer,
@@ -167,15 +167,22 @@ impl MagnitudeVotes {
         Some((dense, factor))
     }
 
-    /// Adds one shard's votes on weights to a ballot, of the gain that the rule has for a whole batch's.
-    pub(super) fn vote(&self, gradient: &Gradient<'_>, gain: (f32, f32), shard: usize, ballot: &mut Ballot) {
+    /// Adds one shard's votes on weights to a ballot, of the gain that the rule has for a shard's and the λ that goes with it.
+    pub(super) fn vote(
+        &self,
+        gradient: &Gradient<'_>,
+        gain: (f32, f32),
+        (shard, index): (usize, u64),
+        ballot: &mut Ballot,
+    ) {
         let limit = ballot.shards.limit() as f32;
+        let dither = Dither::new(ballot.shards, shard, index);
         let Some((dense, factor)) = self.of_shard(gradient, gain, ballot.scales.get_mut(shard)) else { return };
-        let votes = ballot.votes.par_chunks_mut(PANEL_ROWS * self.columns);
-        votes.zip(dense.par_chunks(PANEL_ROWS * self.columns)).for_each(|(votes, gradient)| {
-            for (sum, gradient) in votes.iter_mut().zip(gradient) {
-                *sum = sum.wrapping_add(vote_within(*gradient, factor, limit) as i8);
-            }
+        let rows = ballot.votes.par_chunks_mut(self.columns).zip(dense.par_chunks(self.columns)).enumerate();
+        rows.for_each(|(row, (votes, gradient))| {
+            dither.row(row, votes.iter_mut().zip(gradient), |(sum, gradient), chance| {
+                *sum = sum.wrapping_add(vote_within(*gradient, factor, limit, chance) as i8);
+            });
         });
     }
 
@@ -210,13 +217,13 @@ fn rounded_panel(gradient: &Gradient<'_>, panel: usize, dense: &mut [u16]) {
 /// Without a library call: adding 1.5·2^23 leaves the integer in the low bits.
 #[inline(always)]
 pub(super) fn vote(gradient: u16, factor: f32) -> i32 {
-    vote_within(gradient, factor, 127.0)
+    vote_within(gradient, factor, 127.0, 0.0)
 }
 
-/// The same within other limits.
+/// The same within other limits, and moved by chance before it is rounded.
 #[inline(always)]
-pub(super) fn vote_within(gradient: u16, factor: f32, limit: f32) -> i32 {
+fn vote_within(gradient: u16, factor: f32, limit: f32, chance: f32) -> i32 {
     const MAGIC: f32 = 12_582_912.0;
-    let value = (from_bfloat16(gradient) * factor).clamp(-limit, limit);
+    let value = (from_bfloat16(gradient) * factor).clamp(-limit, limit) + chance;
     (value + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32
 }

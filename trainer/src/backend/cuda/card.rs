@@ -317,6 +317,16 @@ impl Card {
         self.context.new_stream().map_err(CudaError::during("making a stream"))
     }
 
+    /// Another stream of the same card, whose work begins before that of others wherever both could.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`].
+    pub(super) fn new_urgent_stream(&self) -> Result<Arc<CudaStream>, CudaError> {
+        let during = || CudaError::during("making a stream");
+        let (_, most_urgent) = result::stream::get_priority_range().map_err(during())?;
+        self.context.new_stream_with_priority(most_urgent).map_err(during())
+    }
+
     /// Bytes free and in all.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ impl Element {
 pub struct Nccl {
     card: Arc<Card>,
     communicator: sys::ncclComm_t,
-    /// Where sums are made that other work does not wait for.
+    /// Where sums are made, before other work that could be done at the same time.
     stream: Arc<CudaStream>,
     staging: Mutex<Buffer<i64>>,
 }
@@ -105,7 +105,7 @@ impl Nccl {
         unsafe { result::comm_init_rank(&raw mut communicator, world as i32, id, rank as i32) }
             .map_err(failed("joining the other cards"))?;
         let staging = Mutex::new(card.zeros("sums over cards", STAGED)?);
-        Ok(Self { card: card.clone(), communicator, stream: card.new_stream()?, staging })
+        Ok(Self { card: card.clone(), communicator, stream: card.new_urgent_stream()?, staging })
     }
 
     /// Enqueues replacing `count` elements by their sums over all cards, in the order of the card's other work.

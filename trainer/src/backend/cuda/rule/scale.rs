@@ -7,6 +7,7 @@ use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::extent::Extent;
 use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
+use crate::rule::ballot::Shards;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::{SCALE, VOTES};
 
@@ -74,6 +75,7 @@ impl VoteScale {
         self.find_of_shard(card, extent, update, (ballot, turn))?;
         let words = extent.rows * extent.words();
         let (limit, adds) = (ballot.shards.limit(), i32::from(!turn.is_first));
+        let shard = if ballot.shards == Shards::ONE { -1 } else { turn.shard as i32 };
         let arguments = arguments![
             update.gradient,
             &self.fields,
@@ -81,6 +83,8 @@ impl VoteScale {
             gain,
             i32::from(scheduled),
             limit,
+            shard,
+            extent.words() as i32,
             words,
             adds,
             ballot.votes,

@@ -156,7 +156,8 @@ fn end(rank: usize, error: anyhow::Error) {
         tell!("");
     }
     output::error(&error.context(name(rank)));
-    std::process::exit(FAILED.into());
+    // At once: what an ordinary end runs would wait for the card, whose sum the dead rank never gives its part to.
+    signal_hook::low_level::exit(FAILED.into());
 }
 
 /// What a rank trains on and its way to the others: the card of its number on its machine, or the only one that it is shown, as

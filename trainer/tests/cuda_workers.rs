@@ -51,7 +51,13 @@ impl Case {
     }
 
     /// State and totals of one worker after some updates, `stretch` at a time, and the bytes that it gave in each.
-    fn trained(&self, card: &Arc<Card>, worker: &Worker, placement: Placement, stretch: u64) -> (Vec<u8>, Totals, usize) {
+    fn trained(
+        &self,
+        card: &Arc<Card>,
+        worker: &Worker,
+        placement: Placement,
+        stretch: u64,
+    ) -> (Vec<u8>, Totals, usize) {
         const UPDATES: u64 = 37;
         let share = Share::new(worker, &self.config.training, self.data.train.len()).unwrap();
         let (config, network, data) = (&self.config, &self.network, &self.data.train);

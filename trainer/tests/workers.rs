@@ -50,8 +50,7 @@ impl Case {
     fn trained(&self, world: usize, count: u64) -> Vec<(Vec<u8>, Totals)> {
         on_workers(world, |worker| {
             let share = Share::new(&worker, &self.config.training, self.data.train.len()).unwrap();
-            let mut backend =
-                CpuBackend::new(&self.config, &self.network, &self.data.train).with_share(&worker, share);
+            let mut backend = CpuBackend::new(&self.config, &self.network, &self.data.train).with_share(&worker, share);
             backend.set_order(permutation(self.data.train.len(), 7, 0)).unwrap();
             for (first, count) in [(0, count / 3), (count / 3, count - count / 3)] {
                 backend.train(Steps { first, count, first_batch: first, total: count, ..Steps::default() }).unwrap();

@@ -137,7 +137,8 @@ pub fn measure(card: &Arc<Card>, shape: &Shape) -> Result<Measurement, BenchErro
     let input = card.upload("inputs", &activations)?;
     let bytes = card.upload("inputs", &bytes)?;
     let (training, activations) = (&config.training, Activations::Int8);
-    let surroundings = Surroundings { card, products: &products, training, activations, batch, shards: 1, voting: None };
+    let surroundings =
+        Surroundings { card, products: &products, training, activations, batch, shards: 1, voting: None };
     let bytes = Layer::takes_bytes(&surroundings, &stage).then_some(&bytes);
     let mut layer = Layer::new(&surroundings, &stage, LayerInput { is_first: false, bytes, gives_bytes: false })?;
     load_host_state(card, crate::rule::create(&config, &stage, 0).as_ref(), &mut layer, 0)?;

@@ -93,12 +93,15 @@ impl<'a> InProcess<'a> {
     fn meet<T: Copy>(
         &self,
         values: &mut [T],
-        (wide, narrow): (fn(T) -> i64, fn(i64) -> T),
+        wide: fn(T) -> i64,
+        narrow: fn(i64) -> T,
         beyond: impl FnOnce(&mut [T]) -> Result<(), ExchangeError>,
     ) -> Result<(), ExchangeError> {
         let Meeting { workers, state, moved } = &*self.meeting;
         let wait = |guard, until: &dyn Fn(&State) -> bool| {
-            moved.wait_while(guard, |state| !until(state) && state.fault.is_none()).unwrap_or_else(PoisonError::into_inner)
+            moved
+                .wait_while(guard, |state| !until(state) && state.fault.is_none())
+                .unwrap_or_else(PoisonError::into_inner)
         };
         let guard = state.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of the last meeting have to leave first.
@@ -152,12 +155,14 @@ impl Exchange for InProcess<'_> {
         let beyond = self.beyond;
         match integers {
             Integers::I8(values) => {
-                self.meet(values, (i64::from, |sum| sum as i8), |sums| beyond.sum(Integers::I8(sums)))
+                self.meet(values, i64::from, |sum| sum as i8, |sums| beyond.sum(Integers::I8(sums)))
             }
             Integers::I32(values) => {
-                self.meet(values, (i64::from, |sum| sum as i32), |sums| beyond.sum(Integers::I32(sums)))
+                self.meet(values, i64::from, |sum| sum as i32, |sums| beyond.sum(Integers::I32(sums)))
             }
-            Integers::I64(values) => self.meet(values, (|value| value, |sum| sum), |sums| beyond.sum(Integers::I64(sums))),
+            Integers::I64(values) => {
+                self.meet(values, |value| value, |sum| sum, |sums| beyond.sum(Integers::I64(sums)))
+            }
         }
     }
 }
@@ -204,16 +209,27 @@ mod tests {
     #[test]
     fn threads_add_up_to_processes() {
         let found = std::thread::scope(|scope| {
-            let processes: Vec<_> = InProcess::new(2, &Alone).into_iter().map(|process| scope.spawn(move || {
-                std::thread::scope(|scope| {
-                    let threads = InProcess::new(3, &process).into_iter().map(|thread| scope.spawn(move || {
-                        let mut values = [1, i32::MIN / 8];
-                        thread.sum(Integers::I32(&mut values)).unwrap();
-                        values
-                    }));
-                    threads.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            let processes: Vec<_> = InProcess::new(2, &Alone)
+                .into_iter()
+                .map(|process| {
+                    scope.spawn(move || {
+                        std::thread::scope(|scope| {
+                            let threads = InProcess::new(3, &process).into_iter().map(|thread| {
+                                scope.spawn(move || {
+                                    let mut values = [1, i32::MIN / 8];
+                                    thread.sum(Integers::I32(&mut values)).unwrap();
+                                    values
+                                })
+                            });
+                            threads
+                                .collect::<Vec<_>>()
+                                .into_iter()
+                                .map(|thread| thread.join().unwrap())
+                                .collect::<Vec<_>>()
+                        })
+                    })
                 })
-            })).collect();
+                .collect();
             processes.into_iter().flat_map(|process| process.join().unwrap()).collect::<Vec<_>>()
         });
         assert_eq!(found, [[6, i32::MIN / 8 * 6]; 6]);

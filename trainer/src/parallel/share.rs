@@ -88,7 +88,9 @@ pub enum ShareError {
         world: usize,
     },
     /// Not one whole batch.
-    #[error("there are {samples} training samples, fewer than a batch of {batch}, which shards and several workers need whole; make --batch smaller")]
+    #[error(
+        "there are {samples} training samples, fewer than a batch of {batch}, which shards and several workers need whole; make --batch smaller"
+    )]
     TooFew {
         /// Training samples.
         samples: usize,
@@ -96,7 +98,9 @@ pub enum ShareError {
         batch: usize,
     },
     /// A rule without votes.
-    #[error("the rule {rule} casts no votes that could be exchanged; train it on several cards with --exchange gradient, or on one without --shards")]
+    #[error(
+        "the rule {rule} casts no votes that could be exchanged; train it on several cards with --exchange gradient, or on one without --shards"
+    )]
     NoVotes {
         /// The rule.
         rule: RuleName,
@@ -125,11 +129,11 @@ impl Share {
         if kind == ExchangeKind::Votes && training.rule == RuleName::StraightThrough {
             return Err(ShareError::NoVotes { rule: training.rule });
         }
-        if count % world != 0 {
+        if !count.is_multiple_of(world) {
             return Err(ShareError::Workers { shards: count, world });
         }
         let shards = u32::try_from(count).ok().and_then(Shards::new);
-        let Some(shards) = shards.filter(|_| batch % count == 0) else {
+        let Some(shards) = shards.filter(|_| batch.is_multiple_of(count)) else {
             return Err(ShareError::Uneven { batch, shards: count });
         };
         if samples < batch {

@@ -207,7 +207,8 @@ mod tests {
         let rules = RuleName::ALL.into_iter().filter(|rule| *rule != RuleName::StraightThrough);
         for (number, rule) in rules.enumerate() {
             config.training.rule = rule;
-            for (bias, precision) in [(false, Precision::Ternary), (true, Precision::Ternary), (true, Precision::Int8)] {
+            for (bias, precision) in [(false, Precision::Ternary), (true, Precision::Ternary), (true, Precision::Int8)]
+            {
                 let (rows, columns) = (70, 33 + number);
                 let stage = Stage::linear(rows, columns, GroupSize::new(8).unwrap(), StageOutput::Logits);
                 let stage = Stage { bias, precision, ..stage };
@@ -218,7 +219,11 @@ mod tests {
                         let hash = ((index * 7919 + i as u64) ^ 0x55).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
                         ((hash % 255) as f32 - 127.0) * 2f32.powi(-((index % 12) as i32) - (hash >> 16 & 7) as i32)
                     };
-                    let input = Array2::from_shape_fn((5, columns), |(m, k)| if index == 3 { 0.0 } else { value(m * columns + k) });
+                    let input =
+                        Array2::from_shape_fn(
+                            (5, columns),
+                            |(m, k)| if index == 3 { 0.0 } else { value(m * columns + k) },
+                        );
                     let output = Array2::from_shape_fn((rows, 5), |(n, m)| value(9999 + n * 5 + m));
                     let gradient = Gradient::Product { output: output.view(), input: input.view() };
                     let step = Step { index, lambda: 1.0 - index as f32 / 40.0 };

@@ -4,10 +4,10 @@
 //! large ones compute it twice, so that no dense [rows, columns] matrix is ever stored. Both give the same votes.
 
 use super::ballot::{Ballot, Dither, SILENT, scale_of};
-use super::power_of_two;
 use super::gradient::{
     Gradient, PANEL_ROWS, from_bfloat16, ordered_sum, rounded_log2_of_root, sum_of_squares, to_bfloat16, with_buffer,
 };
+use super::power_of_two;
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::network::Stage;
 use rayon::prelude::*;

@@ -321,7 +321,11 @@ impl Backend for CpuBackend<'_> {
         let inputs = self.fixed.network.inputs();
         let mut logits = Vec::with_capacity(samples.len() / inputs.max(1) * self.fixed.network.outputs());
         // Images take room: no more of them than a step has.
-        let batch = if !self.fixed.network.is_perceptron() { self.share.batch.clamp(1, EVALUATION_BATCH) } else { EVALUATION_BATCH };
+        let batch = if !self.fixed.network.is_perceptron() {
+            self.share.batch.clamp(1, EVALUATION_BATCH)
+        } else {
+            EVALUATION_BATCH
+        };
         for chunk in samples.chunks(batch * inputs.max(1)) {
             let rows = chunk.len() / inputs.max(1);
             let values: Vec<f32> = chunk.iter().take(rows * inputs).map(|value| f32::from(*value)).collect();

@@ -3,8 +3,8 @@
 use super::card::{Buffer, Card};
 use super::extent::padded;
 use super::graph::{Graph, Logits, Pass};
-use super::together::{BallotLayout, Voting};
 use super::layer::{Input, Layer, LayerInput, Shared, Surroundings};
+use super::together::{BallotLayout, Voting};
 use super::{BackendError, CudaError, MemoryUse};
 use crate::checkpoint::StateReader;
 use crate::network::{Network, StageKind};

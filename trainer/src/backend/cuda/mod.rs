@@ -53,8 +53,8 @@ use rayon::prelude::*;
 use samples::{Changes, Control, MOST_STEPS, Samples, Source};
 use std::path::Path;
 use std::sync::Arc;
-use together::Together;
 use teacher::CardTeacher;
+use together::Together;
 use trishift_format::write::CheckpointWriter;
 use trishift_kernels::cuda::{BATCH, GATHER, LOSS};
 

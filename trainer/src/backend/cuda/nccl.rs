@@ -1,8 +1,8 @@
 //! Sums over the cards of a run, by NCCL.
 #![allow(unsafe_code, reason = "calls NCCL on memory of the card")]
 
-use super::card::{Buffer, Card, Span};
 use super::CudaError;
+use super::card::{Buffer, Card, Span};
 use crate::parallel::{Exchange, ExchangeError, Integers};
 use cudarc::driver::{CudaEvent, CudaStream};
 use cudarc::nccl::result::{self, NcclError};

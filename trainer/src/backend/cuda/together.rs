@@ -3,11 +3,11 @@
 //! Votes of a layer's shards are added up in one of two pieces of memory, in turn. While the cards exchange one layer's, they go
 //! on to the gradients of the layer before it; the update follows when the exchange is done.
 
+use super::CudaError;
 use super::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use super::extent::{Extent, padded};
 use super::nccl::{Element, Nccl};
 use super::rule::{BallotKind, CardRule};
-use super::CudaError;
 use crate::config::ExchangeKind;
 use crate::network::Stage;
 use crate::parallel::{Link, Share, Worker};

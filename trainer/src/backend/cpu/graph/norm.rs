@@ -79,7 +79,8 @@ impl NormWork {
     pub(super) fn measure(&mut self, sums: &Array2<f32>, others: Option<&Others<'_>>) {
         let width = sums.ncols();
         let Some(sums) = sums.as_slice() else { return };
-        let of_row = |row: &[f32]| [lane_sum(row, f64::from), lane_sum(row, |value| f64::from(value) * f64::from(value))];
+        let of_row =
+            |row: &[f32]| [lane_sum(row, f64::from), lane_sum(row, |value| f64::from(value) * f64::from(value))];
         let mut moments: Vec<[f64; 2]> = sums.par_chunks(width.max(1)).map(of_row).collect();
         let width = Others::means(others, &mut moments, MOMENT_BITS, width);
         let moments = moments.iter().map(|[sum, squares]| {

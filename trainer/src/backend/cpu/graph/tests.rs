@@ -1,10 +1,10 @@
 //! Gradients against differences of the forward pass, with layers whose weights are any floats.
 
 use super::*;
-use crate::rule::ballot::{Ballot, Shards};
 use crate::checkpoint::{CheckpointError, StateReader};
 use crate::config::{Activations, Config};
 use crate::rule::Ternary;
+use crate::rule::ballot::{Ballot, Shards};
 use std::sync::{Arc, Mutex};
 use trishift_format::write::{CheckpointWriter, WriteError};
 

@@ -5,11 +5,11 @@
 
 use super::columns::{ColumnSums, Matrix};
 use crate::backend::BackendError;
+use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::layer::Shared;
 use crate::backend::cuda::rule::{BiasSums, NormBias};
 use crate::backend::cuda::together::{Ballot, Together, Turn};
-use crate::backend::cuda::CudaError;
 use crate::checkpoint::StateReader;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::BATCH_NORM;

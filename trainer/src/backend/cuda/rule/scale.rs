@@ -47,8 +47,7 @@ impl VoteScale {
         let weights = (extent.rows * extent.columns) as f64;
         let blocks = extent.rows.div_ceil(ROWS) as u32;
         let pitch = extent.pitch() as i32;
-        let arguments =
-            arguments![update.gradient, extent.rows, pitch, weights, update.row_squares, &self.fields, own];
+        let arguments = arguments![update.gradient, extent.rows, pitch, weights, update.row_squares, &self.fields, own];
         card.launch(Kernel::new(SCALE, "find_scale"), Grid::new(blocks, THREADS), arguments)
     }
 

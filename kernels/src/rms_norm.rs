@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn roots_are_the_librarys() {
-        let near = |value: u64| (value.saturating_sub(3)..=value.saturating_add(3));
+        let near = |value: u64| value.saturating_sub(3)..=value.saturating_add(3);
         let powers = (0..64).flat_map(|bit| near(1 << bit));
         let squares = (1..=u32::MAX).step_by(9_973_111).flat_map(|side| near(u64::from(side) * u64::from(side)));
         for value in powers.chain(squares).chain(near(u64::MAX)) {

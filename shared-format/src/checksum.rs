@@ -39,7 +39,7 @@ fn step(sum: u32) -> u32 {
 fn half_step(sum: u32) -> u32 {
     /// What one bit after another makes of each four, the lowest first.
     static TABLE: [u32; 16] = {
-        let polynomial = (crc::CRC_32_ISCSI.poly as u32).reverse_bits();
+        let polynomial = crc::CRC_32_ISCSI.poly.reverse_bits();
         let mut table = [0; 16];
         let mut index = 0;
         while index < table.len() {

@@ -50,7 +50,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     /// Bytes of arena that runs of up to `batch` samples need, scratch of this target's kernels included: exact. `None`
     /// where this machine cannot address so much.
     pub fn arena_len(model: &Model<'_>, batch: usize) -> Option<usize> {
-        Self::arena_len_on(&trishift_kernels::SCRATCH, model, batch)
+        crate::arena::arena_len(model.arena_bytes(), batch, crate::scratch::of_this_build(model))
     }
 
     /// The same of another target, whose kernels need this scratch.
@@ -176,7 +176,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
         }
         debug!("engine: {} arena bytes, batch {}", needed, batch);
-        let scratch = crate::scratch::of_model(model, &trishift_kernels::SCRATCH);
+        let scratch = crate::scratch::of_this_build(model);
         // The arena begins on a word's boundary, and scratch of whole words ends it.
         let (arena, scratch) = arena.split_at_mut_checked(needed - scratch).ok_or(EngineError::TooLarge)?;
         // An empty slice may start anywhere, but not as one of words.
@@ -334,7 +334,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
     ) -> Result<(), RunError> {
         let unreachable = RunError::Unreachable { index };
         #[allow(unused_variables, reason = "what only moves elements takes no table of kernels")]
-        let (model, kernels) = (self.model, self.kernels);
+        let (model, kernels) = (&self.model, self.kernels);
         let target = model.tensor(operator.output());
         let (target_slice, sources, scratch) = self.memory.split(&target, samples, input, output).ok_or(unreachable)?;
         #[cfg(not(any(feature = "linear", feature = "conv2d", feature = "depthwise-conv2d")))]
@@ -344,10 +344,15 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             let source = sources.read(&tensor);
             (tensor, source)
         };
+        // Once for all operators: each of them reads one tensor at least.
+        #[allow(unused_variables, reason = "only sums and concatenations read a second tensor")]
+        let [first, second] = operator.inputs();
+        #[allow(unused_variables, reason = "not every build has an operator that asks for both")]
+        let (tensor, source) = read(first);
         match (operator, target_slice) {
             #[cfg(feature = "linear")]
             (Operator::Linear(op), target_slice) => {
-                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 use trishift_format::bound::Accumulators::{Layer, PerRow};
                 use trishift_kernels::linear::{LinearI8, LinearI32};
                 let (bias, relu) = (model.bias(op), op.relu);
@@ -398,17 +403,17 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
             #[cfg(feature = "shift-norm")]
             (Operator::ShiftNorm(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I32(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I32(input) = source else { return Err(unreachable) };
                 (kernels.shift_norm)(input, tensor.len(), op.relu, out);
             }
             #[cfg(feature = "requantize")]
             (Operator::Requantize(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I32(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I32(input) = source else { return Err(unreachable) };
                 let shift = i32::from(target.exponent) - i32::from(tensor.exponent);
                 (kernels.requantize)(input, shift, op.relu, out);
             }
             #[cfg(feature = "relu")]
-            (Operator::Relu(op), OutputSlice::I8(out)) => match read(op.input).1 {
+            (Operator::Relu(_), OutputSlice::I8(out)) => match source {
                 Source::I8(input) => (kernels.relu)(input, out),
                 Source::InPlace => (kernels.relu_in_place)(out),
                 _ => return Err(unreachable),
@@ -416,9 +421,9 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             #[cfg(feature = "add")]
             (Operator::Add(op), OutputSlice::I8(out)) => {
                 use trishift_kernels::add::Alignment;
-                let ((left, left_input), (right, right_input)) = (read(op.left), read(op.right));
-                let (left, right) = (i32::from(left.exponent), i32::from(right.exponent));
-                match (left_input, right_input) {
+                let (right, right_input) = read(second);
+                let (left, right) = (i32::from(tensor.exponent), i32::from(right.exponent));
+                match (source, right_input) {
                     (Source::I8(left_input), Source::I8(right_input)) => {
                         (kernels.add)(left_input, right_input, Alignment::of(left, right), op.relu, out);
                     }
@@ -433,19 +438,19 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 }
             }
             #[cfg(feature = "argmax")]
-            (Operator::ArgMax(op), OutputSlice::I32(out)) => match read(op.input) {
-                (tensor, Source::I8(input)) => (kernels.argmax_i8)(input, tensor.len(), out),
-                (tensor, Source::I32(input)) => (kernels.argmax_i32)(input, tensor.len(), out),
+            (Operator::ArgMax(_), OutputSlice::I32(out)) => match source {
+                Source::I8(input) => (kernels.argmax_i8)(input, tensor.len(), out),
+                Source::I32(input) => (kernels.argmax_i32)(input, tensor.len(), out),
                 _ => return Err(unreachable),
             },
             #[cfg(feature = "rms-norm")]
             (Operator::RmsNorm(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I32(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I32(input) = source else { return Err(unreachable) };
                 (kernels.rms_norm)(input, tensor.len(), -i32::from(target.exponent), op.relu, out);
             }
             #[cfg(feature = "embedding")]
             (Operator::Embedding(op), target_slice) => {
-                let indices = read(op.input).1.values().ok_or(unreachable)?;
+                let indices = source.values().ok_or(unreachable)?;
                 let table = model.matrix(&op.weights);
                 let embedding = trishift_kernels::embedding::Embedding { table, exponent: target.exponent.into() };
                 match target_slice {
@@ -459,8 +464,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                 })?;
             }
             #[cfg(feature = "softmax")]
-            (Operator::Softmax(op), target_slice) => {
-                let (tensor, source) = read(op.input);
+            (Operator::Softmax(_), target_slice) => {
                 let values = source.values().ok_or(unreachable)?;
                 let (input, output) = (tensor.exponent.into(), target.exponent.into());
                 let exponents = trishift_kernels::softmax::Exponents { input, output };
@@ -471,18 +475,17 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
             #[cfg(feature = "conv2d")]
             (Operator::Conv2d(op), target_slice) => {
-                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 #[cfg(feature = "std")]
                 if let (Some(packed), Some(layer)) = (kernels.packed, self.weights.model().conv2d(index)) {
                     (packed.conv2d)(layer, input, &mut self.workspace, outputs(target_slice));
                     return Ok(());
                 }
-                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows);
+                let layer = convolution(model, op, model.matrix(&op.weights), op.weights.rows);
                 (kernels.conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "depthwise-conv2d")]
             (Operator::DepthwiseConv2d(op), target_slice) => {
-                let (_, source) = read(op.input);
                 #[cfg(feature = "std")]
                 let packed = self.weights.model().depthwise(index);
                 #[cfg(feature = "std")]
@@ -500,7 +503,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
                     }
                     return Ok(());
                 }
-                let layer = convolution(&model, op, model.matrix(&op.weights), op.weights.rows);
+                let layer = convolution(model, op, model.matrix(&op.weights), op.weights.rows);
                 match (source, target_slice) {
                     (Source::I8(input), target_slice) => {
                         (kernels.depthwise_conv2d)(&layer, input, scratch, outputs(target_slice));
@@ -513,7 +516,7 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
             #[cfg(feature = "int8-linear")]
             (Operator::Int8Linear(op), target_slice) => {
-                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 let layer = trishift_kernels::int8_linear::Int8Linear {
                     matrix: model.int8_matrix(&op.weights),
                     bias: model.bias_at(op.bias, op.weights.rows),
@@ -524,39 +527,39 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             }
             #[cfg(feature = "int8-conv2d")]
             (Operator::Int8Conv2d(op), target_slice) => {
-                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
-                let layer = convolution(&model, op, matrix, op.weights.rows);
+                let layer = convolution(model, op, matrix, op.weights.rows);
                 (kernels.int8_conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "int8-depthwise-conv2d")]
             (Operator::Int8DepthwiseConv2d(op), target_slice) => {
-                let (_, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 let matrix = model.int8_matrix(&op.weights);
-                let layer = convolution(&model, op, matrix, op.weights.rows);
+                let layer = convolution(model, op, matrix, op.weights.rows);
                 (kernels.int8_depthwise_conv2d)(&layer, input, scratch, outputs(target_slice));
             }
             #[cfg(feature = "max-pool")]
             (Operator::MaxPool(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 (kernels.max_pool)(&Geometry::new(&op.window, &tensor, &target), input, out);
             }
             #[cfg(feature = "avg-pool")]
             (Operator::AvgPool(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 let exponents = (tensor.exponent.into(), target.exponent.into());
                 let shift = trishift_kernels::pool::mean_shift(op.window.area(), exponents.0, exponents.1);
                 (kernels.avg_pool)(&Geometry::new(&op.window, &tensor, &target), shift, input, out);
             }
             #[cfg(feature = "concat")]
-            (Operator::Concat(op), OutputSlice::I8(out)) => {
-                let (left, Source::I8(left_input)) = read(op.left) else { return Err(unreachable) };
-                let (right, Source::I8(right_input)) = read(op.right) else { return Err(unreachable) };
-                let channels = [left.shape[2] as usize, right.shape[2] as usize];
+            (Operator::Concat(_), OutputSlice::I8(out)) => {
+                let Source::I8(left_input) = source else { return Err(unreachable) };
+                let (right, Source::I8(right_input)) = read(second) else { return Err(unreachable) };
+                let channels = [tensor.shape[2] as usize, right.shape[2] as usize];
                 (kernels.concat)(left_input, right_input, channels, out);
             }
             #[cfg(feature = "reshape")]
-            (Operator::Reshape(op), target_slice) => match (read(op.input).1, target_slice) {
+            (Operator::Reshape(_), target_slice) => match (source, target_slice) {
                 (Source::InPlace, _) => {}
                 // A parsed model's are as long as each other.
                 (Source::I8(input), OutputSlice::I8(out)) if input.len() == out.len() => out.copy_from_slice(input),
@@ -565,15 +568,14 @@ impl<'model, 'arena> Engine<'model, 'arena> {
             },
             #[cfg(feature = "pad")]
             (Operator::Pad(op), OutputSlice::I8(out)) => {
-                let (tensor, Source::I8(input)) = read(op.input) else { return Err(unreachable) };
+                let Source::I8(input) = source else { return Err(unreachable) };
                 let [above, left, _, _] = op.padding.map(usize::from);
                 let window = trishift_format::Window::new([1, 1]);
                 let geometry = Geometry { before: [above, left], ..Geometry::new(&window, &tensor, &target) };
                 (kernels.pad)(&geometry, input, out);
             }
             #[cfg(feature = "slide")]
-            (Operator::Slide(op), target_slice) => {
-                let (tensor, source) = read(op.input);
+            (Operator::Slide(_), target_slice) => {
                 let lengths = [tensor.len(), target.len()];
                 match (source, target_slice) {
                     (Source::I8(input), OutputSlice::I8(state)) => rearrange::slide(input, lengths, state),

@@ -17,7 +17,10 @@ pub(crate) struct Memory<'arena> {
 impl Memory<'_> {
     /// Persistent tensors hold zeros from now on, those of every sample of a batch.
     pub(crate) fn forget(&mut self, model: &Model<'_>) {
-        for tensor in model.tensors().filter(|tensor| tensor.class == TensorClass::Persistent) {
+        for tensor in model.tensors() {
+            if tensor.class != TensorClass::Persistent {
+                continue;
+            }
             // They wrap as below.
             let start = (tensor.offset as usize).wrapping_mul(self.batch);
             let end = start.wrapping_add(tensor.bytes().wrapping_mul(self.batch));

@@ -9,9 +9,24 @@ use trishift_format::{DataType, Model, Operator, OperatorKind, Tensor, TensorCla
 use trishift_kernels::Scratch;
 use trishift_kernels::geometry::Geometry;
 
-/// Bytes for the operator of `model` that needs most.
+/// Bytes for the operator of `model` that needs most, on this build's kernels.
+pub(crate) fn of_this_build(model: &Model<'_>) -> usize {
+    of_model(model, &trishift_kernels::SCRATCH)
+}
+
+/// The same on other ones. Inlined, so that the compiler leaves out what a build without scratch need not count.
+#[inline(always)]
 pub(crate) fn of_model(model: &Model<'_>, scratch: &Scratch) -> usize {
-    let of = |operator: Operator| match operator {
+    let mut most = 0;
+    for operator in model.operators() {
+        most = most.max(of_operator(model, &operator, scratch));
+    }
+    most
+}
+
+#[inline(always)]
+fn of_operator(model: &Model<'_>, operator: &Operator, scratch: &Scratch) -> usize {
+    match operator {
         Operator::Linear(op) => {
             scratch.bytes(op.weights.rows as usize, model.tensor(op.output).data_type == DataType::I32)
         }
@@ -33,8 +48,7 @@ pub(crate) fn of_model(model: &Model<'_>, scratch: &Scratch) -> usize {
             scratch.int8_depthwise_conv2d(&geometry)
         }
         _ => 0,
-    };
-    model.operators().map(of).max().unwrap_or(0)
+    }
 }
 
 /// The same from the file; `None` for one that cannot be walked.

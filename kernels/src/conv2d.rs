@@ -42,14 +42,14 @@ pub(crate) struct Piece<'a> {
 }
 
 /// What a convolution asks of a matrix.
-pub(crate) trait Matrix: Copy {
+pub(crate) trait Matrix {
     fn rows(&self) -> usize;
 
     /// The unit of a row's accumulator where every row has its own.
     fn unit(&self, row: usize) -> i32;
 
     /// Calls `f` for all weights of a row.
-    fn for_each_piece(&self, row: usize, f: impl FnMut(Piece<'_>));
+    fn for_each_piece(&self, row: usize, f: &mut dyn FnMut(Piece<'_>));
 }
 
 impl Matrix for TernaryMatrix<'_> {
@@ -61,7 +61,7 @@ impl Matrix for TernaryMatrix<'_> {
         self.row(row).map_or(0, |row| row.smallest_exponent())
     }
 
-    fn for_each_piece(&self, row: usize, mut f: impl FnMut(Piece<'_>)) {
+    fn for_each_piece(&self, row: usize, f: &mut dyn FnMut(Piece<'_>)) {
         let mut first = 0;
         for group in self.row(row).iter().flat_map(|row| row.groups()) {
             let mut trits = [0; PIECE];
@@ -83,7 +83,7 @@ impl Matrix for Int8Matrix<'_> {
         self.row(row).map_or(0, |row| row.exponent)
     }
 
-    fn for_each_piece(&self, row: usize, mut f: impl FnMut(Piece<'_>)) {
+    fn for_each_piece(&self, row: usize, f: &mut dyn FnMut(Piece<'_>)) {
         let Some(row) = self.row(row) else { return };
         for (index, bytes) in row.values.chunks(PIECE).enumerate() {
             let mut values = [0; PIECE];
@@ -97,39 +97,25 @@ impl Matrix for Int8Matrix<'_> {
 /// Scalar definition of a convolution; `input` and `output` hold whole samples, as many as they do.
 #[cfg(feature = "conv2d")]
 pub fn conv2d(layer: &Conv2d<'_>, input: &[i8], output: Outputs<'_>) {
-    convolve(layer, input, output, every_channel(&layer.geometry));
+    convolve(&Rows::of(layer), Channels::All, input, output);
 }
 
 /// Scalar definition of a convolution with int8 weights.
 #[cfg(feature = "int8-conv2d")]
 pub fn int8_conv2d(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], output: Outputs<'_>) {
-    convolve(layer, input, output, every_channel(&layer.geometry));
+    convolve(&Rows::of(layer), Channels::All, input, output);
 }
 
 /// Scalar definition of a depthwise convolution.
 #[cfg(feature = "depthwise-conv2d")]
 pub fn depthwise_conv2d(layer: &Conv2d<'_>, input: &[i8], output: Outputs<'_>) {
-    convolve(layer, input, output, own_channel(&layer.geometry));
+    convolve(&Rows::of(layer), Channels::Own, input, output);
 }
 
 /// Scalar definition of a depthwise convolution with int8 weights.
 #[cfg(feature = "int8-depthwise-conv2d")]
 pub fn int8_depthwise_conv2d(layer: &Conv2d<'_, Int8Matrix<'_>>, input: &[i8], output: Outputs<'_>) {
-    convolve(layer, input, output, own_channel(&layer.geometry));
-}
-
-/// Where a column of a row looks: the tap of the window, and the channel.
-#[cfg(any(feature = "conv2d", feature = "int8-conv2d"))]
-fn every_channel(geometry: &Geometry) -> impl Fn(usize, usize) -> ([usize; 2], usize) + use<> {
-    let (width, channels) = (geometry.kernel[1].max(1), geometry.input[2].max(1));
-    move |_, column| ([column / channels / width, column / channels % width], column % channels)
-}
-
-/// The same where each row has a channel of its own.
-#[cfg(any(feature = "depthwise-conv2d", feature = "int8-depthwise-conv2d"))]
-fn own_channel(geometry: &Geometry) -> impl Fn(usize, usize) -> ([usize; 2], usize) + use<> {
-    let width = geometry.kernel[1].max(1);
-    move |row, column| ([column / width, column % width], row)
+    convolve(&Rows::of(layer), Channels::Own, input, output);
 }
 
 /// Scalar definition of a depthwise convolution whose output takes the input's place, which has as many elements. `scratch`
@@ -138,25 +124,14 @@ fn own_channel(geometry: &Geometry) -> impl Fn(usize, usize) -> ([usize; 2], usi
 pub fn depthwise_conv2d_in_place(layer: &Conv2d<'_>, scratch: &mut [i32], data: &mut [i8]) {
     let Geometry { input: [height, width, channels], output: [output_height, output_width, _], .. } = layer.geometry;
     let geometry = Geometry { input: [height, width, 1], output: [output_height, output_width, 1], ..layer.geometry };
-    let place = own_channel(&geometry);
+    let rows = Rows { geometry: &geometry, ..Rows::of(layer) };
     let plane = bytes_of(scratch);
     let Some(plane) = plane.get_mut(..geometry.input_len()) else { return };
     for row in 0..layer.matrix.rows() {
         for sample in data.chunks_exact_mut(layer.geometry.input_len().max(1)) {
             let elements = sample.iter().skip(row).step_by(channels.max(1));
             plane.iter_mut().zip(elements).for_each(|(to, from)| *to = *from);
-            convolve_row(
-                layer,
-                &geometry,
-                row,
-                plane,
-                |column| place(0, column),
-                |pixel, sum, shift| {
-                    if let Some(output) = sample.get_mut(pixel.wrapping_mul(channels).wrapping_add(row)) {
-                        *output = requantize_one(sum, shift, layer.relu);
-                    }
-                },
-            );
+            convolve_row(&rows, row, Some(0), plane, &mut Outputs::I8(sample), [row, channels]);
         }
     }
 }
@@ -169,76 +144,110 @@ pub(crate) fn bytes_of(words: &mut [i32]) -> &mut [i8] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }
 
-/// A convolution whose columns look where `place` says.
-fn convolve<M: Matrix>(
-    layer: &Conv2d<'_, M>,
-    input: &[i8],
-    mut output: Outputs<'_>,
-    place: impl Fn(usize, usize) -> ([usize; 2], usize),
-) {
-    let (rows, geometry) = (layer.matrix.rows(), &layer.geometry);
-    for row in 0..rows {
+/// What is the same for all rows of a convolution, whatever its weights: so all have one code.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    matrix: &'a dyn Matrix,
+    bias: Option<Bias<'a>>,
+    accumulators: Accumulators,
+    relu: bool,
+    geometry: &'a Geometry,
+}
+
+impl<'a> Rows<'a> {
+    fn of<M: Matrix>(layer: &'a Conv2d<'a, M>) -> Self {
+        let Conv2d { matrix, bias, accumulators, relu, geometry } = layer;
+        Self { matrix, bias: *bias, accumulators: *accumulators, relu: *relu, geometry }
+    }
+}
+
+/// Which of the input's channels a row looks at.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "not every build has both")]
+enum Channels {
+    All,
+    /// The one with its own number.
+    Own,
+}
+
+/// A convolution, row by row.
+fn convolve(rows: &Rows<'_>, channels: Channels, input: &[i8], mut output: Outputs<'_>) {
+    let (count, geometry) = (rows.matrix.rows(), rows.geometry);
+    for row in 0..count {
+        let channel = match channels {
+            Channels::All => None,
+            Channels::Own => Some(row),
+        };
         for (index, sample) in input.chunks_exact(geometry.input_len().max(1)).enumerate() {
-            convolve_row(
-                layer,
-                geometry,
-                row,
-                sample,
-                |column| place(row, column),
-                |pixel, sum, shift| {
-                    // Only of a file that nobody parsed can this wrap: another place, or none.
-                    let place = (index * geometry.pixels() + pixel).wrapping_mul(rows).wrapping_add(row);
-                    match &mut output {
-                        Outputs::I8(output) => {
-                            if let Some(output) = output.get_mut(place) {
-                                *output = requantize_one(sum, shift, layer.relu);
-                            }
-                        }
-                        Outputs::I32(output) => {
-                            if let Some(output) = output.get_mut(place) {
-                                *output = sum;
-                            }
-                        }
-                    }
-                },
-            );
+            // Only of a file that nobody parsed can this wrap: another place, or none.
+            let first = (index * geometry.pixels()).wrapping_mul(count).wrapping_add(row);
+            convolve_row(rows, row, channel, sample, &mut output, [first, count]);
         }
     }
 }
 
-/// One row on all windows of a sample: calls `store(pixel, accumulator, requantising shift)`.
-fn convolve_row<M: Matrix>(
-    layer: &Conv2d<'_, M>,
-    geometry: &Geometry,
+/// One row on all windows of a sample, looking at one channel or at all: the first window's element of the output lies at
+/// `first`, each other one `step` behind the one before.
+fn convolve_row(
+    rows: &Rows<'_>,
     row: usize,
+    channel: Option<usize>,
     sample: &[i8],
-    place: impl Fn(usize) -> ([usize; 2], usize),
-    mut store: impl FnMut(usize, i32, i32),
+    output: &mut Outputs<'_>,
+    [first, step]: [usize; 2],
 ) {
-    let Conv2d { matrix, bias, accumulators, .. } = layer;
+    let Rows { matrix, bias, accumulators, relu, geometry } = *rows;
     let bias = bias.and_then(|bias| bias.get(row)).unwrap_or(0);
-    let (unit, shift) = match *accumulators {
+    let (unit, shift) = match accumulators {
         Accumulators::PerRow { scale } => (matrix.unit(row), scale - matrix.unit(row)),
         Accumulators::Layer { exponent } => (exponent, 0),
     };
-    for first in (0..geometry.pixels()).step_by(BLOCK) {
-        let pixels = first..geometry.pixels();
+    for start in (0..geometry.pixels()).step_by(BLOCK) {
+        let pixels = start..geometry.pixels();
         let mut sums = [bias; BLOCK];
-        matrix.for_each_piece(row, |piece| {
-            // In 0..=31 by the int32 bound, but for groups of zeros, whose sum is 0 whatever the shift.
-            let shift = (piece.exponent - unit).clamp(0, 31);
-            for (pixel, sum) in pixels.clone().zip(&mut sums) {
-                let products = piece.values.iter().enumerate().map(|(column, weight)| {
-                    let (tap, channel) = place(piece.first + column);
-                    let element = geometry.place(pixel, tap, channel).and_then(|place| sample.get(place));
-                    i32::from(*weight) * element.map_or(0, |element| i32::from(*element))
-                });
-                // A parsed model never wraps; of one that was not, nothing is expected but that it ends.
-                *sum = sum.wrapping_add(products.sum::<i32>() << shift);
-            }
-        });
+        matrix.for_each_piece(row, &mut |piece| add_piece(&piece, unit, geometry, channel, sample, start, &mut sums));
         for (pixel, sum) in pixels.zip(sums) {
-            store(pixel, sum, shift);
+            let place = pixel.wrapping_mul(step).wrapping_add(first);
+            match output {
+                Outputs::I8(output) => {
+                    if let Some(output) = output.get_mut(place) {
+                        *output = requantize_one(sum, shift, relu);
+                    }
+                }
+                Outputs::I32(output) => {
+                    if let Some(output) = output.get_mut(place) {
+                        *output = sum;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of some weights to the sums of the windows from number `start` on.
+#[inline(never)]
+fn add_piece(
+    piece: &Piece<'_>,
+    unit: i32,
+    geometry: &Geometry,
+    channel: Option<usize>,
+    sample: &[i8],
+    start: usize,
+    sums: &mut [i32; BLOCK],
+) {
+    let (width, channels) = (geometry.kernel[1].max(1), geometry.input[2].max(1));
+    // In 0..=31 by the int32 bound, but for groups of zeros, whose sum is 0 whatever the shift.
+    let shift = (piece.exponent - unit).clamp(0, 31);
+    for (column, weight) in (piece.first..).zip(piece.values) {
+        let (tap, channel) = match channel {
+            Some(channel) => (column, channel),
+            None => (column / channels, column % channels),
+        };
+        for (pixel, sum) in (start..geometry.pixels()).zip(&mut *sums) {
+            let element = geometry.place(pixel, [tap / width, tap % width], channel);
+            let element = element.and_then(|place| sample.get(place)).map_or(0, |element| i32::from(*element));
+            // A parsed model never wraps; of one that was not, nothing is expected but that it ends.
+            *sum = sum.wrapping_add((i32::from(*weight) * element) << shift);
         }
     }
 }

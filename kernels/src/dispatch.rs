@@ -36,11 +36,13 @@ pub enum ConvolutionWay {
     Tiles,
 }
 
+// Inlined, so that a build without scratch counts none, and links nothing that counts it.
 impl Scratch {
     /// Kernels that need none.
     pub const NONE: Self = Self { few: 0, many: 0, from: 0, row: 0, tiles: false };
 
     /// For tables of a layer with so many rows.
+    #[inline(always)]
     pub const fn tables(&self, rows: usize) -> usize {
         if rows < self.from { self.few } else { self.many }
     }
@@ -55,6 +57,7 @@ impl Scratch {
 
     /// How a convolution of these sizes is run whose matrix has so many rows.
     #[cfg(feature = "conv2d")]
+    #[inline(always)]
     pub const fn way(&self, geometry: &Geometry, rows: usize) -> ConvolutionWay {
         if !self.tiles {
             ConvolutionWay::Definition
@@ -70,6 +73,7 @@ impl Scratch {
     }
 
     /// For a convolution of these sizes whose matrix has so many rows and columns; saturating.
+    #[inline(always)]
     pub const fn conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
         #[cfg(feature = "conv2d")]
         match self.way(geometry, rows) {
@@ -87,6 +91,7 @@ impl Scratch {
 
     /// For a depthwise convolution of these sizes: a plane of its input, too, where the output takes the input's place;
     /// saturating.
+    #[inline(always)]
     pub const fn depthwise_conv2d(&self, geometry: &Geometry, in_place: bool) -> usize {
         #[cfg(feature = "conv2d")]
         if self.tiles {
@@ -96,6 +101,7 @@ impl Scratch {
     }
 
     /// For a convolution of these sizes with int8 weights, so many rows and columns of them; saturating.
+    #[inline(always)]
     pub const fn int8_conv2d(&self, geometry: &Geometry, rows: usize, columns: usize) -> usize {
         #[cfg(feature = "conv2d")]
         if self.tiles {
@@ -106,6 +112,7 @@ impl Scratch {
     }
 
     /// For a depthwise convolution of these sizes with int8 weights; saturating.
+    #[inline(always)]
     pub const fn int8_depthwise_conv2d(&self, geometry: &Geometry) -> usize {
         #[cfg(feature = "conv2d")]
         if self.tiles {
@@ -116,6 +123,7 @@ impl Scratch {
     }
 
     /// For a layer with so many rows, of int32 outputs or of int8 ones; saturating.
+    #[inline(always)]
     pub const fn bytes(&self, rows: usize, int32: bool) -> usize {
         let rows_bytes = if int32 { 0 } else { rows.saturating_mul(self.row) };
         self.tables(rows).saturating_add(rows_bytes)

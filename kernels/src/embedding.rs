@@ -6,10 +6,10 @@
 //!
 //! Parsing cannot know what a run will ask for: a row that is not there is the one thing that can go wrong here.
 
-use crate::Values;
 use crate::requantize::requantize_one;
-use trishift_format::TernaryMatrix;
+use crate::{Outputs, Values};
 use trishift_format::trits::{DECODE, PER_BYTE};
+use trishift_format::{Group, TernaryMatrix};
 
 /// A table and the unit of what is taken from it.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +33,7 @@ pub struct OutsideTable {
 /// [`OutsideTable`] for the first element that names no row; the output holds the rows before it.
 #[inline(always)]
 pub fn embedding_i8(embedding: &Embedding<'_>, indices: Values<'_>, output: &mut [i8]) -> Result<(), OutsideTable> {
-    look_up_all(embedding, indices, output, |exponent| {
-        let shift = embedding.exponent - exponent;
-        [-1, 0, 1].map(|trit| requantize_one(trit, shift, false))
-    })
+    look_up_all(embedding, indices, Outputs::I8(output))
 }
 
 /// Scalar definition, int32 outputs: [indices, dimension].
@@ -45,41 +42,60 @@ pub fn embedding_i8(embedding: &Embedding<'_>, indices: Values<'_>, output: &mut
 /// [`OutsideTable`] for the first element that names no row; the output holds the rows before it.
 #[inline(always)]
 pub fn embedding_i32(embedding: &Embedding<'_>, indices: Values<'_>, output: &mut [i32]) -> Result<(), OutsideTable> {
-    look_up_all(embedding, indices, output, |exponent| {
-        // In 0..=30 in a parsed model, but for groups of zeros, whose elements are 0 whatever the shift.
-        let shift = (exponent - embedding.exponent).clamp(0, 30);
-        [-1, 0, 1].map(|trit: i32| trit << shift)
-    })
+    look_up_all(embedding, indices, Outputs::I32(output))
 }
 
-/// `elements(E)` are the output's elements for the trits −1, 0 and 1 of a group with exponent E.
-#[inline(always)]
-fn look_up_all<T: Copy>(
-    embedding: &Embedding<'_>,
-    indices: Values<'_>,
-    output: &mut [T],
-    elements: impl Fn(i32) -> [T; 3],
-) -> Result<(), OutsideTable> {
-    let mut entries = output.chunks_exact_mut(embedding.table.columns().max(1));
-    let look_up = |(row, entry): (i32, &mut [T])| {
-        let found = usize::try_from(row).ok().and_then(|row| embedding.table.row(row)).ok_or(OutsideTable { row })?;
-        for (group, entry) in found.groups().zip(entry.chunks_mut(embedding.table.group().get())) {
-            let [minus, zero, plus] = elements(group.exponent);
-            for (entry, byte) in entry.chunks_mut(PER_BYTE).zip(group.bytes) {
-                for (element, trit) in entry.iter_mut().zip(DECODE[usize::from(*byte)]) {
-                    *element = match trit {
-                        0 => zero,
-                        1 => plus,
-                        _ => minus,
-                    };
+/// One function, where code is dear, for outputs of either type.
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn look_up_all(embedding: &Embedding<'_>, indices: Values<'_>, mut output: Outputs<'_>) -> Result<(), OutsideTable> {
+    let Embedding { table, exponent } = *embedding;
+    let columns = table.columns().max(1);
+    let entries = match &output {
+        Outputs::I8(output) => output.len() / columns,
+        Outputs::I32(output) => output.len() / columns,
+    };
+    for index in 0..indices.len().min(entries) {
+        let row = match indices {
+            Values::I8(_) => indices.get(index) + 128,
+            Values::I32(_) => indices.get(index),
+        };
+        let found = usize::try_from(row).ok().and_then(|row| table.row(row)).ok_or(OutsideTable { row })?;
+        let mut start = index * columns;
+        for group in 0.. {
+            let Some(group) = found.get(group) else { break };
+            let place = start..start + group.len;
+            match &mut output {
+                Outputs::I8(output) => {
+                    let mut elements = [0; 3];
+                    for (element, trit) in elements.iter_mut().zip(-1..) {
+                        *element = requantize_one(trit, exponent - group.exponent, false);
+                    }
+                    unpack(&group, elements, output.get_mut(place).unwrap_or(&mut []));
+                }
+                Outputs::I32(output) => {
+                    // In 0..=30 in a parsed model, but for groups of zeros, whose elements are 0 whatever the shift.
+                    let shift = (group.exponent - exponent).clamp(0, 30);
+                    unpack(&group, [-1, 0, 1].map(|trit| trit << shift), output.get_mut(place).unwrap_or(&mut []));
                 }
             }
+            start += group.len;
         }
-        Ok(())
-    };
-    match indices {
-        Values::I8(indices) => indices.iter().map(|q| i32::from(*q) + 128).zip(&mut entries).try_for_each(look_up),
-        Values::I32(indices) => indices.iter().copied().zip(&mut entries).try_for_each(look_up),
+    }
+    Ok(())
+}
+
+/// A group's part of an entry, whose elements for the trits −1, 0 and 1 are these.
+#[inline(always)]
+fn unpack<T: Copy>(group: &Group<'_>, [minus, zero, plus]: [T; 3], entry: &mut [T]) {
+    for (entry, byte) in entry.chunks_mut(PER_BYTE).zip(group.bytes) {
+        for (element, trit) in entry.iter_mut().zip(DECODE[usize::from(*byte)]) {
+            *element = match trit {
+                0 => zero,
+                1 => plus,
+                _ => minus,
+            };
+        }
     }
 }
 

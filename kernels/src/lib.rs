@@ -68,7 +68,9 @@ pub use dispatch::{Unavailable, VARIABLE, from_environment, select};
     feature = "depthwise-conv2d",
     feature = "int8-linear",
     feature = "int8-conv2d",
-    feature = "int8-depthwise-conv2d"
+    feature = "int8-depthwise-conv2d",
+    feature = "embedding",
+    feature = "softmax"
 ))]
 pub use values::Outputs;
 pub use values::Values;

@@ -8,13 +8,13 @@ use crate::requantize::requantize_one;
 #[cfg(feature = "max-pool")]
 #[inline(always)]
 pub fn max_pool(geometry: &Geometry, input: &[i8], output: &mut [i8]) {
-    for_each_window(geometry, input, output, |output, windows| {
+    for_each_window(geometry, input, output, |output, window| {
         output.fill(i8::MIN);
-        for channels in windows {
+        window.for_each_pixel(|channels| {
             for (output, element) in output.iter_mut().zip(channels) {
                 *output = (*output).max(*element);
             }
-        }
+        });
     });
 }
 
@@ -27,15 +27,15 @@ const CHANNELS: usize = 64;
 #[cfg(feature = "avg-pool")]
 #[inline(always)]
 pub fn avg_pool(geometry: &Geometry, shift: i32, input: &[i8], output: &mut [i8]) {
-    for_each_window(geometry, input, output, |output, windows| {
+    for_each_window(geometry, input, output, |output, window| {
         for (block, output) in output.chunks_mut(CHANNELS).enumerate() {
             let mut sums = [0i32; CHANNELS];
-            for channels in windows.clone() {
+            window.for_each_pixel(|channels| {
                 // At most 2^16 elements of 2^7.
                 for (sum, element) in sums.iter_mut().zip(channels.get(block * CHANNELS..).unwrap_or(&[])) {
                     *sum += i32::from(*element);
                 }
-            }
+            });
             for (output, sum) in output.iter_mut().zip(sums) {
                 *output = requantize_one(sum, shift, false);
             }
@@ -53,14 +53,9 @@ pub const fn mean_shift(area: usize, input_exponent: i32, output_exponent: i32) 
     logarithm + output_exponent - input_exponent
 }
 
-/// Calls `f(channels of an output pixel, channels of each input pixel under its window)`.
+/// Calls `f(channels of an output pixel, what lies under its window)`.
 #[inline(always)]
-fn for_each_window<'a>(
-    geometry: &Geometry,
-    input: &'a [i8],
-    output: &mut [i8],
-    mut f: impl FnMut(&mut [i8], core::iter::Flatten<WindowRows<'a>>),
-) {
+fn for_each_window(geometry: &Geometry, input: &[i8], output: &mut [i8], mut f: impl FnMut(&mut [i8], &Under<'_>)) {
     let [_, width, channels] = geometry.input;
     let samples = input.chunks_exact(geometry.input_len().max(1));
     for (sample, output) in samples.zip(output.chunks_exact_mut(geometry.output_len().max(1))) {
@@ -70,8 +65,7 @@ fn for_each_window<'a>(
             for column in 0..geometry.output[1] {
                 let Some(pixel) = pixels.next() else { return };
                 let columns = span(column, 1, geometry);
-                let windows = WindowRows { sample, rows: rows.clone(), columns, width, channels };
-                f(pixel, windows.flatten());
+                f(pixel, &Under { sample, rows: rows.clone(), columns, width, channels });
             }
         }
     }
@@ -85,9 +79,8 @@ fn span(window: usize, axis: usize, geometry: &Geometry) -> core::ops::Range<usi
     inside(start)..inside(start.wrapping_add(geometry.kernel[axis]))
 }
 
-/// The rows of a window inside the input, each an iterator over pixels.
-#[derive(Clone)]
-struct WindowRows<'a> {
+/// The pixels of the input under a window.
+struct Under<'a> {
     sample: &'a [i8],
     rows: core::ops::Range<usize>,
     columns: core::ops::Range<usize>,
@@ -95,14 +88,17 @@ struct WindowRows<'a> {
     channels: usize,
 }
 
-impl<'a> Iterator for WindowRows<'a> {
-    type Item = core::slice::ChunksExact<'a, i8>;
-
+impl Under<'_> {
+    /// Calls `f` with the channels of each pixel.
     #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
-        let row = self.rows.next()? * self.width;
-        let range = (row + self.columns.start) * self.channels..(row + self.columns.end) * self.channels;
-        Some(self.sample.get(range).unwrap_or(&[]).chunks_exact(self.channels.max(1)))
+    fn for_each_pixel(&self, mut f: impl FnMut(&[i8])) {
+        for row in self.rows.clone() {
+            let row = row * self.width;
+            let range = (row + self.columns.start) * self.channels..(row + self.columns.end) * self.channels;
+            for pixel in self.sample.get(range).unwrap_or(&[]).chunks_exact(self.channels.max(1)) {
+                f(pixel);
+            }
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Scale {
         }
         // An even shift, so that the root is shifted by half of it; at least 61 bits stay.
         let up = (sum.leading_zeros() - 1) & !1;
-        let root = ((sum << up) / sample.len() as u64).isqrt();
+        let root = root((sum << up) / sample.len() as u64);
         let numerator_bits = bits(root) + RECIPROCAL_BITS;
         let reciprocal = (1u64 << numerator_bits).checked_div(root).unwrap_or(0) as i64;
         Self { drop, reciprocal, shift: numerator_bits as i32 - (up / 2) as i32 }
@@ -73,6 +73,21 @@ impl Scale {
             _ => 0,
         }
     }
+}
+
+/// ⌊√value⌋, bit by bit: once a sample, and the library's has a table of half a kilobyte.
+fn root(value: u64) -> u64 {
+    let (mut root, mut rest, mut bit) = (0, value, 1 << 62);
+    while bit > 0 {
+        let next = root + bit;
+        root >>= 1;
+        if rest >= next {
+            rest -= next;
+            root += bit;
+        }
+        bit >>= 2;
+    }
+    root
 }
 
 /// Length in bits: 1 for 1, 0 for 0.
@@ -112,6 +127,16 @@ mod tests {
             shift => (b * reciprocal) << (-shift).min(60),
         };
         b.iter().map(|b| scaled(*b).clamp(lowest, 127) as i8).collect()
+    }
+
+    #[test]
+    fn roots_are_the_librarys() {
+        let near = |value: u64| value.saturating_sub(3)..=value.saturating_add(3);
+        let powers = (0..64).flat_map(|bit| near(1 << bit));
+        let squares = (1..=u32::MAX).step_by(9_973_111).flat_map(|side| near(u64::from(side) * u64::from(side)));
+        for value in powers.chain(squares).chain(near(u64::MAX)) {
+            assert_eq!(root(value), value.isqrt(), "{value}");
+        }
     }
 
     fn run(sample: &[i32], one: i32, relu: bool) -> Vec<i8> {

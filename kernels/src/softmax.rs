@@ -8,7 +8,7 @@
 //! A share is off by at most 2^−16 in samples of up to 1024 elements and 2^−14 in the longest, as the tests measure;
 //! rounding to the output's unit comes on top.
 
-use crate::Values;
+use crate::{Outputs, Values};
 
 /// log₂ e in units of 2^−16.
 const LOG2_E: u64 = 94_548;
@@ -48,40 +48,43 @@ pub struct Exponents {
 /// Scalar definition, int8 outputs. Input and output are [batch, `length`]; s_out is −7, and 1 saturates to 127.
 #[inline(always)]
 pub fn softmax_i8(input: Values<'_>, length: usize, exponents: Exponents, output: &mut [i8]) {
-    softmax(input, length, exponents, output, |share| share.min(i8::MAX as u64) as i8);
+    softmax(input, length, exponents, Outputs::I8(output));
 }
 
 /// Scalar definition, int32 outputs. Input and output are [batch, `length`].
 #[inline(always)]
 pub fn softmax_i32(input: Values<'_>, length: usize, exponents: Exponents, output: &mut [i32]) {
-    // At most 2^30.
-    softmax(input, length, exponents, output, |share| share as i32);
+    softmax(input, length, exponents, Outputs::I32(output));
 }
 
-#[inline(always)]
-fn softmax<T>(input: Values<'_>, length: usize, exponents: Exponents, output: &mut [T], store: impl Fn(u64) -> T) {
+/// One function, where code is dear, for outputs of either type.
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn softmax(input: Values<'_>, length: usize, exponents: Exponents, mut output: Outputs<'_>) {
     let length = length.max(1);
-    for (index, output) in output.chunks_exact_mut(length).enumerate() {
-        let place = index * length..(index + 1) * length;
-        match input {
-            Values::I8(input) => shares(input.get(place).unwrap_or(&[]), exponents, output, &store),
-            Values::I32(input) => shares(input.get(place).unwrap_or(&[]), exponents, output, &store),
+    for sample in 0..input.len() / length {
+        let elements = sample * length..(sample + 1) * length;
+        let largest = elements.clone().fold(i32::MIN, |largest, element| largest.max(input.get(element)));
+        // The difference of two int32 fits u32.
+        let term = |element: usize| term(largest.wrapping_sub(input.get(element)) as u32, exponents.input);
+        // The largest element's term is 2^30, so the reciprocal is at most 2^32 and its product with a term at most 2^62.
+        let sum: u64 = elements.clone().map(term).sum();
+        let reciprocal = (1u64 << 62).checked_div(sum).unwrap_or(0);
+        let shift = (62 + exponents.output).clamp(1, 62);
+        for element in elements {
+            let share = (term(element) * reciprocal + (1 << (shift - 1))) >> shift;
+            match &mut output {
+                Outputs::I8(output) => {
+                    let Some(output) = output.get_mut(element) else { return };
+                    *output = share.min(i8::MAX as u64) as i8;
+                }
+                Outputs::I32(output) => {
+                    let Some(output) = output.get_mut(element) else { return };
+                    // At most 2^30.
+                    *output = share as i32;
+                }
+            }
         }
-    }
-}
-
-/// The shares of one sample.
-#[inline(always)]
-fn shares<S: Copy + Into<i32>, T>(sample: &[S], exponents: Exponents, output: &mut [T], store: impl Fn(u64) -> T) {
-    let largest = sample.iter().fold(i32::MIN, |largest, value| largest.max((*value).into()));
-    // The difference of two int32 fits u32.
-    let term = |value: S| term(largest.wrapping_sub(value.into()) as u32, exponents.input);
-    // The largest element's term is 2^30, so the reciprocal is at most 2^32 and its product with a term at most 2^62.
-    let sum: u64 = sample.iter().map(|value| term(*value)).sum();
-    let reciprocal = (1u64 << 62).checked_div(sum).unwrap_or(0);
-    let shift = (62 + exponents.output).clamp(1, 62);
-    for (output, value) in output.iter_mut().zip(sample) {
-        *output = store((term(*value) * reciprocal + (1 << (shift - 1))) >> shift);
     }
 }
 

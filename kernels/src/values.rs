@@ -9,13 +9,37 @@ pub enum Values<'a> {
     I32(&'a [i32]),
 }
 
+impl Values<'_> {
+    /// How many there are.
+    #[allow(dead_code, reason = "not every build has an operator that reads either type")]
+    #[inline(always)]
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::I8(values) => values.len(),
+            Self::I32(values) => values.len(),
+        }
+    }
+
+    /// The element with this number, as an int32; 0 where there is none.
+    #[allow(dead_code, reason = "not every build has an operator that reads either type")]
+    #[inline(always)]
+    pub(crate) fn get(&self, index: usize) -> i32 {
+        match self {
+            Self::I8(values) => values.get(index).map_or(0, |value| i32::from(*value)),
+            Self::I32(values) => values.get(index).copied().unwrap_or(0),
+        }
+    }
+}
+
 /// Where elements go: requantised to int8, or int32 in the layer's unit.
 #[cfg(any(
     feature = "conv2d",
     feature = "depthwise-conv2d",
     feature = "int8-linear",
     feature = "int8-conv2d",
-    feature = "int8-depthwise-conv2d"
+    feature = "int8-depthwise-conv2d",
+    feature = "embedding",
+    feature = "softmax"
 ))]
 #[derive(Debug)]
 pub enum Outputs<'a> {

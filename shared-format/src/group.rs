@@ -5,11 +5,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupSize(core::num::NonZeroU8);
 
-/// The number given is not a group size of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("group size {0} is not one of 4, 6, 8, 16, 20, 32, 40, 64, 80, 96")]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct UnknownGroupSize(pub u32);
+crate::sentences! {
+    /// The number given is not a group size of the format.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+    pub struct UnknownGroupSize(pub size: u32) => "group size {size} is not one of 4, 6, 8, 16, 20, 32, 40, 64, 80, 96"
+}
 
 /// A size that is not 0, which the compiler then knows: rows are cut into groups without a path that could panic.
 const fn size(size: u8) -> GroupSize {

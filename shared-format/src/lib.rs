@@ -35,6 +35,7 @@ mod plan;
 mod scaling;
 #[cfg(feature = "std")]
 mod screen;
+pub mod sentence;
 mod tensor;
 pub mod trits;
 mod window;

@@ -3,7 +3,7 @@
 use crate::bound;
 use crate::matrix::{self, Bias};
 use crate::model::Model;
-use crate::operator::{Conv2d, Embedding, Operator, Pool2d};
+use crate::operator::{Embedding, Operator};
 use crate::tensor::{DataType, Tensor};
 use crate::{MatrixFault, ParseError};
 
@@ -44,10 +44,19 @@ fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result
     let types = (left.data_type, output.data_type);
     let same_length = left.len() == output.len();
     use DataType::{I8, I32};
+    let [rows, columns] = operator.weights_shape();
     let (types_fit, shapes_fit, exponents_fit) = match operator {
-        Operator::Linear(op) => {
-            let fits = left.len() == op.weights.columns as usize && output.len() == op.weights.rows as usize;
-            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
+        Operator::Linear(_) | Operator::Int8Linear(_) => {
+            let fits = left.len() == columns as usize && output.len() == rows as usize;
+            (types.0 == I8 && (types.1 == I8 || !operator.clamps()), fits, true)
+        }
+        Operator::Conv2d(_) | Operator::Int8Conv2d(_) => {
+            let fits = convolves(operator, &left, &output, left.shape[2]);
+            (types.0 == I8 && (types.1 == I8 || !operator.clamps()), fits, true)
+        }
+        Operator::DepthwiseConv2d(_) | Operator::Int8DepthwiseConv2d(_) => {
+            let fits = left.shape[2] == output.shape[2] && convolves(operator, &left, &output, 1);
+            (types.0 == I8 && (types.1 == I8 || !operator.clamps()), fits, true)
         }
         Operator::ShiftNorm(_) | Operator::RmsNorm(_) => {
             (types == (I32, I8), same_length && left.len() <= MAX_NORM, true)
@@ -60,32 +69,10 @@ fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result
             left.exponent.max(right.exponent) == output.exponent,
         ),
         Operator::ArgMax(_) => (types.1 == I32, output.len() == 1, output.exponent == 0),
-        Operator::Embedding(op) => {
-            (true, left.len() as u64 * u64::from(op.weights.columns) == output.len() as u64, true)
-        }
+        Operator::Embedding(_) => (true, left.len() as u64 * u64::from(columns) == output.len() as u64, true),
         Operator::Softmax(_) => (true, same_length && left.len() <= MAX_SOFTMAX, holds_shares(&output)),
-        Operator::Int8Linear(op) => {
-            let fits = left.len() == op.weights.columns as usize && output.len() == op.weights.rows as usize;
-            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
-        }
-        Operator::Conv2d(op) => {
-            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, left.shape[2]);
-            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
-        }
-        Operator::Int8Conv2d(op) => {
-            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, left.shape[2]);
-            (types.0 == I8 && (types.1 == I8 || !op.relu), fits, true)
-        }
-        Operator::DepthwiseConv2d(op) => {
-            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, 1);
-            (types.0 == I8 && (types.1 == I8 || !op.relu), fits && left.shape[2] == output.shape[2], true)
-        }
-        Operator::Int8DepthwiseConv2d(op) => {
-            let fits = convolves(op, [op.weights.rows, op.weights.columns], &left, &output, 1);
-            (types.0 == I8 && (types.1 == I8 || !op.relu), fits && left.shape[2] == output.shape[2], true)
-        }
-        Operator::MaxPool(op) => (types == (I8, I8), pools(op, &left, &output), left.exponent == output.exponent),
-        Operator::AvgPool(op) => (types == (I8, I8), pools(op, &left, &output), true),
+        Operator::MaxPool(_) => (types == (I8, I8), pools(operator, &left, &output), left.exponent == output.exponent),
+        Operator::AvgPool(_) => (types == (I8, I8), pools(operator, &left, &output), true),
         Operator::Concat(_) => {
             let same_image = left.shape[..2] == output.shape[..2] && right.shape[..2] == output.shape[..2];
             (
@@ -110,15 +97,23 @@ fn check_tensors(model: &Model<'_>, index: usize, operator: &Operator) -> Result
     Ok(())
 }
 
-/// True where a convolution's window, weights of this shape and tensors go together; a product meets so many channels.
-fn convolves<W>(op: &Conv2d<W>, [rows, columns]: [u32; 2], input: &Tensor, output: &Tensor, channels: u32) -> bool {
-    let products = (op.window.area() as u64).checked_mul(channels.into());
-    op.window.output(image(input)) == Some(image(output)) && rows == output.shape[2] && products == Some(columns.into())
+/// True where a convolution's window, weights and tensors go together; a product meets so many channels.
+fn convolves(operator: &Operator, input: &Tensor, output: &Tensor, channels: u32) -> bool {
+    let [rows, columns] = operator.weights_shape();
+    let area = operator.window().map_or(0, |window| window.area() as u64);
+    slides_to(operator, input, output)
+        && rows == output.shape[2]
+        && area.checked_mul(channels.into()) == Some(columns.into())
 }
 
 /// True where a pooling's window and tensors go together.
-fn pools(op: &Pool2d, input: &Tensor, output: &Tensor) -> bool {
-    op.window.output(image(input)) == Some(image(output)) && input.shape[2] == output.shape[2]
+fn pools(operator: &Operator, input: &Tensor, output: &Tensor) -> bool {
+    slides_to(operator, input, output) && input.shape[2] == output.shape[2]
+}
+
+/// True where the operator's window has as many places on the input as the output has pixels.
+fn slides_to(operator: &Operator, input: &Tensor, output: &Tensor) -> bool {
+    operator.window().and_then(|window| window.output(image(input))) == Some(image(output))
 }
 
 /// True where the output is the input and these rows and columns around it.

@@ -351,6 +351,8 @@ impl OperatorKind {
     }
 
     /// The name that reports and errors use.
+    // One list of names, where code is dear.
+    #[inline(never)]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
@@ -529,13 +531,31 @@ impl Operator {
         }
     }
 
+    /// Rows and columns of the weights it uses; zeros where it has none.
+    pub(crate) const fn weights_shape(&self) -> [u32; 2] {
+        match (self.weights(), self.int8_weights()) {
+            (Some(weights), _) => [weights.rows, weights.columns],
+            (_, Some(weights)) => [weights.rows, weights.columns],
+            _ => [0; 2],
+        }
+    }
+
+    /// True where an operator with weights clamps its output at 0.
+    pub(crate) const fn clamps(&self) -> bool {
+        match self {
+            Self::Linear(op) => op.relu,
+            Self::Int8Linear(op) => op.relu,
+            Self::Conv2d(op) | Self::DepthwiseConv2d(op) => op.relu,
+            Self::Int8Conv2d(op) | Self::Int8DepthwiseConv2d(op) => op.relu,
+            _ => false,
+        }
+    }
+
     /// Products of each element of the output: what [`Model::macs_of`](crate::Model::macs_of) multiplies by its length.
     pub(crate) const fn products(&self) -> u64 {
-        match (self, self.weights(), self.int8_weights()) {
-            (Self::Embedding(_), ..) => 0,
-            (_, Some(weights), _) => weights.columns as u64,
-            (_, _, Some(weights)) => weights.columns as u64,
-            _ => 0,
+        match self {
+            Self::Embedding(_) => 0,
+            _ => self.weights_shape()[1] as u64,
         }
     }
 

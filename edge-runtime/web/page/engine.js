@@ -1,5 +1,7 @@
 // The runtime's module for JavaScript: one instance for each model, which goes with all its memory when the model goes.
 
+import { SENTENCES } from "./sentences.js";
+
 let compiled;
 
 // Compiles the module once: its address, or its bytes.
@@ -11,6 +13,15 @@ export async function load(module) {
   const response = await fetch(module);
   if (!response.ok) throw new Error(`${module} could not be loaded (${response.status})`);
   compiled = await WebAssembly.compile(await response.arrayBuffer());
+}
+
+// What a refusal says. The module gives the type of an error, the number of its sentence, and what is put into that: texts,
+// numbers, refusals.
+function sentence([type, number, ...parts]) {
+  return SENTENCES[type][number].replace(/\{(\d)\}/g, (_, place) => {
+    const part = parts[place];
+    return Array.isArray(part) ? sentence(part) : part;
+  });
 }
 
 export class Model {
@@ -25,17 +36,19 @@ export class Model {
     if (pointer === 0) throw new Error("the file is larger than this tab's memory");
     new Uint8Array(this.#exports.memory.buffer, pointer, bytes.length).set(bytes);
     this.#session = this.#exports.open(pointer, bytes.length);
-    if (!this.#exports.is_ready(this.#session)) throw new Error(this.#text());
-    Object.assign(this, JSON.parse(this.#text()));
+    if (!this.#exports.is_ready(this.#session)) throw new Error(sentence(this.#said()));
+    Object.assign(this, this.#said());
     for (const tensor of this.tensors) tensor.length = tensor.shape.reduce((product, side) => product * side);
     this.length = this.tensors[this.input].length;
     // Not always the last one: states may be kept behind it.
     this.result = this.operators.find(({ output }) => this.tensors[output].class === "output");
   }
 
-  #text() {
+  // The model's description; or the last refusal, where there was one.
+  #said() {
     const { memory, text, text_length } = this.#exports;
-    return new TextDecoder().decode(new Uint8Array(memory.buffer, text(this.#session), text_length(this.#session)));
+    const bytes = new Uint8Array(memory.buffer, text(this.#session), text_length(this.#session));
+    return JSON.parse(new TextDecoder().decode(bytes));
   }
 
   // The int8 input of the next run.
@@ -51,7 +64,7 @@ export class Model {
 
   // Runs the model. What the operators wrote is there then; throws an Error with a sentence where the input is refused.
   run() {
-    if (!this.#exports.run(this.#session)) throw new Error(this.#text());
+    if (!this.#exports.run(this.#session)) throw new Error(sentence(this.#said()));
   }
 
   // What an operator of the graph wrote in the last run, as a view of the module's memory.

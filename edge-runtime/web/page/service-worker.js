@@ -3,7 +3,7 @@
 const CACHE = "trishift";
 const FILES = [
   "./", "app.js", "engine.js", "facts.js", "icon.svg", "inputs.js", "layers.js", "model.tsm", "pad.js", "result.js",
-  "strokes.js", "style.css", "tensors.js", "trishift.wasm",
+  "sentences.js", "strokes.js", "style.css", "tensors.js", "trishift.wasm",
 ];
 
 self.addEventListener("install", (event) => {

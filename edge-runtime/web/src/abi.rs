@@ -5,7 +5,7 @@
 //! new Uint8Array(exports.memory.buffer, pointer, file.length).set(file);
 //! const session = exports.open(pointer, file.length);       // takes the bytes
 //! const text = new Uint8Array(exports.memory.buffer, exports.text(session), exports.text_length(session));
-//! if (exports.is_ready(session)) { … JSON.parse(text) … } else { … text is a sentence … }
+//! if (exports.is_ready(session)) { … the description, in JSON … } else { … a refusal, in JSON … }
 //! ```
 //!
 //! Then: `raw` or `input`, `quantize`, `run` (1: done; 0: `text` says why not), `trace`; `reset`; at last `close`. Memory may
@@ -16,25 +16,30 @@
 //! JavaScript calls from one thread.
 
 use crate::Session;
+use crate::session::zeros;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What [`open`] gives: a session, or why there is none.
 pub struct Handle {
     session: Option<Session>,
-    text: String,
+    /// Of a refusal; while there is none, the session's description is what is said.
+    refusal: Vec<u8>,
+}
+
+impl Handle {
+    fn text(&self) -> &[u8] {
+        match &self.session {
+            Some(session) if self.refusal.is_empty() => session.description(),
+            _ => &self.refusal,
+        }
+    }
 }
 
 /// Memory for a file, zeros; null where it does not suffice. [`open`] takes it.
 #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn reserve(bytes: usize) -> *mut u8 {
-    let mut buffer = Vec::new();
-    if buffer.try_reserve_exact(bytes).is_err() {
-        return core::ptr::null_mut();
-    }
-    buffer.resize(bytes, 0);
-    Box::into_raw(buffer.into_boxed_slice()).cast()
+    zeros::<u8>(bytes).map_or(core::ptr::null_mut(), |buffer| Box::into_raw(buffer.into_boxed_slice()).cast())
 }
 
 /// Loads the model file of so many bytes there.
@@ -47,8 +52,8 @@ pub unsafe extern "C" fn open(file: *mut u8, bytes: usize) -> *mut Handle {
     // SAFETY: the slice is the one that `reserve` made a pointer of, as the caller says.
     let file = unsafe { Box::from_raw(slice) };
     let handle = match Session::open(file.into_vec()) {
-        Ok(session) => Handle { text: session.description().into(), session: Some(session) },
-        Err(text) => Handle { session: None, text },
+        Ok(session) => Handle { session: Some(session), refusal: Vec::new() },
+        Err(refusal) => Handle { session: None, refusal: refusal.json() },
     };
     Box::into_raw(Box::new(handle))
 }
@@ -73,14 +78,14 @@ pub unsafe extern "C" fn is_ready(handle: *const Handle) -> bool {
     unsafe { &*handle }.session.is_some()
 }
 
-/// The description in JSON; or after a failure, a sentence. UTF-8.
+/// The description in JSON; or after a failure, the refusal ([`crate::refusal`]). UTF-8.
 ///
 /// # Safety
 /// As the module says.
 #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub unsafe extern "C" fn text(handle: *const Handle) -> *const u8 {
     // SAFETY: as the caller says.
-    unsafe { &*handle }.text.as_ptr()
+    unsafe { &*handle }.text().as_ptr()
 }
 
 /// Its bytes.
@@ -90,7 +95,7 @@ pub unsafe extern "C" fn text(handle: *const Handle) -> *const u8 {
 #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub unsafe extern "C" fn text_length(handle: *const Handle) -> usize {
     // SAFETY: as the caller says.
-    unsafe { &*handle }.text.len()
+    unsafe { &*handle }.text().len()
 }
 
 /// Raw values, int32, as many as the input has elements; null without a model.
@@ -147,7 +152,7 @@ pub unsafe extern "C" fn run(handle: *mut Handle) -> bool {
     // SAFETY: as the caller says.
     let handle = unsafe { &mut *handle };
     let Some(session) = handle.session.as_mut() else { return false };
-    session.run().map_err(|sentence| handle.text = sentence).is_ok()
+    session.run().map_err(|refusal| handle.refusal = refusal.json()).is_ok()
 }
 
 /// A model that streams begins anew.

@@ -1,6 +1,7 @@
 //! The page as it lies in this crate, for programs that serve it.
 //!
-//! `trishift.wasm` is this crate as a module: `edge-runtime/web/build` makes it, and a machine without the target needs none.
+//! `trishift.wasm` is this crate as a module, `sentences.js` what it refuses files with: `edge-runtime/web/build` makes both,
+//! and a machine without the target needs none.
 //! `model.tsm` is the digit classifier that the page begins with; the crate's README has the command that trained it.
 
 /// A file of the page.
@@ -42,6 +43,7 @@ pub static FILES: &[File] = &[
     file!("model.tsm", "application/octet-stream"),
     file!("pad.js", SCRIPT),
     file!("result.js", SCRIPT),
+    file!("sentences.js", SCRIPT),
     file!("service-worker.js", SCRIPT),
     file!("strokes.js", SCRIPT),
     file!("style.css", CSS),
@@ -71,6 +73,13 @@ mod tests {
             let path = if file.path.is_empty() { "./" } else { file.path };
             assert!(worker.contains(&std::format!("\"{path}\"")), "{path} is not kept for offline use");
         }
+    }
+
+    #[test]
+    fn the_sentences_are_those_of_the_errors() {
+        let file = FILES.iter().find(|file| file.path == "sentences.js").unwrap();
+        let script = core::str::from_utf8(file.contents).unwrap();
+        assert_eq!(script, crate::refusal::script(), "edge-runtime/web/build writes it");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A model that is loaded: its file, its engine, its input and the integers that its layers gave.
 
 use crate::description;
-use alloc::string::{String, ToString};
+use crate::refusal::Refusal;
 use alloc::vec::Vec;
 use self_cell::{MutBorrow, self_cell};
 use trishift::format::DataType;
@@ -28,9 +28,9 @@ self_cell!(
 /// A model with all that a run of one sample needs.
 pub struct Session {
     loaded: Loaded,
-    description: String,
-    raw: Vec<i32>,
-    input: Vec<i8>,
+    description: Vec<u8>,
+    raw: Vec<u32>,
+    input: Vec<u8>,
     /// In words, so that JavaScript may read them as such.
     trace: Vec<u32>,
     output: Output,
@@ -38,20 +38,20 @@ pub struct Session {
 
 /// Where a run leaves the model's output; the trace has it too, among the others.
 enum Output {
-    I8(Vec<i8>),
-    I32(Vec<i32>),
+    I8(Vec<u8>),
+    I32(Vec<u32>),
 }
 
 impl Session {
     /// Checks a file and makes an engine for one sample at a time.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the file, or that memory does not suffice.
-    pub fn open(file: Vec<u8>) -> Result<Self, String> {
-        let model = Model::parse(&file).map_err(sentence)?;
-        let arena = Engine::arena_len(&model, 1).ok_or_else(|| sentence(EngineError::TooLarge))?;
+    /// A [`Refusal`] that says what is wrong with the file, or that memory does not suffice.
+    pub fn open(file: Vec<u8>) -> Result<Self, Refusal> {
+        let model = Model::parse(&file)?;
+        let arena = Engine::arena_len(&model, 1).ok_or(EngineError::TooLarge)?;
         let arena = zeros(arena.div_ceil(size_of::<u32>()))?;
-        let traced = traced_bytes(&model).ok_or_else(|| sentence(EngineError::TooLarge))?;
+        let traced = traced_bytes(&model).ok_or(EngineError::TooLarge)?;
         let (inputs, outputs) = (model.input().len(), model.output().len());
         let raw = zeros(inputs)?;
         let input = zeros(inputs)?;
@@ -61,32 +61,31 @@ impl Session {
             DataType::I32 => Output::I32(zeros(outputs)?),
         };
         let memory = Memory { file, arena: MutBorrow::new(arena) };
-        let mut description = String::new();
+        let mut description = Vec::new();
         let loaded = Loaded::try_new(memory, |memory| {
             // It was found whole above.
-            let model = Model::checked_before(&memory.file).map_err(sentence)?;
-            let engine =
-                Engine::new(&model, bytemuck::cast_slice_mut(memory.arena.borrow_mut()), 1).map_err(sentence)?;
+            let model = Model::checked_before(&memory.file)?;
+            let engine = Engine::new(&model, bytemuck::cast_slice_mut(memory.arena.borrow_mut()), 1)?;
             description = description::json(&model, engine.kernels().name);
-            Ok::<_, String>(Runner(engine))
+            Ok::<_, Refusal>(Runner(engine))
         })?;
         Ok(Self { loaded, description, raw, input, trace, output })
     }
 
-    /// What there is to know of the model, as JSON: name, graph, tensors, metadata, and where in the trace the output of each
+    /// What there is to know of the model, as JSON in UTF-8: name, graph, tensors, metadata, and where in the trace the output of each
     /// operator begins.
-    pub fn description(&self) -> &str {
+    pub fn description(&self) -> &[u8] {
         &self.description
     }
 
     /// The raw values of the input, as sensors or pixels have them; see [`quantize`](Self::quantize).
     pub fn raw(&mut self) -> &mut [i32] {
-        &mut self.raw
+        bytemuck::cast_slice_mut(&mut self.raw)
     }
 
     /// The input of the next run.
     pub fn input(&mut self) -> &mut [i8] {
-        &mut self.input
+        bytemuck::cast_slice_mut(&mut self.input)
     }
 
     /// Makes the input of the raw values, by the model's own scaling.
@@ -95,7 +94,7 @@ impl Session {
         self.loaded.with_dependent(|_, Runner(engine)| {
             for (index, (value, quantized)) in raw.iter().zip(input).enumerate() {
                 if let Some(scale) = engine.model().input_scale(index) {
-                    *quantized = scale.quantize_i32(*value);
+                    *quantized = scale.quantize_i32(*value as i32) as u8;
                 }
             }
         });
@@ -104,18 +103,18 @@ impl Session {
     /// Runs the model on the input. The trace holds what every operator wrote then.
     ///
     /// # Errors
-    /// A sentence, where an embedding's input names a row that is not there.
-    pub fn run(&mut self) -> Result<(), String> {
+    /// A [`Refusal`], where an embedding's input names a row that is not there.
+    pub fn run(&mut self) -> Result<(), Refusal> {
         let Self { loaded, input, trace, output, .. } = self;
         let mut tracer = Tracer { trace: bytemuck::cast_slice_mut(trace), end: 0 };
         let mut run = |engine: &mut Engine<'_, '_>| -> Result<(), RunError> {
             let output = match output {
-                Output::I8(output) => OutputSlice::I8(output),
-                Output::I32(output) => OutputSlice::I32(output),
+                Output::I8(output) => OutputSlice::I8(bytemuck::cast_slice_mut(output)),
+                Output::I32(output) => OutputSlice::I32(bytemuck::cast_slice_mut(output)),
             };
-            engine.run_observed(input, output, &mut tracer)
+            engine.run_observed(bytemuck::cast_slice(input), output, &mut tracer)
         };
-        loaded.with_dependent_mut(|_, Runner(engine)| run(engine)).map_err(sentence)
+        Ok(loaded.with_dependent_mut(|_, Runner(engine)| run(engine))?)
     }
 
     /// What the operators wrote, one after another in the order of the graph: int8, or int32 in this machine's order of
@@ -166,14 +165,10 @@ impl Observer for Tracer<'_> {
     }
 }
 
-/// So many zeros, if there is memory for them: lengths come from a file.
-fn zeros<T: Copy + Default>(count: usize) -> Result<Vec<T>, String> {
+/// So many zeros, if there is memory for them: lengths come from a file. Of two types alone, each of which is code of its own.
+pub(crate) fn zeros<T: Copy + Default>(count: usize) -> Result<Vec<T>, EngineError> {
     let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(|_| sentence(EngineError::TooLarge))?;
+    values.try_reserve_exact(count).map_err(|_| EngineError::TooLarge)?;
     values.resize(count, T::default());
     Ok(values)
-}
-
-fn sentence(error: impl core::fmt::Display) -> String {
-    error.to_string()
 }

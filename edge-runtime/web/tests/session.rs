@@ -1,6 +1,9 @@
 //! What a session says of a model, and what it makes of an input, against the engine itself.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod sentences;
+
+use sentences::said;
 use serde_json::Value;
 use std::path::PathBuf;
 use trishift::format::DataType;
@@ -48,7 +51,7 @@ fn a_run_leaves_what_the_engine_gives_where_the_description_says() {
     for file in files() {
         let model = Model::parse(&file).unwrap();
         let mut session = Session::open(file.clone()).unwrap();
-        let description: Value = serde_json::from_str(session.description()).unwrap();
+        let description: Value = serde_json::from_slice(session.description()).unwrap();
         assert_eq!(description["name"], model.name());
         assert_eq!(description["macs"], model.macs());
         assert_eq!(description["tensors"].as_array().unwrap().len(), model.tensors().count());
@@ -87,9 +90,12 @@ fn refusals_are_the_parsers_sentences() {
             let mut damaged = file.clone();
             damaged[index * file.len() / 16] ^= 0x41;
             let reason = Model::parse(&damaged).unwrap_err().to_string();
-            assert_eq!(Session::open(damaged).err(), Some(reason));
+            let refusal = Session::open(damaged).err().unwrap();
+            assert_eq!((refusal.to_string(), said(&refusal)), (reason.clone(), reason));
         }
         let cut = &file[..file.len() / 2];
-        assert_eq!(Session::open(cut.to_vec()).err(), Some(Model::parse(cut).unwrap_err().to_string()));
+        let (refusal, reason) =
+            (Session::open(cut.to_vec()).err().unwrap(), Model::parse(cut).unwrap_err().to_string());
+        assert_eq!((refusal.to_string(), said(&refusal)), (reason.clone(), reason));
     }
 }

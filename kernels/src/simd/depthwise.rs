@@ -155,7 +155,7 @@ fn unpack<M: Matrix>(layer: &Conv2d<'_, M>, first: usize, weights: &mut [[i32; C
         };
         constants.biases[channel] = bias.and_then(|bias| bias.get(first + channel)).unwrap_or(0);
         constants.shifts[channel] = shift;
-        matrix.for_each_piece(first + channel, |piece| {
+        matrix.for_each_piece(first + channel, &mut |piece| {
             // In 0..=31 by the int32 bound, but for groups of zeros.
             let distance = (piece.exponent - unit).clamp(0, 31);
             for (weights, weight) in weights.iter_mut().skip(piece.first).zip(piece.values) {

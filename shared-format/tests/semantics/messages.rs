@@ -1,5 +1,7 @@
 //! What errors say: one sentence on one line that names what was found.
 
+use std::collections::BTreeSet;
+use trishift_format::sentence::{Arguments, Sentence, Told};
 use trishift_format::{
     ExponentEncoding, GroupSize, Layout, MatrixFault, OperatorKind, ParseError, PlanFault, UnknownGroupSize,
 };
@@ -99,18 +101,61 @@ fn names_of_what_a_matrix_is_stored_as() {
 
 #[test]
 fn the_list_above_holds_every_variant() {
-    // `Debug` begins with the variant's name, so the names in the source can be held against the list's.
-    let source = include_str!("../../src/error.rs");
-    let list: Vec<String> = every_error().iter().map(|(error, _)| format!("{error:?}")).collect();
-    let mut found = 0;
-    for line in source.lines().filter_map(|line| line.strip_prefix("    ")) {
-        let name: String = line.chars().take_while(char::is_ascii_alphanumeric).collect();
-        if name.is_empty() || !name.starts_with(char::is_uppercase) || line.contains("=>") {
-            continue;
+    let (mut errors, mut matrix_faults, mut plan_faults) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (error, _) in every_error() {
+        errors.insert(error.number());
+        match error {
+            ParseError::Matrix { fault, .. } => _ = matrix_faults.insert(fault.number()),
+            ParseError::Plan { fault, .. } => _ = plan_faults.insert(fault.number()),
+            _ => {}
         }
-        let named = |text: &String| text.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
-        assert!(list.iter().any(named), "{name} is missing in the list");
-        found += 1;
     }
-    assert!(found >= 35, "only {found} variants found in the source");
+    let all = |sentences: &[Sentence]| (0..sentences.len() as u8).collect::<BTreeSet<_>>();
+    assert_eq!(errors, all(ParseError::SENTENCES));
+    assert_eq!(matrix_faults, all(MatrixFault::SENTENCES));
+    assert_eq!(plan_faults, all(PlanFault::SENTENCES));
+}
+
+/// Puts a sentence together from its parts.
+fn told(error: &dyn Told) -> String {
+    struct Parts(Vec<String>);
+
+    impl Arguments for Parts {
+        fn natural(&mut self, number: u64) {
+            self.0.push(number.to_string());
+        }
+
+        fn integer(&mut self, number: i32) {
+            self.0.push(number.to_string());
+        }
+
+        fn text(&mut self, text: &str) {
+            self.0.push(text.to_string());
+        }
+
+        fn told(&mut self, error: &dyn Told) {
+            self.0.push(told(error));
+        }
+    }
+
+    let sentences = match error.name() {
+        "ParseError" => ParseError::SENTENCES,
+        "MatrixFault" => MatrixFault::SENTENCES,
+        "PlanFault" => PlanFault::SENTENCES,
+        "UnknownGroupSize" => UnknownGroupSize::SENTENCES,
+        name => panic!("{name}"),
+    };
+    let sentence = sentences[usize::from(error.number())];
+    let mut parts = Parts(Vec::new());
+    error.arguments(&mut parts);
+    assert_eq!(parts.0.len(), sentence.arguments.len(), "{sentence:?}");
+    let put = |text: String, (name, part): (&&str, &String)| text.replace(&format!("{{{name}}}"), part);
+    sentence.arguments.iter().zip(&parts.0).fold(sentence.text.to_string(), put)
+}
+
+#[test]
+fn parts_make_the_message() {
+    for (error, _) in every_error() {
+        assert_eq!(told(&error), error.to_string());
+    }
 }

@@ -92,8 +92,7 @@ impl LayerState for Correlation {
     }
 
     fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
-        let whole = votes::whole(&self.stage, gradient);
-        votes::add_scores(&self.stage, &self.trits, &whole, &mut ballot.scores, votes::sign);
+        votes::add_sign_scores(&self.stage, &self.trits, gradient, &mut ballot.scores);
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 

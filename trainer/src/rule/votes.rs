@@ -32,6 +32,11 @@ pub(super) fn add_scores<D: Copy + Sync>(
     });
 }
 
+/// Adds the sign votes of a gradient to the scores of groups, [rows, groups].
+pub(super) fn add_sign_scores(stage: &Stage, trits: &[i8], gradient: &Gradient<'_>, scores: &mut [i32]) {
+    add_scores(stage, trits, &whole(stage, gradient), scores, sign);
+}
+
 /// A gradient whole, [rows, columns], in float32.
 pub(super) fn whole(stage: &Stage, gradient: &Gradient<'_>) -> Vec<f32> {
     let mut values = vec![0.0; stage.weights()];

@@ -14,7 +14,7 @@ use crate::backend::cuda::{CudaError, Step};
 use crate::checkpoint::StateReader;
 use crate::network::Stage;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::{EXPONENT, SCORES};
+use trishift_kernels::cuda::EXPONENT;
 
 /// One layer under this rule.
 #[derive(Debug)]
@@ -71,19 +71,7 @@ impl CardRule for Exponent {
     }
 
     fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
-        let TernaryState { extent, trits, .. } = &self.state;
-        let arguments = arguments![
-            update.gradient,
-            extent.words() as i32,
-            extent.words_per_block() as i32,
-            extent.groups() as i32,
-            trits,
-            i32::from(!turn.is_first),
-            ballot.scores,
-            ballot.narrow(),
-        ];
-        let kernel = Kernel::of_group(SCORES, extent.group, "score_signs");
-        card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
+        self.state.score_signs(card, update, ballot, turn)?;
         self.bias.vote(card, update, ballot, turn)
     }
 

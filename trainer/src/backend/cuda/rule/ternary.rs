@@ -1,13 +1,15 @@
 //! Trits and exponents on a card, which most rules have.
 
+use super::Update;
 use super::matrix::Matrix;
 use crate::backend::BackendError;
 use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
+use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
 use trishift_format::write::{CheckpointWriter, StateValues};
-use trishift_kernels::cuda::EXPAND;
+use trishift_kernels::cuda::{EXPAND, SCORES};
 
 /// Trits, two bits each, and exponents, an int8 for each group.
 #[derive(Debug)]
@@ -45,6 +47,28 @@ impl TernaryState {
             weights,
         ];
         card.launch(Kernel::of_group(EXPAND, extent.group, "expand"), extent.half_word_grid(), arguments)
+    }
+
+    /// Enqueues adding the scores of a shard's sign votes.
+    pub(super) fn score_signs(
+        &self,
+        card: &Card,
+        update: &Update<'_>,
+        ballot: &Ballot<'_>,
+        turn: Turn,
+    ) -> Result<(), CudaError> {
+        let Self { extent, trits, .. } = self;
+        let arguments = arguments![
+            update.gradient,
+            extent.words() as i32,
+            extent.words_per_block() as i32,
+            extent.groups() as i32,
+            trits,
+            i32::from(!turn.is_first),
+            ballot.scores,
+            ballot.narrow(),
+        ];
+        card.launch(Kernel::of_group(SCORES, extent.group, "score_signs"), extent.row_grid(extent.rows), arguments)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -7,7 +7,7 @@
 //! - Magnitude votes: `q = Σ round(clip(g/√S·λ·D/s, ±⌊127/S⌋) + u)`: within an int8, and of the size of a whole batch's votes where
 //!   gradients are mostly noise. `latent` has g/S for g/√S, which clips no more often than a whole batch does. A shard's votes are
 //!   small numbers: rounded to the nearest, gradients below a third of their scale would never be heard. So they are rounded up or
-//!   down by chance, u evenly spread over ±½ ([`Dither`]), and none where there is one shard.
+//!   down by chance, u evenly spread over ±½ (`Dither`), and none where there is one shard.
 //! - Scores of groups: `Σ q·T` of votes within ±127, in int32.
 //! - Sign votes: `sgn(Σ sgn(D))`, and `sgn(Σ sgn(D)·T)` for scores; `correlation` keeps the sum and counts S votes an update.
 //! - Biases: as magnitude votes, with scales of their own.

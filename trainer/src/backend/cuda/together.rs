@@ -89,9 +89,9 @@ pub struct Ballot<'a> {
     /// Scores of groups, int8 where those of all shards fit, else int32, [rows, groups].
     pub scores: Span<'a>,
     is_narrow: bool,
-    /// Exponents of the shards' scales, int8 [shards].
+    /// Exponents of the shards' scales, int8 `[shards]`.
     pub scales: Span<'a>,
-    /// Votes on biases, int8 [rows], and exponents of their scales.
+    /// Votes on biases, int8 `[rows]`, and exponents of their scales.
     pub biases: [Span<'a>; 2],
     /// The same for the biases of a norm.
     pub norm: [Span<'a>; 2],

@@ -10,7 +10,7 @@
 //!   down by chance, u evenly spread over ±½ (`Dither`), and none where there is one shard.
 //! - Scores of groups: `Σ q·T` of votes within ±127, in int32.
 //! - Sign votes: `sgn(Σ sgn(D))`, and `sgn(Σ sgn(D)·T)` for scores; `correlation` keeps the sum and counts S votes an update.
-//! - Biases: as magnitude votes, with scales of their own.
+//! - Biases: as magnitude votes, with scales of their own, rounded to the nearest.
 //!
 //! One shard is the whole batch: then all of this is what the rules say anyway.
 

@@ -137,6 +137,14 @@ impl Nccl {
         sent.map(|_| ()).map_err(failed("exchanging votes"))
     }
 
+    /// The same as [`Nccl::sum_staged`] for integers of fewer bits.
+    fn sum_widened<T: Copy + Into<i64>>(&self, values: &mut [T], narrow: fn(i64) -> T) -> Result<(), CudaError> {
+        let mut wide: Vec<i64> = values.iter().map(|value| (*value).into()).collect();
+        self.sum_staged(&mut wide)?;
+        values.iter_mut().zip(wide).for_each(|(value, sum)| *value = narrow(sum));
+        Ok(())
+    }
+
     /// Sums integers of the host. Waits for all work of the card.
     fn sum_staged(&self, values: &mut [i64]) -> Result<(), CudaError> {
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,21 +160,11 @@ impl Nccl {
 
 impl Exchange for Nccl {
     fn sum(&self, integers: Integers<'_>) -> Result<(), ExchangeError> {
-        let device = |error: CudaError| ExchangeError::Device(error.to_string());
-        match integers {
-            Integers::I64(values) => self.sum_staged(values).map_err(device),
-            Integers::I32(values) => {
-                let mut wide: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
-                self.sum_staged(&mut wide).map_err(device)?;
-                values.iter_mut().zip(wide).for_each(|(value, sum)| *value = sum as i32);
-                Ok(())
-            }
-            Integers::I8(values) => {
-                let mut wide: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
-                self.sum_staged(&mut wide).map_err(device)?;
-                values.iter_mut().zip(wide).for_each(|(value, sum)| *value = sum as i8);
-                Ok(())
-            }
-        }
+        let summed = match integers {
+            Integers::I64(values) => self.sum_staged(values),
+            Integers::I32(values) => self.sum_widened(values, |sum| sum as i32),
+            Integers::I8(values) => self.sum_widened(values, |sum| sum as i8),
+        };
+        summed.map_err(|error| ExchangeError::Device(error.to_string()))
     }
 }

@@ -6,19 +6,22 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod card;
+mod shards;
 
+use shards::{Case, rules};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trishift_format::write::CheckpointWriter;
 use trishift_trainer::backend::cuda::card::Card;
 use trishift_trainer::backend::cuda::{CudaBackend, Nccl, Placement, nccl};
 use trishift_trainer::backend::{Backend, Steps};
 use trishift_trainer::checkpoint::Totals;
-use trishift_trainer::config::{Config, ExchangeKind};
-use trishift_trainer::data::{Prepared, permutation};
-use trishift_trainer::network::Network;
+use trishift_trainer::config::ExchangeKind;
+use trishift_trainer::data::permutation;
 use trishift_trainer::parallel::{Link, Share, Worker};
 use trishift_trainer::rule::RuleName;
-use trishift_trainer::run;
+
+/// Samples of an update.
+const BATCH: u32 = 64;
 
 /// Convolutions, int8 weights, norms of batches, a depthwise convolution and biases.
 const IMAGES: &str = "{ type = 'conv2d', outputs = 12, kernel = 3, stride = 2, weights = 'int8' }, \
@@ -31,25 +34,7 @@ const IMAGES: &str = "{ type = 'conv2d', outputs = 12, kernel = 3, stride = 2, w
 const ROWS: &str = "{ type = 'linear', outputs = 48 }, { type = 'shift-norm' }, { type = 'relu' }, \
     { type = 'linear', outputs = 40 }, { type = 'rms-norm' }, { type = 'relu' }, { type = 'linear', bias = true }";
 
-struct Case {
-    config: Config,
-    data: Prepared,
-    network: Network,
-}
-
 impl Case {
-    fn new(layers: &str, rule: RuleName, shards: u32) -> Self {
-        let text = format!(
-            "name = 'workers'\n[data]\npath = 'builtin:digits'\nscaling = 'tensor'\ntest = 0.3\n\
-             [network]\ngroup = 8\nlayers = [{layers}]\n\
-             [training]\nbatch = 64\nepochs = 2\nrule = '{rule}'\nshards = {shards}\n"
-        );
-        let config = Config::from_toml(&text, "").unwrap();
-        let data = run::load(&config).unwrap();
-        let network = Network::resolve(&config, data.train.shape, data.classes.len()).unwrap();
-        Self { config, data, network }
-    }
-
     /// State and totals of one worker after some updates, `stretch` at a time, and the bytes that it gave in each.
     fn trained(
         &self,
@@ -107,22 +92,21 @@ fn card() -> Option<(Arc<Card>, MutexGuard<'static, ()>)> {
     Some((Arc::new(card::first()?), turn))
 }
 
-fn rules() -> impl Iterator<Item = RuleName> {
-    RuleName::ALL.into_iter().filter(|rule| *rule != RuleName::StraightThrough)
-}
-
 #[test]
 fn shards_repeat_bit_for_bit() {
     let Some((card, _turn)) = card() else { return };
     for layers in [ROWS, IMAGES] {
         for rule in rules() {
-            let case = Case::new(layers, rule, 8);
+            let case = Case::new(layers, rule, BATCH, 8);
             let alone = Worker::alone();
             let once = case.trained(&card, &alone, Placement::Card, 37);
             assert_eq!((once.1.samples, once.2), (37 * 64, 0), "{rule}");
             assert!(once.1.loss > 0 && once.1.loss < i64::MAX, "{rule}: {:?}", once.1);
             assert!(once == case.trained(&card, &alone, Placement::Host, 5), "{rule}, {layers}");
-            assert!(once.0 != Case::new(layers, rule, 1).trained(&card, &alone, Placement::Card, 37).0, "{rule}");
+            assert!(
+                once.0 != Case::new(layers, rule, BATCH, 1).trained(&card, &alone, Placement::Card, 37).0,
+                "{rule}"
+            );
         }
     }
 }
@@ -144,7 +128,7 @@ fn two_cards_train_what_one_does() {
     let Some((card, _turn)) = card() else { return };
     for layers in [ROWS, IMAGES] {
         for rule in rules() {
-            let case = Case::new(layers, rule, 8);
+            let case = Case::new(layers, rule, BATCH, 8);
             let alone = case.trained(&card, &Worker::alone(), Placement::Auto, 16);
             let together = case.on_two_cards();
             for (rank, found) in together.iter().enumerate() {
@@ -164,7 +148,7 @@ fn two_cards_exchange_gradients() {
     let Some((card, _turn)) = card() else { return };
     for layers in [ROWS, IMAGES] {
         for rule in RuleName::ALL {
-            let mut case = Case::new(layers, rule, 1);
+            let mut case = Case::new(layers, rule, BATCH, 1);
             case.config.training.exchange = ExchangeKind::Gradient;
             let alone = case.trained(&card, &Worker::alone(), Placement::Auto, 16);
             let together = case.on_two_cards();

@@ -1,18 +1,22 @@
 //! Shards and workers: whoever does the shards of a batch, and however many do, the network is the same, bit for bit.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod shards;
+
+use shards::{Case, rules};
 use std::path::Path;
 use std::sync::Arc;
 use trishift_format::write::CheckpointWriter;
 use trishift_trainer::backend::cpu::CpuBackend;
 use trishift_trainer::backend::{Backend, Resolved, Steps};
 use trishift_trainer::checkpoint::{self, StateReader, Totals};
-use trishift_trainer::config::Config;
-use trishift_trainer::data::{Prepared, permutation};
-use trishift_trainer::network::Network;
+use trishift_trainer::data::permutation;
 use trishift_trainer::parallel::{Alone, InProcess, Link, Share, Worker};
 use trishift_trainer::rule::RuleName;
-use trishift_trainer::run::{self, Ending, Epoch, Observer, Run, RunFolder, Status};
+use trishift_trainer::run::{Ending, Epoch, Observer, Run, RunFolder, Status};
+
+/// Samples of an update.
+const BATCH: u32 = 32;
 
 /// Convolutions, int8 weights, norms of batches, a depthwise convolution and biases.
 const IMAGES: &str = "{ type = 'conv2d', outputs = 12, kernel = 3, stride = 2, weights = 'int8' }, \
@@ -27,25 +31,7 @@ const ROWS: &str = "{ type = 'linear', outputs = 48 }, { type = 'shift-norm' }, 
 /// Shards of every batch here.
 const SHARDS: u32 = 8;
 
-struct Case {
-    config: Config,
-    data: Prepared,
-    network: Network,
-}
-
 impl Case {
-    fn new(layers: &str, rule: RuleName, shards: u32) -> Self {
-        let text = format!(
-            "name = 'workers'\n[data]\npath = 'builtin:digits'\nscaling = 'tensor'\ntest = 0.3\n\
-             [network]\ngroup = 8\nlayers = [{layers}]\n\
-             [training]\nbatch = 32\nepochs = 2\nrule = '{rule}'\nshards = {shards}\n"
-        );
-        let config = Config::from_toml(&text, "").unwrap();
-        let data = run::load(&config).unwrap();
-        let network = Network::resolve(&config, data.train.shape, data.classes.len()).unwrap();
-        Self { config, data, network }
-    }
-
     /// State and totals of every one of `world` workers after some updates.
     fn trained(&self, world: usize, count: u64) -> Vec<(Vec<u8>, Totals)> {
         on_workers(world, |worker| {
@@ -80,15 +66,11 @@ fn on_workers<T: Send>(world: usize, work: impl Fn(Worker) -> T + Sync) -> Vec<T
     })
 }
 
-fn rules() -> impl Iterator<Item = RuleName> {
-    RuleName::ALL.into_iter().filter(|rule| *rule != RuleName::StraightThrough)
-}
-
 #[test]
 fn any_number_of_workers_trains_the_same_network() {
     for layers in [ROWS, IMAGES] {
         for rule in rules() {
-            let case = Case::new(layers, rule, SHARDS);
+            let case = Case::new(layers, rule, BATCH, SHARDS);
             let alone = case.trained(1, 30);
             assert_eq!(alone[0].1.samples, 30 * 32);
             for world in [2, 4, 8] {
@@ -96,7 +78,7 @@ fn any_number_of_workers_trains_the_same_network() {
                 assert!(together.iter().all(|found| found == &alone[0]), "{rule}, {world} workers, {layers}");
             }
             // Shards say something else than a whole batch.
-            assert!(Case::new(layers, rule, 1).trained(1, 30)[0].0 != alone[0].0, "{rule}");
+            assert!(Case::new(layers, rule, BATCH, 1).trained(1, 30)[0].0 != alone[0].0, "{rule}");
         }
     }
 }
@@ -133,7 +115,7 @@ fn run_with(case: &Case, folder: &Path, world: usize, until: u64) {
 
 #[test]
 fn a_run_goes_on_with_any_number_of_workers() {
-    let case = Case::new(IMAGES, RuleName::FlipCorrelation, SHARDS);
+    let case = Case::new(IMAGES, RuleName::FlipCorrelation, BATCH, SHARDS);
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [whole, parts] = folders.each_ref().map(|folder| folder.path());
     run_with(&case, whole, 1, u64::MAX);

@@ -167,17 +167,25 @@ extern "C" __global__ void __launch_bounds__(256, 4)
              [&](int quarter) { return Votes(gradients, 4 * quarter, voting.factor, voting.limit); });
 }
 
-// The same by the votes of all shards, int8 [rows, pitch].
+// The same by the votes of all shards, int8 [rows, pitch], which are the sums of `parts` parts, `stride` words apart.
 extern "C" __global__ void __launch_bounds__(256, 4)
-    apply(const uint4 *votes, const Step *step, float first_step, int words, int words_per_block, int groups, u32 *trits,
-          uint4 *flips, i32 *correlations) {
+    apply(const uint4 *votes, int parts, u64 stride, const Step *step, float first_step, int words, int words_per_block,
+          int groups, u32 *trits, uint4 *flips, i32 *correlations) {
     Place place(words, words_per_block);
     Correlations of_groups(correlations, place, groups);
     u64 index = place.active ? place.index(words) : 0;
-    uint4 sums = place.active ? votes[index] : make_uint4(0, 0, 0, 0);
-    u32 quarters[4] = {sums.x, sums.y, sums.z, sums.w};
-    move_all(place, words, words_per_block, correlation_step(first_step, step), place.active, trits[index], flips[index],
-             index, trits, flips, of_groups, [&](int quarter) { return Votes(quarters[quarter]); });
+    uint4 vector = flips[index];
+    u32 word = trits[index];
+    u32 quarters[4] = {};
+    for (int part = 0; place.active && part < parts; part++) {
+        uint4 more = votes[index + part * stride];
+        quarters[0] = __vadd4(quarters[0], more.x);
+        quarters[1] = __vadd4(quarters[1], more.y);
+        quarters[2] = __vadd4(quarters[2], more.z);
+        quarters[3] = __vadd4(quarters[3], more.w);
+    }
+    move_all(place, words, words_per_block, correlation_step(first_step, step), place.active, word, vector, index, trits,
+             flips, of_groups, [&](int quarter) { return Votes(quarters[quarter]); });
 }
 
 // The same without flips: rule integrating-correlation.

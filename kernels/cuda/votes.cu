@@ -67,6 +67,17 @@ extern "C" __global__ void __launch_bounds__(256) vote_signs(const u16 *gradient
     add_votes(sums, index, adds, bytes);
 }
 
+// Adds parts of int8, `stride` words apart, to the first of them: `count` of each.
+extern "C" __global__ void __launch_bounds__(256) add_parts(uint4 *words, u64 count, int parts, u64 stride) {
+    u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= count) return;
+    for (int part = 1; part < parts; part++) {
+        uint4 more = words[index + part * stride];
+        u32 bytes[4] = {more.x, more.y, more.z, more.w};
+        add_votes(words, index, 1, bytes);
+    }
+}
+
 // Zeros.
 extern "C" __global__ void clear(i8 *values, int count) {
     for (int i = threadIdx.x; i < count; i += blockDim.x) values[i] = 0;

@@ -210,6 +210,17 @@ impl<'a, T> From<&'a Buffer<T>> for Span<'a> {
     }
 }
 
+impl<'a> Span<'a> {
+    /// Memory that is no buffer's.
+    ///
+    /// # Safety
+    /// So many bytes of the card's memory lie there for as long as `'a`.
+    #[allow(unsafe_code, reason = "nobody but the caller knows what lies there")]
+    pub(super) const unsafe fn at(address: u64, bytes: usize) -> Self {
+        Self { address, bytes, buffer: PhantomData::<&'a ()> }
+    }
+}
+
 /// Loaded sources by the group size that they were compiled for.
 type Modules = HashMap<(Source, Option<GroupSize>), Arc<CudaModule>>;
 

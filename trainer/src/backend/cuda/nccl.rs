@@ -7,6 +7,7 @@ use crate::parallel::{Exchange, ExchangeError, Integers};
 use cudarc::driver::{CudaEvent, CudaStream};
 use cudarc::nccl::result::{self, NcclError};
 use cudarc::nccl::sys::{self, ncclDataType_t, ncclRedOp_t};
+use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of the number by which the workers of a run find each other.
@@ -14,6 +15,17 @@ pub const ID_BYTES: usize = 128;
 
 /// Integers of the host that are summed at once.
 const STAGED: usize = 1 << 10;
+
+/// The oldest NCCL that gathers by copy engines, as it numbers itself.
+const GATHERS_SINCE: i32 = 22_800;
+
+/// Constants of its header: what marks a configuration, a number that is left to NCCL, collective calls without processors
+/// wherever they can be made so, memory that all cards register alike, and what its size is a multiple of.
+const MAGIC: u32 = 0xCAFE_BEEF;
+const LEFT_TO_NCCL: i32 = i32::MIN;
+const POLICY_ZERO: i32 = 2;
+const SYMMETRIC: i32 = 1;
+const REGISTERED: usize = 4096;
 
 /// What a sum is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +49,23 @@ impl Element {
     }
 }
 
+/// What is exchanged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Message<'a> {
+    /// So many elements, which their sums over all cards replace.
+    Sum(Span<'a>, Element, usize),
+    /// A part of so many bytes for each card, one after another: every card gives its own to all.
+    Parts(Span<'a>, usize),
+}
+
 /// One card's end of the run's communicator.
 pub struct Nccl {
     card: Arc<Card>,
     communicator: sys::ncclComm_t,
+    rank: usize,
+    world: usize,
+    /// Whether parts are gathered by copy engines, where cards reach each other's memory.
+    gathers: bool,
     /// Where sums are made, before other work that could be done at the same time.
     stream: Arc<CudaStream>,
     staging: Mutex<Buffer<i64>>,
@@ -101,38 +126,77 @@ impl Nccl {
         card.stream().context().bind_to_thread().map_err(CudaError::during("using the card"))?;
         let mut communicator = std::ptr::null_mut();
         let id = sys::ncclUniqueId { internal: id.map(|byte| byte as std::ffi::c_char) };
-        // SAFETY: NCCL writes the communicator; the card's context is this thread's.
-        unsafe { result::comm_init_rank(&raw mut communicator, world as i32, id, rank as i32) }
-            .map_err(failed("joining the other cards"))?;
-        let staging = Mutex::new(card.zeros("sums over cards", STAGED)?);
-        Ok(Self { card: card.clone(), communicator, stream: card.new_urgent_stream()?, staging })
+        let gathers = result::get_nccl_version().is_ok_and(|version| version >= GATHERS_SINCE);
+        // SAFETY: NCCL writes the communicator; the card's context is this thread's; it reads of the configuration what it
+        // knows.
+        let joined = unsafe {
+            if gathers {
+                let (world, rank, mut configuration) = (world as i32, rank as i32, without_processors());
+                result::comm_init_rank_config(&raw mut communicator, world, id, rank, &raw mut configuration)
+            } else {
+                result::comm_init_rank(&raw mut communicator, world as i32, id, rank as i32)
+            }
+        };
+        joined.map_err(failed("joining the other cards"))?;
+        let (stream, staging) = (card.new_urgent_stream()?, Mutex::new(card.zeros("sums over cards", STAGED)?));
+        Ok(Self { card: card.clone(), communicator, rank, world, gathers, stream, staging })
+    }
+
+    /// This card's number among all.
+    pub(super) fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many cards there are.
+    pub(super) fn world(&self) -> usize {
+        self.world
+    }
+
+    /// Memory for [`Message::Parts`], of so many bytes in all. None where sums are the better way: with more than two cards,
+    /// to which each would give its part whole, and where NCCL knows no other. All cards ask alike, and get alike.
+    pub(super) fn shared_memory(self: &Arc<Self>, bytes: usize) -> Result<Option<SharedMemory>, CudaError> {
+        if self.world != 2 || !self.gathers {
+            return Ok(None);
+        }
+        let memory = SharedMemory::new(self, bytes.next_multiple_of(REGISTERED));
+        let mut registered = [i64::from(memory.is_ok())];
+        self.sum_staged(&mut registered)?;
+        Ok(memory.ok().filter(|_| registered == [self.world as i64]))
     }
 
     /// Enqueues replacing `count` elements by their sums over all cards, in the order of the card's other work.
     pub(super) fn sum(&self, span: Span<'_>, element: Element, count: usize) -> Result<(), CudaError> {
         // Sums have one order: that of their own stream.
-        let arrived = self.sum_aside(&[(span, element, count)])?;
+        let arrived = self.exchange_aside(&[Message::Sum(span, element, count)])?;
         self.card.stream().wait(&arrived).map_err(CudaError::during("waiting for sums"))
     }
 
     /// The same beside other work: what the card has been told before comes first, and what follows waits only where it
     /// waits for the event.
-    pub(super) fn sum_aside(&self, spans: &[(Span<'_>, Element, usize)]) -> Result<CudaEvent, CudaError> {
+    pub(super) fn exchange_aside(&self, messages: &[Message<'_>]) -> Result<CudaEvent, CudaError> {
         let during = || CudaError::during("exchanging votes");
         self.stream.join(self.card.stream()).map_err(during())?;
-        for (span, element, count) in spans {
-            self.enqueue(*span, *element, *count)?;
-        }
+        messages.iter().try_for_each(|message| self.enqueue(message))?;
         self.stream.record_event(None).map_err(during())
     }
 
-    fn enqueue(&self, span: Span<'_>, element: Element, count: usize) -> Result<(), CudaError> {
-        let address = span.address() as *mut std::ffi::c_void;
-        let (of_nccl, sum) = (element.of_nccl(), ncclRedOp_t::ncclSum);
-        // SAFETY: the span holds so many elements; the communicator is alive; nobody else writes them before the sum is made,
-        // by the order of streams.
+    fn enqueue(&self, message: &Message<'_>) -> Result<(), CudaError> {
+        let (communicator, stream) = (self.communicator, self.stream.cu_stream().cast());
+        // SAFETY: spans hold so many elements, or parts; the communicator is alive; nobody else writes them before the exchange
+        // is made, by the order of streams.
         let sent = unsafe {
-            result::all_reduce(address, address, count, of_nccl, sum, self.communicator, self.stream.cu_stream().cast())
+            match *message {
+                Message::Sum(span, element, count) => {
+                    let at = span.address() as *mut c_void;
+                    let (of_nccl, sum) = (element.of_nccl(), ncclRedOp_t::ncclSum);
+                    result::all_reduce(at, at, count, of_nccl, sum, communicator, stream)
+                }
+                Message::Parts(span, bytes) => {
+                    let own = span.byte(self.rank * bytes).address() as *const c_void;
+                    let all = span.address() as *mut c_void;
+                    result::all_gather(own, all, bytes, ncclDataType_t::ncclInt8, communicator, stream)
+                }
+            }
         };
         sent.map(|_| ()).map_err(failed("exchanging votes"))
     }
@@ -166,5 +230,95 @@ impl Exchange for Nccl {
             Integers::I8(values) => self.sum_widened(values, |sum| sum as i8),
         };
         summed.map_err(|error| ExchangeError::Device(error.to_string()))
+    }
+}
+
+/// How a communicator is made whose collective calls leave processors to others wherever copy engines can make them.
+fn without_processors() -> sys::ncclConfig_t {
+    // SAFETY: numbers and pointers, of which all bits may be 0.
+    let mut configuration: sys::ncclConfig_t = unsafe { std::mem::zeroed() };
+    configuration.size = size_of::<sys::ncclConfig_t>();
+    configuration.magic = MAGIC;
+    configuration.version = GATHERS_SINCE as u32;
+    for number in [
+        &mut configuration.blocking,
+        &mut configuration.cgaClusterSize,
+        &mut configuration.minCTAs,
+        &mut configuration.maxCTAs,
+        &mut configuration.splitShare,
+        &mut configuration.trafficClass,
+        &mut configuration.collnetEnable,
+        &mut configuration.shrinkShare,
+        &mut configuration.nvlsCTAs,
+        &mut configuration.nChannelsPerNetPeer,
+        &mut configuration.nvlinkCentricSched,
+        &mut configuration.graphUsageMode,
+        &mut configuration.numRmaCtx,
+        &mut configuration.maxP2pPeers,
+    ] {
+        *number = LEFT_TO_NCCL;
+    }
+    configuration.CTAPolicy = POLICY_ZERO;
+    configuration
+}
+
+/// Memory of this card that others write to: NCCL's, and known to it.
+#[derive(Debug)]
+pub(super) struct SharedMemory {
+    nccl: Arc<Nccl>,
+    address: *mut c_void,
+    bytes: usize,
+    window: sys::ncclWindow_t,
+}
+
+// SAFETY: the address of memory of the card and a handle, used in the order of the host's calls like the communicator.
+unsafe impl Send for SharedMemory {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMemory {}
+
+impl SharedMemory {
+    /// Waits for the other cards, which make theirs.
+    fn new(nccl: &Arc<Nccl>, bytes: usize) -> Result<Self, CudaError> {
+        let (mut address, mut window) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: NCCL writes the address.
+        let allocated = unsafe { sys::ncclMemAlloc(&raw mut address, bytes) }.result();
+        allocated.map_err(failed("memory that cards share"))?;
+        // SAFETY: so many bytes of NCCL's own lie there; it writes the handle.
+        let registered = unsafe {
+            sys::ncclCommWindowRegister(nccl.communicator, address, bytes, &raw mut window, SYMMETRIC).result()
+        };
+        // Freed from here on.
+        let memory = Self { nccl: nccl.clone(), address, bytes, window };
+        registered.map_err(failed("registering memory that cards share"))?;
+        Ok(memory)
+    }
+
+    /// With whom it is shared.
+    pub(super) fn nccl(&self) -> &Nccl {
+        &self.nccl
+    }
+
+    /// What is so many bytes from its beginning.
+    pub(super) fn from(&self, byte: usize) -> Span<'_> {
+        // SAFETY: the memory is this value's for as long as it lives.
+        unsafe { Span::at(self.address as u64, self.bytes) }.byte(byte)
+    }
+
+    /// Bytes in all.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // Work that failed has said so elsewhere.
+        let _ = self.nccl.card.wait();
+        if !self.window.is_null() {
+            // SAFETY: registered with this communicator, once.
+            let _ = unsafe { sys::ncclCommWindowDeregister(self.nccl.communicator, self.window) };
+        }
+        // SAFETY: allocated by NCCL, given up once; no work uses it any more.
+        let _ = unsafe { sys::ncclMemFree(self.address) };
     }
 }

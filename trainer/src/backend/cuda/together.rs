@@ -2,11 +2,14 @@
 //!
 //! Votes of a layer's shards are added up in one of two pieces of memory, in turn. While the cards exchange one layer's, they go
 //! on to the gradients of the layer before it; the update follows when the exchange is done.
+//!
+//! Two cards that reach each other's memory give each other their ballots, which takes copy engines alone, and each adds up the
+//! parts as it updates. Otherwise NCCL makes sums, which takes processors from the products. The integers are the same.
 
 use super::CudaError;
 use super::card::{Buffer, Card, Grid, Kernel, Span, arguments};
-use super::extent::{Extent, padded};
-use super::nccl::{Element, Nccl};
+use super::extent::{Extent, WORD, padded};
+use super::nccl::{Element, Message, Nccl, SharedMemory};
 use super::rule::{BallotKind, CardRule};
 use crate::config::ExchangeKind;
 use crate::network::Stage;
@@ -29,10 +32,35 @@ pub(crate) struct Together {
 /// Memory for the votes on one layer.
 #[derive(Debug)]
 struct Slot {
-    small: Buffer<i8>,
+    small: Ballots,
     scores: Buffer<i32>,
     /// When the sums over all cards are there.
     arrived: Mutex<Option<CudaEvent>>,
+}
+
+/// Memory for small integers.
+#[derive(Debug)]
+enum Ballots {
+    /// One ballot, of which the cards make sums.
+    Summed(Buffer<i8>),
+    /// One for each card.
+    Parts(SharedMemory),
+}
+
+impl Ballots {
+    fn from(&self, byte: usize) -> Span<'_> {
+        match self {
+            Self::Summed(buffer) => buffer.from(byte),
+            Self::Parts(memory) => memory.from(byte),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Summed(buffer) => buffer.bytes(),
+            Self::Parts(memory) => memory.bytes(),
+        }
+    }
 }
 
 /// A ballot of its own, for whoever looks at a rule alone.
@@ -49,7 +77,7 @@ impl BallotMemory {
     /// [`CudaError`] where the card has no room.
     pub fn new(card: &Card, rule: &dyn CardRule, stage: &Stage, shards: Shards) -> Result<Option<Self>, CudaError> {
         let layout = BallotLayout::new(rule, stage, shards, false);
-        layout.map(|layout| Ok(Self { layout, slot: Slot::new(card, layout.len, layout.scores)? })).transpose()
+        layout.map(|layout| Ok(Self { layout, slot: Slot::new(card, None, layout.len, layout.scores)? })).transpose()
     }
 
     /// The ballot, where all but the votes and scores of the first shard is zeros.
@@ -62,9 +90,16 @@ impl BallotMemory {
 }
 
 impl Slot {
-    fn new(card: &Card, small: usize, scores: usize) -> Result<Self, CudaError> {
-        let (small, scores) = (card.zeros("votes of a layer", small)?, card.zeros("scores of a layer", scores)?);
-        Ok(Self { small, scores, arrived: Mutex::default() })
+    fn new(card: &Card, nccl: Option<&Arc<Nccl>>, small: usize, scores: usize) -> Result<Self, CudaError> {
+        let shared = match nccl {
+            Some(nccl) => nccl.shared_memory(padded(small) * nccl.world())?,
+            None => None,
+        };
+        let small = match shared {
+            Some(memory) => Ballots::Parts(memory),
+            None => Ballots::Summed(card.zeros("votes of a layer", small)?),
+        };
+        Ok(Self { small, scores: card.zeros("scores of a layer", scores)?, arrived: Mutex::default() })
     }
 }
 
@@ -77,6 +112,21 @@ pub(crate) struct BallotLayout {
     norm: usize,
     len: usize,
     scores: usize,
+    /// Whether the rule adds up parts of the votes.
+    rule_adds: bool,
+}
+
+/// Parts whose sum votes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// How many there are.
+    pub count: usize,
+    /// Words of 16 bytes from one to the next.
+    pub words: usize,
+}
+
+impl Parts {
+    const ONE: Self = Self { count: 1, words: 0 };
 }
 
 /// Where the shards' votes on one layer are added up.
@@ -86,6 +136,8 @@ pub struct Ballot<'a> {
     pub shards: Shards,
     /// Votes on weights, int8 [rows, pitch].
     pub votes: Span<'a>,
+    /// What they are the sum of.
+    pub parts: Parts,
     /// Scores of groups, int8 where those of all shards fit, else int32, [rows, groups].
     pub scores: Span<'a>,
     is_narrow: bool,
@@ -129,25 +181,47 @@ impl BallotLayout {
         let (biases, norm) = (rows(stage.bias), rows(is_normed));
         let scales = 1 + usize::from(stage.bias) + usize::from(is_normed);
         let len = votes + biases + norm + scales * shards.count();
-        Some(Self { shards, votes, biases, norm, len, scores })
+        Some(Self { shards, votes, biases, norm, len, scores, rule_adds: rule.adds_parts() })
+    }
+
+    /// Bytes from one card's ballot to the next.
+    fn stride(&self) -> usize {
+        padded(self.len)
     }
 
     /// An empty ballot, where all but the votes and scores of the first shard is zeros.
     fn begin<'a>(&self, card: &Card, slot: &'a Slot) -> Result<Ballot<'a>, CudaError> {
         let rest = self.len - self.votes;
-        let arguments = arguments![slot.small.from(self.votes), rest as i32];
+        let first = match &slot.small {
+            Ballots::Summed(_) => 0,
+            Ballots::Parts(memory) => memory.nccl().rank() * self.stride(),
+        };
+        let arguments = arguments![slot.small.from(first + self.votes), rest as i32];
         card.launch(Kernel::new(VOTES, "clear"), Grid::new(1, 256), arguments)?;
-        Ok(self.ballot(slot))
+        Ok(self.ballot(slot, first, Parts::ONE))
     }
 
-    fn ballot<'a>(&self, slot: &'a Slot) -> Ballot<'a> {
+    /// The ballot of all shards, after the exchange.
+    fn counted<'a>(&self, card: &Card, slot: &'a Slot) -> Result<Ballot<'a>, CudaError> {
+        let Ballots::Parts(memory) = &slot.small else { return Ok(self.ballot(slot, 0, Parts::ONE)) };
+        let words = self.stride() / WORD;
+        let parts = Parts { count: memory.nccl().world(), words };
+        let (left, parts_of_votes) = if self.rule_adds { (self.votes, parts) } else { (0, Parts::ONE) };
+        let added = words - left / WORD;
+        let arguments = arguments![memory.from(left), added, parts.count as i32, words];
+        card.launch(Kernel::new(VOTES, "add_parts"), Grid::covering(added, 256), arguments)?;
+        Ok(self.ballot(slot, 0, parts_of_votes))
+    }
+
+    fn ballot<'a>(&self, slot: &'a Slot, first: usize, parts: Parts) -> Ballot<'a> {
         let Self { shards, votes, biases, norm, .. } = *self;
-        let at = |offset| slot.small.from(offset);
+        let at = |offset| slot.small.from(first + offset);
         let scales = votes + biases + norm;
         let of_norm = scales + shards.count() * (1 + usize::from(biases > 0));
         Ballot {
             shards,
             votes: at(0),
+            parts,
             scores: if self.scores > 0 { Span::from(&slot.scores) } else { at(0) },
             is_narrow: self.scores == 0,
             scales: at(scales),
@@ -177,7 +251,9 @@ impl Together {
             (small, scores) = (layout.len.max(small), layout.scores.max(scores));
             of_ballots += layout.len + layout.scores * size_of::<i32>();
         }
-        Ok(Self { share, nccl, slots: [Slot::new(card, small, scores)?, Slot::new(card, small, scores)?], of_ballots })
+        let slot = || Slot::new(card, nccl.as_ref(), small, scores);
+        let slots = [slot()?, slot()?];
+        Ok(Self { share, nccl, slots, of_ballots })
     }
 
     /// The votes of one backward pass.
@@ -262,10 +338,12 @@ impl<'a> Voting<'a> {
     pub(crate) fn end(&mut self, layout: BallotLayout, apply: Apply<'a>) -> Result<(), CudaError> {
         let slot = &self.together.slots[self.slot];
         if let Some(nccl) = &self.together.nccl {
-            let small = (Span::from(&slot.small), Element::I8, layout.len);
-            let scores = (Span::from(&slot.scores), Element::I32, layout.scores);
-            let spans = if layout.scores > 0 { &[small, scores][..] } else { &[small][..] };
-            let arrived = nccl.sum_aside(spans)?;
+            let small = match &slot.small {
+                Ballots::Summed(buffer) => Message::Sum(buffer.into(), Element::I8, layout.len),
+                Ballots::Parts(memory) => Message::Parts(memory.from(0), layout.stride()),
+            };
+            let scores = Message::Sum((&slot.scores).into(), Element::I32, layout.scores);
+            let arrived = nccl.exchange_aside(&[small, scores][..1 + usize::from(layout.scores > 0)])?;
             *slot.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
         }
         let before = self.pending.replace((self.slot, layout, apply));
@@ -285,6 +363,6 @@ impl<'a> Voting<'a> {
         if let Some(arrived) = slot.arrived.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.card.stream().wait(&arrived).map_err(CudaError::during("waiting for votes"))?;
         }
-        apply(layout.ballot(slot))
+        apply(layout.counted(self.card, slot)?)
     }
 }

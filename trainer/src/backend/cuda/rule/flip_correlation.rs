@@ -87,6 +87,10 @@ impl CardRule for FlipCorrelation {
         Some(BallotKind::Weights)
     }
 
+    fn adds_parts(&self) -> bool {
+        true
+    }
+
     fn vote(&self, card: &Card, update: &Update<'_>, ballot: &Ballot<'_>, turn: Turn) -> Result<(), CudaError> {
         let gain = (ballot.shards.gain(VOTE_GAIN), true);
         self.scale.vote(card, &self.state.extent, update, gain, (ballot, turn))?;
@@ -98,6 +102,8 @@ impl CardRule for FlipCorrelation {
         self.scale.follow(card, ballot)?;
         let arguments = arguments![
             ballot.votes,
+            ballot.parts.count as i32,
+            ballot.parts.words,
             step,
             CORRELATION_STEP,
             extent.words() as i32,

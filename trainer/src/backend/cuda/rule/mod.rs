@@ -123,6 +123,11 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
     /// What shards vote on; none under a rule without votes.
     fn ballot(&self) -> Option<BallotKind>;
 
+    /// Whether [`CardRule::apply`] itself adds up the parts of a ballot that hold the cards' votes on weights.
+    fn adds_parts(&self) -> bool {
+        false
+    }
+
     /// Enqueues adding the votes of a shard, whose gradient the update is made from.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ extern "C" __global__ void move_biases(const double *gradients, const double *sq
                                        Scale *scale, i32 *values) {
     __shared__ double shared[SHARE];
     double sum = ordered_sum(squares, rows, shared);
-    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, nullptr);
+    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, OfShards{});
     __syncthreads();
     if (!scale->votes) return;
     double factor = (double)(VOTE_GAIN * step->lambda * power_of_two(-scale->exponent));
@@ -59,18 +59,20 @@ extern "C" __global__ void move_biases(const double *gradients, const double *sq
     }
 }
 
-// Adds a shard's votes on biases to `votes`; its scale's exponent goes to `own`. `gain` is that of a shard, at λ = 1. By one
-// block.
+// Adds a shard's votes on biases to `votes`, where `adds` says that there are some already; its scale's exponent goes to
+// `exponents`, as OfShards says. `gain` is that of a shard, at λ = 1. By one block.
 extern "C" __global__ void vote_biases(const double *gradients, const double *squares, int rows, const Step *step, float gain,
-                                       int limit, Scale *scale, i8 *own, i8 *votes) {
+                                       int limit, Scale *scale, i8 *exponents, int shards, int shard, int adds, i8 *votes) {
     __shared__ double shared[SHARE];
     double sum = ordered_sum(squares, rows, shared);
-    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, own);
+    if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, OfShards{exponents, shards, shard, adds});
     __syncthreads();
-    if (!scale->votes) return;
-    double factor = (double)(gain * step->lambda * power_of_two(-scale->exponent));
+    bool has_votes = scale->votes;
+    double factor = has_votes ? (double)(gain * step->lambda * power_of_two(-scale->exponent)) : 0.0;
     for (int row = threadIdx.x; row < rows; row += blockDim.x) {
-        votes[row] = (i8)(votes[row] + (int)fmin(fmax(rint(gradients[row] * factor), -(double)limit), (double)limit));
+        // A gradient that is not finite has no votes.
+        double vote = has_votes ? fmin(fmax(rint(gradients[row] * factor), -(double)limit), (double)limit) : 0.0;
+        votes[row] = (i8)((adds ? votes[row] : 0) + (int)vote);
     }
 }
 

@@ -167,10 +167,14 @@ extern "C" __global__ void __launch_bounds__(256, 4)
              [&](int quarter) { return Votes(gradients, 4 * quarter, voting.factor, voting.limit); });
 }
 
-// The same by the votes of all shards, int8 [rows, pitch], which are the sums of `parts` parts, `stride` words apart.
+// The same by the votes of all shards, int8 [rows, pitch], whose exponents these are. Both are the sums of `parts` parts,
+// `stride` words apart.
 extern "C" __global__ void __launch_bounds__(256, 4)
-    apply(const uint4 *votes, int parts, u64 stride, const Step *step, float first_step, int words, int words_per_block,
-          int groups, u32 *trits, uint4 *flips, i32 *correlations) {
+    apply(const uint4 *votes, const i8 *exponents, int shards, int parts, u64 stride, Scale *scale, const Step *step,
+          float first_step, int words, int words_per_block, int groups, u32 *trits, uint4 *flips, i32 *correlations) {
+    if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
+        follow_shards(scale, exponents, shards, parts, stride * sizeof(uint4));
+    }
     Place place(words, words_per_block);
     Correlations of_groups(correlations, place, groups);
     u64 index = place.active ? place.index(words) : 0;

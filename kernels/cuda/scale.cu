@@ -16,9 +16,9 @@ __device__ __forceinline__ double add_square(u32 high, double sum) {
 
 // Half a warp a row; a thread takes two neighbouring columns of every 32. The block that ends last adds the rows and sets
 // the scale. `gradient` is [rows, pitch], `row_squares` [rows], `weights` counts the gradient's values without padding. For a
-// shard's gradient `own` receives its exponent, and the largest one so far stays as it is; else `own` is null.
+// shard's gradient its exponent goes to `exponents`, as OfShards says, and the largest one so far stays as it is.
 extern "C" __global__ void find_scale(const u16 *gradient, u64 rows, int pitch, double weights, double *row_squares,
-                                      Scale *scale, i8 *own) {
+                                      Scale *scale, i8 *exponents, int shards, int shard, int adds) {
     u64 row = ((u64)blockIdx.x * blockDim.x + threadIdx.x) / 16;
     int place = threadIdx.x % 16;
     double even = 0.0, odd = 0.0;
@@ -66,7 +66,7 @@ extern "C" __global__ void find_scale(const u16 *gradient, u64 rows, int pitch, 
         double sum = ordered_sum(row_squares, rows, shared);
         if (threadIdx.x == 0) {
             scale->blocks = 0;
-            next_scale(scale, sum / weights, own);
+            next_scale(scale, sum / weights, OfShards{exponents, shards, shard, adds});
         }
     }
 }

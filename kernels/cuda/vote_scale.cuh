@@ -18,22 +18,38 @@ __device__ bool rounded_log2_of_root(double mean, int *result) {
 // What a shard without a gradient has for an exponent.
 constexpr int SILENT = -128;
 
-// The scale for a gradient of this mean square. Where `own` is not null the gradient is a shard's, whose exponent goes there;
-// the largest one then follows when all shards are known.
-__device__ void next_scale(Scale *scale, double mean, i8 *own) {
+// Where a shard's exponent goes, among those of all: null where the gradient is a whole batch's. `adds` says that there are
+// some already; the others are 0 otherwise.
+struct OfShards {
+    i8 *exponents;
+    int shards, shard, adds;
+
+    __device__ void set(int exponent) const {
+        for (int other = 0; !adds && other < shards; other++) exponents[other] = 0;
+        exponents[shard] = (i8)exponent;
+    }
+};
+
+// The scale for a gradient of this mean square. If it is a shard's, the largest exponent follows when all shards are known.
+__device__ void next_scale(Scale *scale, double mean, const OfShards &of_shards) {
     int exponent;
     scale->votes = rounded_log2_of_root(mean, &exponent);
     exponent = scale->votes ? min(max(exponent, -126), 126) : SILENT;
-    if (own) *own = (i8)exponent;
+    if (of_shards.exponents) of_shards.set(exponent);
     if (!scale->votes) return;
-    if (!own) scale->largest = max(scale->largest, exponent);
+    if (!of_shards.exponents) scale->largest = max(scale->largest, exponent);
     scale->exponent = max(exponent, scale->largest - FLOOR);
 }
 
-// Takes the exponents of all shards for the largest so far, and notes whether any of them votes. One thread.
-__device__ void follow_shards(Scale *scale, const i8 *exponents, int shards) {
+// Takes the exponents of all shards for the largest so far, and notes whether any of them votes. They are the sums of `parts`
+// parts, `stride` bytes apart. One thread.
+__device__ void follow_shards(Scale *scale, const i8 *exponents, int shards, int parts = 1, u64 stride = 0) {
     int largest = SILENT;
-    for (int shard = 0; shard < shards; shard++) largest = max(largest, (int)exponents[shard]);
+    for (int shard = 0; shard < shards; shard++) {
+        int exponent = 0;
+        for (int part = 0; part < parts; part++) exponent += exponents[shard + part * stride];
+        largest = max(largest, exponent);
+    }
     scale->votes = largest != SILENT;
     scale->largest = max(scale->largest, largest);
 }

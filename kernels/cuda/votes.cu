@@ -77,8 +77,3 @@ extern "C" __global__ void __launch_bounds__(256) add_parts(uint4 *words, u64 co
         add_votes(words, index, 1, bytes);
     }
 }
-
-// Zeros.
-extern "C" __global__ void clear(i8 *values, int count) {
-    for (int i = threadIdx.x; i < count; i += blockDim.x) values[i] = 0;
-}

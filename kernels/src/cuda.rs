@@ -68,7 +68,7 @@ sources! {
     /// Weights of rules with trits and integer exponents.
     EXPAND = "expand", grouped: true;
     /// Rule `flip-correlation`, and `integrating-correlation`: update.
-    FLIP_CORRELATION = "flip_correlation", grouped: true;
+    FLIP_CORRELATION = "flip_correlation" after ["vote_scale"], grouped: true;
     /// Images of a batch, changed on the way.
     GATHER = "gather" after ["control", "window"], grouped: false;
     /// Convolutions as products: windows to rows of a matrix and back.

@@ -107,7 +107,7 @@ impl<'a> Pair<'a> {
         let shards = Shards::new(of_shards.len() as u32).unwrap();
         let mut ballot = self.cpu.ballot(shards).unwrap();
         let memory = BallotMemory::new(self.card, self.on_card.as_ref(), &self.stage, shards).unwrap().unwrap();
-        let on_card = memory.begin(self.card).unwrap();
+        let on_card = memory.begin();
         for (shard, (output, input)) in of_shards.iter().enumerate() {
             let gradient = Gradient::Product { output: output.view(), input: input.view() };
             self.cpu.vote(&gradient, step, shard, &mut ballot);

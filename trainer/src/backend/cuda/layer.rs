@@ -289,7 +289,7 @@ impl Layer {
             }
             return self.update(shared);
         };
-        let ballot = voting.begin(&layout)?;
+        let ballot = voting.begin(&layout);
         for (own, turn) in voting.turns().enumerate() {
             self.find_weight_gradient(shared, input, own)?;
             self.rule.vote(card, &self.update_of(shared, own), &ballot, turn)?;

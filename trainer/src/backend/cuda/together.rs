@@ -80,12 +80,9 @@ impl BallotMemory {
         layout.map(|layout| Ok(Self { layout, slot: Slot::new(card, None, layout.len, layout.scores)? })).transpose()
     }
 
-    /// The ballot, where all but the votes and scores of the first shard is zeros.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub fn begin(&self, card: &Card) -> Result<Ballot<'_>, CudaError> {
-        self.layout.begin(card, &self.slot)
+    /// The ballot, for a first shard to begin.
+    pub fn begin(&self) -> Ballot<'_> {
+        self.layout.begin(&self.slot)
     }
 }
 
@@ -112,7 +109,7 @@ pub(crate) struct BallotLayout {
     norm: usize,
     len: usize,
     scores: usize,
-    /// Whether the rule adds up parts of the votes.
+    /// Whether the rule adds up the parts, which then are votes on weights and exponents of their scales alone.
     rule_adds: bool,
 }
 
@@ -136,7 +133,7 @@ pub struct Ballot<'a> {
     pub shards: Shards,
     /// Votes on weights, int8 [rows, pitch].
     pub votes: Span<'a>,
-    /// What they are the sum of.
+    /// What these and the exponents of their scales are sums of.
     pub parts: Parts,
     /// Scores of groups, int8 where those of all shards fit, else int32, [rows, groups].
     pub scores: Span<'a>,
@@ -165,6 +162,13 @@ pub struct Turn {
     pub is_first: bool,
 }
 
+impl Turn {
+    /// For kernels: how many shards there are, this one's number, whether there are votes to add to.
+    pub(super) fn arguments(self, shards: Shards) -> [i32; 3] {
+        [shards.count() as i32, self.shard as i32, i32::from(!self.is_first)]
+    }
+}
+
 impl BallotLayout {
     /// For a layer with this rule; none where nobody votes.
     pub(crate) fn new(rule: &dyn CardRule, stage: &Stage, shards: Shards, is_normed: bool) -> Option<Self> {
@@ -181,7 +185,8 @@ impl BallotLayout {
         let (biases, norm) = (rows(stage.bias), rows(is_normed));
         let scales = 1 + usize::from(stage.bias) + usize::from(is_normed);
         let len = votes + biases + norm + scales * shards.count();
-        Some(Self { shards, votes, biases, norm, len, scores, rule_adds: rule.adds_parts() })
+        let rule_adds = rule.adds_parts() && scales == 1;
+        Some(Self { shards, votes, biases, norm, len, scores, rule_adds })
     }
 
     /// Bytes from one card's ballot to the next.
@@ -189,28 +194,25 @@ impl BallotLayout {
         padded(self.len)
     }
 
-    /// An empty ballot, where all but the votes and scores of the first shard is zeros.
-    fn begin<'a>(&self, card: &Card, slot: &'a Slot) -> Result<Ballot<'a>, CudaError> {
-        let rest = self.len - self.votes;
+    /// This card's ballot, for its first shard to begin.
+    fn begin<'a>(&self, slot: &'a Slot) -> Ballot<'a> {
         let first = match &slot.small {
             Ballots::Summed(_) => 0,
             Ballots::Parts(memory) => memory.nccl().rank() * self.stride(),
         };
-        let arguments = arguments![slot.small.from(first + self.votes), rest as i32];
-        card.launch(Kernel::new(VOTES, "clear"), Grid::new(1, 256), arguments)?;
-        Ok(self.ballot(slot, first, Parts::ONE))
+        self.ballot(slot, first, Parts::ONE)
     }
 
     /// The ballot of all shards, after the exchange.
     fn counted<'a>(&self, card: &Card, slot: &'a Slot) -> Result<Ballot<'a>, CudaError> {
         let Ballots::Parts(memory) = &slot.small else { return Ok(self.ballot(slot, 0, Parts::ONE)) };
-        let words = self.stride() / WORD;
-        let parts = Parts { count: memory.nccl().world(), words };
-        let (left, parts_of_votes) = if self.rule_adds { (self.votes, parts) } else { (0, Parts::ONE) };
-        let added = words - left / WORD;
-        let arguments = arguments![memory.from(left), added, parts.count as i32, words];
-        card.launch(Kernel::new(VOTES, "add_parts"), Grid::covering(added, 256), arguments)?;
-        Ok(self.ballot(slot, 0, parts_of_votes))
+        let parts = Parts { count: memory.nccl().world(), words: self.stride() / WORD };
+        if self.rule_adds {
+            return Ok(self.ballot(slot, 0, parts));
+        }
+        let arguments = arguments![memory.from(0), parts.words, parts.count as i32, parts.words];
+        card.launch(Kernel::new(VOTES, "add_parts"), Grid::covering(parts.words, 256), arguments)?;
+        Ok(self.ballot(slot, 0, Parts::ONE))
     }
 
     fn ballot<'a>(&self, slot: &'a Slot, first: usize, parts: Parts) -> Ballot<'a> {
@@ -323,9 +325,9 @@ pub(crate) struct Voting<'a> {
 }
 
 impl<'a> Voting<'a> {
-    /// An empty ballot for the next layer, where all but the votes and scores of the first shard is zeros.
-    pub(crate) fn begin(&self, layout: &BallotLayout) -> Result<Ballot<'a>, CudaError> {
-        layout.begin(self.card, &self.together.slots[self.slot])
+    /// This card's ballot for the next layer.
+    pub(crate) fn begin(&self, layout: &BallotLayout) -> Ballot<'a> {
+        layout.begin(&self.together.slots[self.slot])
     }
 
     /// The turns of this card's shards.

@@ -361,7 +361,7 @@ impl Weights {
             }
             return self.rule.update(card, &self.update_of(shared, gradient, 0));
         };
-        let ballot = voting.begin(&layout)?;
+        let ballot = voting.begin(&layout);
         for (own, turn) in voting.turns().enumerate() {
             self.find_weight_gradient(shared, (factor, gradient), own)?;
             self.rule.vote(card, &self.update_of(shared, gradient, own), &ballot, turn)?;

@@ -151,12 +151,25 @@ fn vote_of_shard(
     sums: BiasSums<'_>,
     step: &Buffer<Step>,
     (rows, scale): (usize, &VoteScale),
-    ([votes, exponents], shards, shard): ([Span<'_>; 2], Shards, usize),
+    ([votes, exponents], shards, turn): ([Span<'_>; 2], Shards, Turn),
 ) -> Result<(), CudaError> {
     let BiasSums { gradients, squares } = sums;
     let (gain, limit) = (shards.gain(VOTE_GAIN), shards.limit());
-    let own = exponents.byte(shard);
-    let arguments = arguments![gradients, squares, rows as i32, step, gain, limit, scale.fields(), own, votes];
+    let [count, shard, adds] = turn.arguments(shards);
+    let arguments = arguments![
+        gradients,
+        squares,
+        rows as i32,
+        step,
+        gain,
+        limit,
+        scale.fields(),
+        exponents,
+        count,
+        shard,
+        adds,
+        votes,
+    ];
     card.launch(Kernel::new(BIAS, "vote_biases"), Grid::new(1, ALONE), arguments)
 }
 
@@ -209,7 +222,7 @@ impl NormBias {
         step: &Buffer<Step>,
         (ballot, turn): (&Ballot<'_>, Turn),
     ) -> Result<(), CudaError> {
-        vote_of_shard(card, sums, step, (self.rows, &self.scale), (ballot.norm, ballot.shards, turn.shard))
+        vote_of_shard(card, sums, step, (self.rows, &self.scale), (ballot.norm, ballot.shards, turn))
     }
 
     /// Enqueues moving the biases by the votes of all shards.
@@ -282,7 +295,7 @@ impl VotedBias {
     ) -> Result<(), CudaError> {
         let Some(Voted { scale, workspace, .. }) = &self.0 else { return Ok(()) };
         let Some(sums) = workspace.sum(card, update)? else { return Ok(()) };
-        let of_shard = (ballot.biases, ballot.shards, turn.shard);
+        let of_shard = (ballot.biases, ballot.shards, turn);
         vote_of_shard(card, sums, update.step, (workspace.extent.rows, scale), of_shard)
     }
 

@@ -99,11 +99,13 @@ impl CardRule for FlipCorrelation {
 
     fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
         let TernaryState { extent, trits, .. } = &self.state;
-        self.scale.follow(card, ballot)?;
         let arguments = arguments![
             ballot.votes,
+            ballot.scales,
+            ballot.shards.count() as i32,
             ballot.parts.count as i32,
             ballot.parts.words,
+            self.scale.fields(),
             step,
             CORRELATION_STEP,
             extent.words() as i32,

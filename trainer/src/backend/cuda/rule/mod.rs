@@ -123,7 +123,7 @@ pub trait CardRule: Send + Sync + std::fmt::Debug {
     /// What shards vote on; none under a rule without votes.
     fn ballot(&self) -> Option<BallotKind>;
 
-    /// Whether [`CardRule::apply`] itself adds up the parts of a ballot that hold the cards' votes on weights.
+    /// Whether [`CardRule::apply`] itself adds up the parts of a ballot without biases.
     fn adds_parts(&self) -> bool {
         false
     }

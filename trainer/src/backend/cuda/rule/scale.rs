@@ -3,7 +3,7 @@
 use super::Update;
 use crate::backend::BackendError;
 use crate::backend::cuda::CudaError;
-use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
+use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
 use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
@@ -36,18 +36,31 @@ impl VoteScale {
         self.find_with(card, extent, update, None)
     }
 
-    /// The same for the gradient of a shard, whose own exponent goes to `own`.
+    /// The same for the gradient of a shard, whose exponent goes to the ballot.
     fn find_with(
         &self,
         card: &Card,
         extent: &Extent,
         update: &Update<'_>,
-        own: Option<Span<'_>>,
+        of_shard: Option<(&Ballot<'_>, Turn)>,
     ) -> Result<(), CudaError> {
         let weights = (extent.rows * extent.columns) as f64;
         let blocks = extent.rows.div_ceil(ROWS) as u32;
         let pitch = extent.pitch() as i32;
-        let arguments = arguments![update.gradient, extent.rows, pitch, weights, update.row_squares, &self.fields, own];
+        let exponents = of_shard.map(|(ballot, _)| ballot.scales);
+        let [shards, shard, adds] = of_shard.map_or([0; 3], |(ballot, turn)| turn.arguments(ballot.shards));
+        let arguments = arguments![
+            update.gradient,
+            extent.rows,
+            pitch,
+            weights,
+            update.row_squares,
+            &self.fields,
+            exponents,
+            shards,
+            shard,
+            adds,
+        ];
         card.launch(Kernel::new(SCALE, "find_scale"), Grid::new(blocks, THREADS), arguments)
     }
 
@@ -57,9 +70,9 @@ impl VoteScale {
         card: &Card,
         extent: &Extent,
         update: &Update<'_>,
-        (ballot, turn): (&Ballot<'_>, Turn),
+        of_shard: (&Ballot<'_>, Turn),
     ) -> Result<(), CudaError> {
-        self.find_with(card, extent, update, Some(ballot.scales.byte(turn.shard)))
+        self.find_with(card, extent, update, Some(of_shard))
     }
 
     /// Enqueues adding a shard's votes on weights, of the gain that shards have; `scheduled` says that they go with λ.

@@ -33,10 +33,15 @@ constexpr u32 USES_BATCH = 1;
 // Batch norms move their shifts.
 constexpr u32 MOVES_SHIFTS = 2;
 
-// The scale of a layer's votes; `largest` is state, the rest lasts until the votes are counted.
+// No exponent of a scale.
+constexpr int SILENT = -128;
+
+// The scale of a layer's votes; `largest` and `shared` are state, the rest lasts until the votes are counted.
 struct Scale {
-    // Largest exponent so far; -128 before the first.
+    // Largest exponent so far; SILENT before the first.
     int largest;
+    // Exponent that shards share, which those of the last update gave; SILENT where there was none.
+    int shared;
     // Exponent of this step's scale.
     int exponent;
     // Whether there is one: not for a gradient of zeros.

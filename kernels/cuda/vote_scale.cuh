@@ -15,9 +15,6 @@ __device__ bool rounded_log2_of_root(double mean, int *result) {
     return true;
 }
 
-// What a shard without a gradient has for an exponent.
-constexpr int SILENT = -128;
-
 // Where a shard's exponent goes, among those of all: null where the gradient is a whole batch's. `adds` says that there are
 // some already; the others are 0 otherwise.
 struct OfShards {
@@ -30,7 +27,8 @@ struct OfShards {
     }
 };
 
-// The scale for a gradient of this mean square. If it is a shard's, the largest exponent follows when all shards are known.
+// The scale for a gradient of this mean square. A shard's votes take the one that shards share, if there is one; largest and
+// shared exponents follow when all shards are known. A gradient without exponent has no votes.
 __device__ void next_scale(Scale *scale, double mean, const OfShards &of_shards) {
     int exponent;
     scale->votes = rounded_log2_of_root(mean, &exponent);
@@ -38,18 +36,23 @@ __device__ void next_scale(Scale *scale, double mean, const OfShards &of_shards)
     if (of_shards.exponents) of_shards.set(exponent);
     if (!scale->votes) return;
     if (!of_shards.exponents) scale->largest = max(scale->largest, exponent);
-    scale->exponent = max(exponent, scale->largest - FLOOR);
+    bool shares = of_shards.exponents && scale->shared != SILENT;
+    scale->exponent = max(shares ? scale->shared : exponent, scale->largest - FLOOR);
 }
 
-// Takes the exponents of all shards for the largest so far, and notes whether any of them votes. They are the sums of `parts`
-// parts, `stride` bytes apart. One thread.
+// Takes the exponents of all shards for the largest so far and for the one that they share next, and notes whether any of them
+// votes. They are the sums of `parts` parts, `stride` bytes apart. One thread.
 __device__ void follow_shards(Scale *scale, const i8 *exponents, int shards, int parts = 1, u64 stride = 0) {
     int largest = SILENT;
+    double squares = 0.0;
     for (int shard = 0; shard < shards; shard++) {
         int exponent = 0;
         for (int part = 0; part < parts; part++) exponent += exponents[shard + part * stride];
         largest = max(largest, exponent);
+        if (exponent != SILENT) squares += __longlong_as_double((long long)(1023 + 2 * exponent) << 52);
     }
+    int shared;
+    if (shards > 1 && rounded_log2_of_root(squares / (double)shards, &shared)) scale->shared = min(max(shared, -126), 126);
     scale->votes = largest != SILENT;
     scale->largest = max(scale->largest, largest);
 }

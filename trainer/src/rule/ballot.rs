@@ -1,11 +1,14 @@
 //! What several shards of a batch say to one layer: votes that add up to the same integers in any order.
 //!
-//! A batch is cut into S shards of equal size. Each has its own gradient D of the mean loss over its samples and its own scale
-//! `s = 2^max(round(log2 rms(D)), m − 8)`, m the largest exponent of any shard in earlier updates. With g the rule's gain, q the
-//! votes of all shards together takes the place of the votes of the whole batch:
+//! A batch is cut into S shards of equal size. Each has its own gradient D of the mean loss over its samples, with an exponent
+//! `e = round(log2 rms(D))`. All share one scale `s = 2^max(r, m − 8)`, r = round(log2 √(mean of 4^e)) over the shards of the update
+//! before, m the largest e of earlier updates. In the first update, and where there is one shard, r = e: each has its own. (A
+//! scale of its own in every update would make a shard that knows its samples as loud as one that has much to learn: `mnist-cnn`
+//! lost 3 points by it.) With g the rule's gain, q the votes of all shards together takes the place of the votes of the whole
+//! batch:
 //!
 //! - Magnitude votes: `q = Σ round(clip(g/√S·λ·D/s, ±⌊127/S⌋) + u)`: within an int8, and of the size of a whole batch's votes where
-//!   gradients are mostly noise. `latent` has g/S for g/√S, which clips no more often than a whole batch does. A shard's votes are
+//!   gradients are mostly noise: then rms(ΣD/S) is 2^r/√S. `latent` has g/S for g/√S, which clips no more often than a whole batch does. A shard's votes are
 //!   small numbers: rounded to the nearest, gradients below a third of their scale would never be heard. So they are rounded up or
 //!   down by chance, u evenly spread over ±½ (`Dither`), and none where there is one shard.
 //! - Scores of groups: `Σ q·T` of votes within ±127, in int32.
@@ -176,9 +179,36 @@ pub(super) fn scale_of(mean_square: f64) -> i8 {
     rounded_log2_of_root(mean_square).map_or(SILENT, |exponent| exponent.clamp(-126, 126) as i8)
 }
 
+/// The exponent of the scale that shards share after an update in which these were their own; `None` where there is but one
+/// shard, or all are silent.
+pub(super) fn shared_scale(exponents: &[i8]) -> Option<i8> {
+    if exponents.len() < 2 {
+        return None;
+    }
+    // Exact: exponents of doubles go further.
+    let square = |exponent: &i8| f64::from_bits(((1023 + 2 * i64::from(*exponent)) as u64) << 52);
+    let squares: f64 = exponents.iter().filter(|exponent| **exponent != SILENT).map(square).sum();
+    let shared = scale_of(squares / exponents.len() as f64);
+    (shared != SILENT).then_some(shared)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shards_share_the_root_mean_square() {
+        let shared = |exponents: &[i8]| shared_scale(exponents);
+        assert_eq!(shared(&[5]), None);
+        assert_eq!(shared(&[SILENT; 8]), None);
+        assert_eq!(shared(&[-7; 8]), Some(-7));
+        // One of sixteen has a gradient: a quarter of it.
+        let mut one = [SILENT; 16];
+        one[3] = 10;
+        assert_eq!(shared(&one), Some(8));
+        assert_eq!((shared(&[126; 4]), shared(&[-126; 4])), (Some(126), Some(-126)));
+        assert_eq!(shared(&[0, -126]), Some(0));
+    }
 
     #[test]
     fn votes_of_all_shards_fit() {

@@ -3,7 +3,7 @@
 //! The scale needs the whole gradient before the first vote. Small layers keep it, in bfloat16, between the two passes;
 //! large ones compute it twice, so that no dense [rows, columns] matrix is ever stored. Both give the same votes.
 
-use super::ballot::{Ballot, Dither, SILENT, scale_of};
+use super::ballot::{Ballot, Dither, SILENT, scale_of, shared_scale};
 use super::gradient::{
     Gradient, PANEL_ROWS, from_bfloat16, ordered_sum, rounded_log2_of_root, sum_of_squares, to_bfloat16, with_buffer,
 };
@@ -16,11 +16,35 @@ use trishift_format::write::{CheckpointWriter, StateValues, WriteError};
 /// Largest gradient (in weights) kept whole between finding the scale and voting; larger ones are computed twice.
 const DENSE_LIMIT: usize = 1 << 21;
 
+/// What lasts of the scale of a layer's votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScaleState {
+    /// Largest exponent so far; [`SILENT`] before the first.
+    pub(crate) largest: i8,
+    /// The exponent that shards share; [`SILENT`] before the first update, and where there is one shard.
+    pub(crate) shared: i8,
+}
+
+impl ScaleState {
+    /// Adds it to a checkpoint: one number, or two where shards share one.
+    pub(crate) fn save(self, name: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
+        let values = [self.largest, self.shared];
+        let count = if self.shared == SILENT { 1 } else { 2 };
+        writer.push(name, 1, StateValues::I8(&values[..count]))
+    }
+
+    /// Takes it from a checkpoint.
+    pub(crate) fn load(name: &str, reader: &StateReader<'_>) -> Result<Self, CheckpointError> {
+        let values = reader.i8s(name, 2).or_else(|_| reader.i8s(name, 1))?;
+        let value = |index: usize| values.get(index).map_or(SILENT, |value| *value);
+        Ok(Self { largest: value(0), shared: value(1) })
+    }
+}
+
 /// The scale of a layer's votes: a power of two that follows the gradient, with a floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct VoteScale {
-    /// Largest exponent so far; `i8::MIN` before the first.
-    largest: i8,
+    state: ScaleState,
 }
 
 impl VoteScale {
@@ -28,41 +52,43 @@ impl VoteScale {
     const FLOOR: i32 = 8;
 
     pub(super) const fn new() -> Self {
-        Self { largest: i8::MIN }
+        Self { state: ScaleState { largest: SILENT, shared: SILENT } }
     }
 
     /// The exponent of the scale for this mean square; `None` where the gradient is zero, and nobody votes.
     pub(super) fn next(&mut self, mean_square: f64) -> Option<i32> {
         let exponent = rounded_log2_of_root(mean_square)?.clamp(-126, 126);
-        self.largest = self.largest.max(exponent as i8);
-        Some(exponent.max(i32::from(self.largest) - Self::FLOOR))
+        self.state.largest = self.state.largest.max(exponent as i8);
+        Some(self.floored(exponent))
     }
 
-    /// The exponent that a shard's votes are scaled by, given that of its gradient; `None` where nobody votes.
-    fn floored(&self, exponent: i8) -> Option<i32> {
-        (exponent != SILENT).then(|| i32::from(exponent).max(i32::from(self.largest) - Self::FLOOR))
+    fn floored(&self, exponent: i32) -> i32 {
+        exponent.max(i32::from(self.state.largest) - Self::FLOOR)
     }
 
     /// The factor of a shard's votes, given the mean square of its gradient, whose exponent is noted; `None` where nobody votes.
     pub(super) fn of_shard(&self, mean_square: f64, gain: f32, lambda: f32, scale: Option<&mut i8>) -> Option<f32> {
         let exponent = scale_of(mean_square);
         scale.into_iter().for_each(|scale| *scale = exponent);
-        self.floored(exponent).map(|exponent| gain * lambda * power_of_two(-exponent))
+        if exponent == SILENT {
+            return None;
+        }
+        let exponent = if self.state.shared == SILENT { exponent } else { self.state.shared };
+        Some(gain * lambda * power_of_two(-self.floored(exponent.into())))
     }
 
     /// Follows the scales of all shards after an update.
     pub(super) fn follow(&mut self, scales: &[i8]) {
-        self.largest = scales.iter().copied().fold(self.largest, i8::max);
+        self.state.largest = scales.iter().copied().fold(self.state.largest, i8::max);
+        self.state.shared = shared_scale(scales).unwrap_or(self.state.shared);
     }
 
     pub(super) fn save(&self, name: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {
-        writer.push(name, 1, StateValues::I8(&[self.largest]))
+        self.state.save(name, writer)
     }
 
     pub(super) fn load(&mut self, name: &str, reader: &StateReader<'_>) -> Result<(), CheckpointError> {
-        for value in reader.i8s(name, 1)? {
-            self.largest = value;
-        }
+        self.state = ScaleState::load(name, reader)?;
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ pub mod initial;
 pub(crate) mod int8;
 pub(crate) mod integrating_correlation;
 pub(crate) mod latent;
-mod magnitude;
+pub(crate) mod magnitude;
 mod normalized;
 mod straight_through;
 mod votes;

@@ -7,12 +7,14 @@ use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, arguments};
 use crate::backend::cuda::extent::Extent;
 use crate::backend::cuda::together::{Ballot, Turn};
 use crate::checkpoint::StateReader;
-use crate::rule::ballot::Shards;
-use trishift_format::write::{CheckpointWriter, StateValues};
+
+use crate::rule::ballot::{SILENT, Shards};
+use crate::rule::magnitude::ScaleState;
+use trishift_format::write::CheckpointWriter;
 use trishift_kernels::cuda::{SCALE, VOTES};
 
-/// Largest exponent so far, this step's exponent, whether there is one, blocks that are done.
-const FIELDS: usize = 4;
+/// Largest exponent so far, the one that shards share, this step's, whether there is one, blocks that are done.
+const FIELDS: usize = 5;
 
 /// Threads of a block that finds a scale, and rows that it takes.
 const THREADS: u32 = 512;
@@ -27,7 +29,7 @@ pub(super) struct VoteScale {
 impl VoteScale {
     pub(super) fn new(card: &Card) -> Result<Self, CudaError> {
         let mut fields = [0; FIELDS];
-        fields[0] = i32::from(i8::MIN);
+        fields[..2].fill(i32::from(SILENT));
         Ok(Self { fields: card.upload("a layer's scale", &fields)? })
     }
 
@@ -116,12 +118,13 @@ impl VoteScale {
     }
 
     pub(super) fn save(&self, card: &Card, name: &str, writer: &mut CheckpointWriter) -> Result<(), BackendError> {
-        let largest = card.read(&self.fields)?.first().map_or(i8::MIN, |largest| *largest as i8);
-        Ok(writer.push(name, 1, StateValues::I8(&[largest]))?)
+        let fields = card.read(&self.fields)?;
+        let [largest, shared] = [fields[0] as i8, fields[1] as i8];
+        Ok(ScaleState { largest, shared }.save(name, writer)?)
     }
 
     pub(super) fn load(&mut self, card: &Card, name: &str, reader: &StateReader<'_>) -> Result<(), BackendError> {
-        let largest = reader.i8s(name, 1)?.first().map_or(i8::MIN, |largest| *largest);
-        Ok(card.write(&mut self.fields, &[i32::from(largest)])?)
+        let ScaleState { largest, shared } = ScaleState::load(name, reader)?;
+        Ok(card.write(&mut self.fields, &[largest, shared].map(i32::from))?)
     }
 }

@@ -57,6 +57,21 @@ impl Shards {
     pub fn mean_gain(self, gain: f32) -> f32 {
         gain / self.0 as f32
     }
+
+    /// The λ that a shard's votes go with, given the schedule's. They are small integers, and have to be heard when λ is small.
+    pub(super) fn lambda_of_votes(self, lambda: f32) -> f32 {
+        if self == Self::ONE { lambda } else { 1.0 }
+    }
+
+    /// The λ that sums of votes go with.
+    pub(super) fn lambda_of_sums(self, lambda: f32) -> f32 {
+        if self == Self::ONE { 1.0 } else { lambda }
+    }
+}
+
+/// What a sum of votes comes to: round(λ·sum), halves to even.
+pub(super) fn scheduled(sum: i32, lambda: f32) -> i32 {
+    (sum as f32 * lambda).round_ties_even() as i32
 }
 
 /// Chance for the rounding of a shard's votes, which depends on nothing but the update, the shard and the weight's place: 16 bits

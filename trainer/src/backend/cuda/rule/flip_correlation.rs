@@ -117,7 +117,7 @@ impl CardRule for FlipCorrelation {
         ];
         let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "apply");
         card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
-        self.bias.apply(card, ballot)
+        self.bias.apply(card, ballot, step)
     }
 
     fn state_bytes(&self) -> usize {

@@ -77,7 +77,8 @@ impl VoteScale {
         self.find_with(card, extent, update, Some(of_shard))
     }
 
-    /// Enqueues adding a shard's votes on weights, of the gain that shards have; `scheduled` says that they go with λ.
+    /// Enqueues adding a shard's votes on weights, of the gain that shards have; `scheduled` says that
+    /// they go with λ where one shard is all; where there are more, their sum does.
     pub(super) fn vote(
         &self,
         card: &Card,
@@ -95,7 +96,7 @@ impl VoteScale {
             &self.fields,
             update.step,
             gain,
-            i32::from(scheduled),
+            i32::from(scheduled && ballot.shards == Shards::ONE),
             limit,
             shard,
             extent.words() as i32,

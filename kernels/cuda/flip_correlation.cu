@@ -219,6 +219,7 @@ extern "C" __global__ void apply_scores(const i32 *scores, int shards, const Ste
                                         i32 *correlations) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= count) return;
-    i32 moved = correlations[index] - correlation_step(first_step, step) * scheduled(scores[index], lambda_of_sums(step, shards));
+    int score = scheduled(scores[index], lambda_of_sums(step, shards));
+    i32 moved = correlations[index] - correlation_step(first_step, step) * score;
     correlations[index] = min(max(moved, -CORRELATION_LIMIT), CORRELATION_LIMIT);
 }

@@ -5,8 +5,8 @@
 
 // Of magnitude votes within an int8. `gain` is that of a shard, at λ = 1.
 extern "C" __global__ void __launch_bounds__(256)
-    score(const u16 *gradient, const Scale *scale, const Step *step, float gain, int shards, int words, int words_per_block, int groups,
-          const u32 *trits, int adds, i32 *scores) {
+    score(const u16 *gradient, const Scale *scale, const Step *step, float gain, int shards, int words, int words_per_block,
+          int groups, const u32 *trits, int adds, i32 *scores) {
     Place place(words, words_per_block);
     bool votes = scale->votes;
     float factor = votes ? gain * lambda_of_votes(step, shards) * power_of_two(-scale->exponent) : 0.0f;

@@ -19,8 +19,8 @@ __device__ __forceinline__ u32 mixed(u32 bits) {
 // The chance that a vote is moved by before it is rounded, from 16 bits.
 __device__ __forceinline__ float chance_of(u32 bits) { return (float)(2 * (int)bits - 65535) / 131072.0f; }
 
-// Magnitude votes. `gain` is that of a shard, at λ = 1; `with_lambda` says that it goes with λ. `shard` is negative where there
-// is but one, whose votes are not left to chance. `row_words` words are a row.
+// Magnitude votes. `gain` is that of a shard, at λ = 1; `with_lambda` says that it goes with λ. `shard` is negative where
+// there is but one, whose votes are not left to chance. `row_words` words are a row.
 extern "C" __global__ void __launch_bounds__(256)
     vote(const u16 *gradient, const Scale *scale, const Step *step, float gain, int with_lambda, int limit, int shard,
          int row_words, u64 words, int adds, uint4 *sums) {

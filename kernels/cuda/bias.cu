@@ -68,7 +68,7 @@ extern "C" __global__ void vote_biases(const double *gradients, const double *sq
     if (threadIdx.x == 0) next_scale(scale, sum / (double)rows, OfShards{exponents, shards, shard, adds});
     __syncthreads();
     bool has_votes = scale->votes;
-    double factor = has_votes ? (double)(gain * lambda_of_votes(step, shards) * power_of_two(-scale->exponent)) : 0.0;
+    double factor = has_votes ? (double)(gain * step->lambda * power_of_two(-scale->exponent)) : 0.0;
     for (int row = threadIdx.x; row < rows; row += blockDim.x) {
         // A gradient that is not finite has no votes.
         double vote = has_votes ? fmin(fmax(rint(gradients[row] * factor), -(double)limit), (double)limit) : 0.0;
@@ -77,12 +77,11 @@ extern "C" __global__ void vote_biases(const double *gradients, const double *sq
 }
 
 // Biases after the votes of all shards, whose exponents these are. By one block.
-extern "C" __global__ void apply_biases(const i8 *votes, const i8 *exponents, int shards, const Step *step, int rows,
-                                        Scale *scale, i32 *values) {
+extern "C" __global__ void apply_biases(const i8 *votes, const i8 *exponents, int shards, int rows, Scale *scale,
+                                        i32 *values) {
     if (threadIdx.x == 0) follow_shards(scale, exponents, shards);
     for (int row = threadIdx.x; row < rows; row += blockDim.x) {
-        int vote = scheduled(votes[row], lambda_of_sums(step, shards));
-        values[row] = min(max(values[row] - VOTE * vote, -LIMIT), LIMIT);
+        values[row] = min(max(values[row] - VOTE * (int)votes[row], -LIMIT), LIMIT);
     }
 }
 

@@ -107,13 +107,6 @@ __device__ __forceinline__ int vote_of(u16 gradient, float factor) {
     return (int)(vote_bits(bf16_to_float(gradient), factor, 127.0f) & 0xFFFFu) - 128;
 }
 
-// The λ that a shard's votes go with, and the one that sums of votes do: a batch's that is one shard, or the sums'.
-__device__ __forceinline__ float lambda_of_votes(const Step *step, int shards) { return shards > 1 ? 1.0f : step->lambda; }
-__device__ __forceinline__ float lambda_of_sums(const Step *step, int shards) { return shards > 1 ? step->lambda : 1.0f; }
-
-// What a sum of votes comes to: round(λ·sum), halves to even.
-__device__ __forceinline__ int scheduled(int sum, float lambda) { return __float2int_rn((float)sum * lambda); }
-
 // Four trits, the low 8 bits of `codes` and nothing else, as four signed bytes.
 __device__ __forceinline__ u32 four_trits(u32 codes) {
     u32 selectors = (codes | codes << 4) & 0x0F0Fu;

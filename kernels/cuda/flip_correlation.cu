@@ -27,13 +27,11 @@ struct Votes {
         high = __byte_perm(bits[2], bits[3], 0x5410u);
     }
 
-    // Of sums of votes, four signed bytes, that go with λ.
-    __device__ __forceinline__ Votes(u32 sums, float lambda) {
-        u32 bits[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) bits[i] = vote_bits((float)(i8)(sums >> (8 * i)), lambda, 127.0f);
-        low = __byte_perm(bits[0], bits[1], 0x5410u);
-        high = __byte_perm(bits[2], bits[3], 0x5410u);
+    // Of four signed bytes.
+    __device__ __forceinline__ explicit Votes(u32 bytes) {
+        u32 unsigned_bytes = bytes ^ 0x80808080u;
+        low = __byte_perm(unsigned_bytes, 0u, 0x4140u);
+        high = __byte_perm(unsigned_bytes, 0u, 0x4342u);
     }
 
     // As four signed bytes.
@@ -190,9 +188,8 @@ extern "C" __global__ void __launch_bounds__(256, 4)
         quarters[2] = __vadd4(quarters[2], more.z);
         quarters[3] = __vadd4(quarters[3], more.w);
     }
-    float lambda = lambda_of_sums(step, shards);
     move_all(place, words, words_per_block, correlation_step(first_step, step), place.active, word, vector, index, trits,
-             flips, of_groups, [&](int quarter) { return Votes(quarters[quarter], lambda); });
+             flips, of_groups, [&](int quarter) { return Votes(quarters[quarter]); });
 }
 
 // The same without flips: rule integrating-correlation.
@@ -215,11 +212,10 @@ extern "C" __global__ void __launch_bounds__(256, 4)
 }
 
 // Correlations after the scores of all shards, [rows, groups]: `count` of both.
-extern "C" __global__ void apply_scores(const i32 *scores, int shards, const Step *step, float first_step, u64 count,
+extern "C" __global__ void apply_scores(const i32 *scores, const Step *step, float first_step, u64 count,
                                         i32 *correlations) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= count) return;
-    int score = scheduled(scores[index], lambda_of_sums(step, shards));
-    i32 moved = correlations[index] - correlation_step(first_step, step) * score;
+    i32 moved = correlations[index] - correlation_step(first_step, step) * scores[index];
     correlations[index] = min(max(moved, -CORRELATION_LIMIT), CORRELATION_LIMIT);
 }

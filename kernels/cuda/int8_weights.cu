@@ -61,12 +61,11 @@ extern "C" __global__ void update(const uint4 *gradient, const Scale *scale, con
 }
 
 // The same by the votes of all shards, int8 [rows, pitch].
-extern "C" __global__ void apply(const uint2 *votes, int shards, const Step *step, u64 count, uint4 *latents) {
+extern "C" __global__ void apply(const uint2 *votes, u64 count, uint4 *latents) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= count) return;
     uint2 sums = votes[index];
-    float lambda = lambda_of_sums(step, shards);
     latents[index] = moved_latents(latents[index], [&](int i) {
-        return scheduled((i8)((i < 4 ? sums.x : sums.y) >> (8 * (i % 4))), lambda);
+        return (int)(i8)((i < 4 ? sums.x : sums.y) >> (8 * (i % 4)));
     });
 }

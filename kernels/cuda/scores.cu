@@ -5,11 +5,11 @@
 
 // Of magnitude votes within an int8. `gain` is that of a shard, at λ = 1.
 extern "C" __global__ void __launch_bounds__(256)
-    score(const u16 *gradient, const Scale *scale, const Step *step, float gain, int shards, int words, int words_per_block,
-          int groups, const u32 *trits, int adds, i32 *scores) {
+    score(const u16 *gradient, const Scale *scale, const Step *step, float gain, int words, int words_per_block, int groups,
+          const u32 *trits, int adds, i32 *scores) {
     Place place(words, words_per_block);
     bool votes = scale->votes;
-    float factor = votes ? gain * lambda_of_votes(step, shards) * power_of_two(-scale->exponent) : 0.0f;
+    float factor = votes ? gain * step->lambda * power_of_two(-scale->exponent) : 0.0f;
     float limit = votes && place.active ? 127.0f : 0.0f;
     u64 index = place.active ? place.index(words) : 0;
     Gradients gradients(gradient + index * WORD);

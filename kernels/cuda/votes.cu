@@ -19,16 +19,16 @@ __device__ __forceinline__ u32 mixed(u32 bits) {
 // The chance that a vote is moved by before it is rounded, from 16 bits.
 __device__ __forceinline__ float chance_of(u32 bits) { return (float)(2 * (int)bits - 65535) / 131072.0f; }
 
-// Magnitude votes. `gain` is that of a shard, at λ = 1; `with_lambda` says that it goes with λ. `shard` is negative where
-// there is but one, whose votes are not left to chance. `row_words` words are a row.
+// Magnitude votes. `gain` is that of a shard, at λ = 1; `scheduled` says that it goes with λ. `shard` is negative where there
+// is but one, whose votes are not left to chance. `row_words` words are a row.
 extern "C" __global__ void __launch_bounds__(256)
-    vote(const u16 *gradient, const Scale *scale, const Step *step, float gain, int with_lambda, int limit, int shard,
+    vote(const u16 *gradient, const Scale *scale, const Step *step, float gain, int scheduled, int limit, int shard,
          int row_words, u64 words, int adds, uint4 *sums) {
     u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= words) return;
     Gradients gradients(gradient + index * WORD);
     bool votes = scale->votes;
-    float factor = votes ? gain * (with_lambda ? step->lambda : 1.0f) * power_of_two(-scale->exponent) : 0.0f;
+    float factor = votes ? gain * (scheduled ? step->lambda : 1.0f) * power_of_two(-scale->exponent) : 0.0f;
     float bound = votes ? (float)limit : 0.0f;
     u32 row = (u32)(index / row_words), pair = (u32)(index - (u64)row * row_words) * (WORD / 2);
     u64 update = step->index;

@@ -2,21 +2,20 @@
 //!
 //! A batch is cut into S shards of equal size. Each has its own gradient D of the mean loss over its samples, with an exponent
 //! `e = round(log2 rms(D))`. All share one scale `s = 2^max(r, m − 8)`, r = round(log2 √(mean of 4^e)) over the shards of the update
-//! before, m the largest e of earlier updates. In the first update r = e: each has its own. (With a scale of its own in every
-//! update a shard that knows its samples is as loud as one that has much to learn: `mnist-cnn` lost 3 points by it.) With g the
-//! rule's gain, q takes the place of the votes of the whole batch:
+//! before, m the largest e of earlier updates. In the first update, and where there is one shard, r = e: each has its own. (A
+//! scale of its own in every update would make a shard that knows its samples as loud as one that has much to learn: `mnist-cnn`
+//! lost 3 points by it.) With g the rule's gain, q the votes of all shards together takes the place of the votes of the whole
+//! batch:
 //!
-//! - Magnitude votes: `Q = Σ round(clip(g/√S·D/s, ±⌊127/S⌋) + u)` fits into an int8 and is of the size of a whole batch's votes at
-//!   λ = 1 where gradients are mostly noise: then rms(ΣD/S) is 2^r/√S. `q = round(λ·Q)`: votes that had λ in them would be little but
-//!   chance at the end of a run. `latent` has `q = Q`, and g/S for g/√S, which clips no more often than a whole batch does. A
-//!   shard's votes are small numbers: rounded to the nearest, gradients below a third of the scale would never be heard. So they
-//!   are rounded up or down by chance, u evenly spread over ±½ (`Dither`).
-//! - Scores of groups: `round(λ·Σ q·T)` of votes `round(g/√S·D/s)` within ±127, in int32.
+//! - Magnitude votes: `q = Σ round(clip(g/√S·λ·D/s, ±⌊127/S⌋) + u)`: within an int8, and of the size of a whole batch's votes where
+//!   gradients are mostly noise: then rms(ΣD/S) is 2^r/√S. `latent` has g/S for g/√S, which clips no more often than a whole batch does. A shard's votes are
+//!   small numbers: rounded to the nearest, gradients below a third of their scale would never be heard. So they are rounded up or
+//!   down by chance, u evenly spread over ±½ (`Dither`), and none where there is one shard.
+//! - Scores of groups: `Σ q·T` of votes within ±127, in int32.
 //! - Sign votes: `sgn(Σ sgn(D))`, and `sgn(Σ sgn(D)·T)` for scores; `correlation` keeps the sum and counts S votes an update.
 //! - Biases: as magnitude votes, with scales of their own, rounded to the nearest.
 //!
-//! Roundings without u are half to even. One shard is the whole batch and votes as the rules say: by its own scale, with λ in its
-//! votes and u = 0.
+//! One shard is the whole batch: then all of this is what the rules say anyway.
 
 use super::gradient::rounded_log2_of_root;
 
@@ -58,21 +57,6 @@ impl Shards {
     pub fn mean_gain(self, gain: f32) -> f32 {
         gain / self.0 as f32
     }
-
-    /// The λ that a shard's votes go with, given the schedule's. They are small integers, and have to be heard when λ is small.
-    pub(super) fn lambda_of_votes(self, lambda: f32) -> f32 {
-        if self == Self::ONE { lambda } else { 1.0 }
-    }
-
-    /// The λ that sums of votes go with.
-    pub(super) fn lambda_of_sums(self, lambda: f32) -> f32 {
-        if self == Self::ONE { 1.0 } else { lambda }
-    }
-}
-
-/// What a sum of votes comes to: round(λ·sum), halves to even.
-pub(super) fn scheduled(sum: i32, lambda: f32) -> i32 {
-    (sum as f32 * lambda).round_ties_even() as i32
 }
 
 /// Chance for the rounding of a shard's votes, which depends on nothing but the update, the shard and the weight's place: 16 bits

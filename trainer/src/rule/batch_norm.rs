@@ -148,8 +148,8 @@ impl BatchNorm {
     }
 
     /// Moves the biases by the votes of all shards.
-    pub fn apply(&mut self, ballot: &Ballot, step: Step) {
-        self.bias.apply(&ballot.norm, ballot.shards, step);
+    pub fn apply(&mut self, ballot: &Ballot) {
+        self.bias.apply(&ballot.norm);
     }
 
     fn running(&mut self) -> impl Iterator<Item = (&mut i32, &mut i64)> {

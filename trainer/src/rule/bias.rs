@@ -3,7 +3,7 @@
 //! With G the bias gradient and s its root mean square rounded to a power of two (never below 2^−8 of the largest s
 //! seen): `q = clip(round(4·λ·G/s), ±127)`, `B = clip(B − 16·q, ±2^20)`.
 
-use super::ballot::{BiasBallot, Shards, scheduled};
+use super::ballot::{BiasBallot, Shards};
 use super::gradient::{Gradient, ordered_sum};
 use super::magnitude::VoteScale;
 use super::{Step, power_of_two};
@@ -81,8 +81,7 @@ impl VotedBias {
         let squares: Vec<f64> = gradients.iter().map(|g| g * g).collect();
         let mean = ordered_sum(&squares) / squares.len() as f64;
         let scale = ballot.scales.get_mut(shard);
-        let lambda = shards.lambda_of_votes(step.lambda);
-        let Some(factor) = self.scale.of_shard(mean, shards.gain(VOTE_GAIN), lambda, scale) else { return };
+        let Some(factor) = self.scale.of_shard(mean, shards.gain(VOTE_GAIN), step.lambda, scale) else { return };
         let limit = f64::from(shards.limit());
         for (sum, gradient) in ballot.votes.iter_mut().zip(gradients) {
             let vote = (gradient * f64::from(factor)).round_ties_even().clamp(-limit, limit);
@@ -91,11 +90,10 @@ impl VotedBias {
     }
 
     /// One update by the votes of all shards.
-    pub(super) fn apply(&mut self, ballot: &BiasBallot, shards: Shards, step: Step) {
+    pub(super) fn apply(&mut self, ballot: &BiasBallot) {
         self.scale.follow(&ballot.scales);
-        let lambda = shards.lambda_of_sums(step.lambda);
-        for (value, sum) in self.values.iter_mut().zip(&ballot.votes) {
-            *value = (*value - VOTE * scheduled((*sum).into(), lambda)).clamp(-LIMIT, LIMIT);
+        for (value, vote) in self.values.iter_mut().zip(&ballot.votes) {
+            *value = (*value - VOTE * i32::from(*vote)).clamp(-LIMIT, LIMIT);
         }
     }
 

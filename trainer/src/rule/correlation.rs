@@ -96,11 +96,11 @@ impl LayerState for Correlation {
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 
-    fn apply(&mut self, ballot: &Ballot, step: Step) {
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
         let groups = self.corr.iter_mut().zip(&ballot.scores);
         groups.for_each(|(corr, score)| *corr = corr.saturating_sub(i64::from(*score)));
         self.step = self.step.saturating_add(ballot.shards.count() as i64);
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

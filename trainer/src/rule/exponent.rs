@@ -93,11 +93,11 @@ impl LayerState for Exponent {
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 
-    fn apply(&mut self, ballot: &Ballot, step: Step) {
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
         for (state, score) in self.groups.iter_mut().zip(&ballot.scores) {
             state.vote(i64::from(*score), self.threshold);
         }
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

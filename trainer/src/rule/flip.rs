@@ -103,11 +103,11 @@ impl LayerState for Flip {
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 
-    fn apply(&mut self, ballot: &Ballot, step: Step) {
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
         for (weight, sum) in self.weights.iter_mut().zip(&ballot.votes) {
             weight.vote(i32::from(sum.signum()), self.threshold);
         }
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

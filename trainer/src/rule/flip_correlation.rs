@@ -12,7 +12,7 @@
 //!
 //! State per weight: one trit, one int8; per group: int8 and a correlation within ±2^15.
 
-use super::ballot::{Ballot, Shards, scheduled};
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::gradient::{Gradient, PANEL_ROWS};
 use super::initial::{self, Draw};
@@ -167,12 +167,7 @@ impl LayerState for FlipCorrelation {
     }
 
     fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
-        self.votes.vote(
-            gradient,
-            (ballot.shards.gain(VOTE_GAIN), ballot.shards.lambda_of_votes(step.lambda)),
-            (shard, step.index),
-            ballot,
-        );
+        self.votes.vote(gradient, (ballot.shards.gain(VOTE_GAIN), step.lambda), (shard, step.index), ballot);
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 
@@ -181,19 +176,18 @@ impl LayerState for FlipCorrelation {
         if ballot.has_votes() {
             let (columns, groups, group) = (self.stage.columns, self.stage.groups(), self.stage.group.get());
             let correlation_step = correlation_step(CORRELATION_STEP, step);
-            let lambda = ballot.shards.lambda_of_sums(step.lambda);
             let weights = self.trits.par_chunks_mut(columns).zip(self.flips.par_chunks_mut(columns));
             let rows = weights.zip(self.corr.par_chunks_mut(groups)).zip(ballot.votes.par_chunks(columns));
             rows.for_each_init(
                 || vec![0i16; columns],
                 |products, (((trits, flips), corr), votes)| {
-                    let votes = votes.iter().map(|sum| scheduled((*sum).into(), lambda));
+                    let votes = votes.iter().map(|vote| i32::from(*vote));
                     flip_row(votes, trits, flips, products);
                     move_row(corr, products, group, correlation_step);
                 },
             );
         }
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

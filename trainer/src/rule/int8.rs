@@ -8,7 +8,7 @@
 //! - Votes: `q = clip(round(4·λ·D/s), ±127)`, s as in `flip-correlation`.
 //! - Update: `L = clip(L − 16·q, ±32512)`.
 
-use super::ballot::{Ballot, Shards, scheduled};
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::flip_correlation::{VOTE_GAIN, vote_factor};
 use super::gradient::{Gradient, PANEL_ROWS};
@@ -119,22 +119,14 @@ impl LayerState for Int8Weights {
     }
 
     fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
-        self.votes.vote(
-            gradient,
-            (ballot.shards.gain(VOTE_GAIN), ballot.shards.lambda_of_votes(step.lambda)),
-            (shard, step.index),
-            ballot,
-        );
+        self.votes.vote(gradient, (ballot.shards.gain(VOTE_GAIN), step.lambda), (shard, step.index), ballot);
         self.bias.vote_shard(&gradient.bias(), step, (ballot.shards, shard), &mut ballot.biases);
     }
 
-    fn apply(&mut self, ballot: &Ballot, step: Step) {
+    fn apply(&mut self, ballot: &Ballot, _: Step) {
         self.votes.follow(ballot);
-        let lambda = ballot.shards.lambda_of_sums(step.lambda);
-        for (latent, sum) in self.latent.iter_mut().zip(&ballot.votes) {
-            *latent = moved(*latent, scheduled((*sum).into(), lambda));
-        }
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.latent.iter_mut().zip(&ballot.votes).for_each(|(latent, vote)| *latent = moved(*latent, i32::from(*vote)));
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

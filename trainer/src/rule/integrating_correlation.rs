@@ -6,7 +6,7 @@
 //!
 //! It is `flip-correlation` without flips and with an eightfold step: what exponents alone can learn.
 
-use super::ballot::{Ballot, Shards, scheduled};
+use super::ballot::{Ballot, Shards};
 use super::bias::VotedBias;
 use super::flip_correlation::{bent_exponent, correlation_step, moved_correlation, vote_factor};
 use super::gradient::{Gradient, PANEL_ROWS};
@@ -99,7 +99,7 @@ impl LayerState for IntegratingCorrelation {
     }
 
     fn vote(&self, gradient: &Gradient<'_>, step: Step, shard: usize, ballot: &mut Ballot) {
-        let gain = (ballot.shards.gain(VOTE_GAIN), ballot.shards.lambda_of_votes(step.lambda));
+        let gain = (ballot.shards.gain(VOTE_GAIN), step.lambda);
         if let Some((dense, factor)) = self.votes.of_shard(gradient, gain, ballot.scales.get_mut(shard)) {
             add_scores(&self.stage, &self.trits, &dense, &mut ballot.scores, |d| vote(d, factor));
         }
@@ -109,12 +109,11 @@ impl LayerState for IntegratingCorrelation {
     fn apply(&mut self, ballot: &Ballot, step: Step) {
         self.votes.follow(ballot);
         if ballot.has_votes() {
-            let (lambda, of_one) =
-                (ballot.shards.lambda_of_sums(step.lambda), correlation_step(CORRELATION_STEP, step));
+            let step = correlation_step(CORRELATION_STEP, step);
             let groups = self.corr.iter_mut().zip(&ballot.scores);
-            groups.for_each(|(corr, sum)| *corr = moved_correlation(*corr, of_one, scheduled(*sum, lambda)));
+            groups.for_each(|(corr, score)| *corr = moved_correlation(*corr, step, *score));
         }
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

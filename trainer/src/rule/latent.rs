@@ -247,7 +247,7 @@ impl LayerState for Latent {
             self.follow_moments(&Votes::Ballot(&ballot.votes));
             self.move_latents(&Votes::Ballot(&ballot.votes), step.lambda);
         }
-        self.bias.apply(&ballot.biases, ballot.shards, step);
+        self.bias.apply(&ballot.biases);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

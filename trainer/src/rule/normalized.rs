@@ -55,7 +55,7 @@ impl LayerState for Normalized {
 
     fn apply(&mut self, ballot: &Ballot, step: Step) {
         self.weights.apply(ballot, step);
-        self.norm.apply(ballot, step);
+        self.norm.apply(ballot);
     }
 
     fn save(&self, prefix: &str, writer: &mut CheckpointWriter) -> Result<(), WriteError> {

@@ -5,11 +5,11 @@
 
 use super::columns::{ColumnSums, Matrix};
 use crate::backend::BackendError;
+use crate::backend::cuda::CudaError;
 use crate::backend::cuda::card::{Buffer, Card, Grid, Kernel, Span, arguments};
 use crate::backend::cuda::layer::Shared;
 use crate::backend::cuda::rule::{BiasSums, NormBias};
 use crate::backend::cuda::together::{Ballot, Together, Turn};
-use crate::backend::cuda::{CudaError, Step};
 use crate::checkpoint::StateReader;
 use trishift_format::write::{CheckpointWriter, StateValues};
 use trishift_kernels::cuda::BATCH_NORM;
@@ -304,8 +304,8 @@ impl Channels {
     }
 
     /// Enqueues moving the norm's biases by the votes of all shards.
-    pub(super) fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
-        self.norm.as_ref().map_or(Ok(()), |norm| norm.bias.apply(card, ballot, step))
+    pub(super) fn apply(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
+        self.norm.as_ref().map_or(Ok(()), |norm| norm.bias.apply(card, ballot))
     }
 
     /// Mean and variance of every channel of the last batch; none without a norm.

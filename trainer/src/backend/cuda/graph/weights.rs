@@ -372,7 +372,7 @@ impl Weights {
         let apply = move |ballot: Ballot<'a>| {
             self.rule.apply(card, &ballot, step)?;
             match &self.output {
-                Output::Channels(channels) => channels.apply(card, &ballot, step),
+                Output::Channels(channels) => channels.apply(card, &ballot),
                 _ => Ok(()),
             }
         };

@@ -177,11 +177,11 @@ fn vote_of_shard(
 fn apply(
     card: &Card,
     [votes, exponents]: [Span<'_>; 2],
-    (shards, step): (Shards, &Buffer<Step>),
+    shards: Shards,
     (rows, scale): (usize, &VoteScale),
     values: &Buffer<i32>,
 ) -> Result<(), CudaError> {
-    let arguments = arguments![votes, exponents, shards.count() as i32, step, rows as i32, scale.fields(), values];
+    let arguments = arguments![votes, exponents, shards.count() as i32, rows as i32, scale.fields(), values];
     card.launch(Kernel::new(BIAS, "apply_biases"), Grid::new(1, ALONE), arguments)
 }
 
@@ -226,13 +226,8 @@ impl NormBias {
     }
 
     /// Enqueues moving the biases by the votes of all shards.
-    pub(in crate::backend::cuda) fn apply(
-        &self,
-        card: &Card,
-        ballot: &Ballot<'_>,
-        step: &Buffer<Step>,
-    ) -> Result<(), CudaError> {
-        apply(card, ballot.norm, (ballot.shards, step), (self.rows, &self.scale), &self.values)
+    pub(in crate::backend::cuda) fn apply(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
+        apply(card, ballot.norm, ballot.shards, (self.rows, &self.scale), &self.values)
     }
 
     pub(in crate::backend::cuda) fn bytes(&self) -> usize {
@@ -305,9 +300,9 @@ impl VotedBias {
     }
 
     /// Enqueues moving the biases by the votes of all shards.
-    pub(super) fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+    pub(super) fn apply(&self, card: &Card, ballot: &Ballot<'_>) -> Result<(), CudaError> {
         let Some(Voted { values, scale, workspace }) = &self.0 else { return Ok(()) };
-        apply(card, ballot.biases, (ballot.shards, step), (workspace.extent.rows, scale), values)
+        apply(card, ballot.biases, ballot.shards, (workspace.extent.rows, scale), values)
     }
 
     /// Enqueues rounding to units of the weights.

@@ -91,7 +91,7 @@ impl CardRule for Correlation {
         self.bias.vote(card, update, ballot, turn)
     }
 
-    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
         let TernaryState { extent, .. } = &self.state;
         let kernel = |name| Kernel::of_group(CORRELATION, extent.group, name);
         let groups = extent.rows * extent.groups();
@@ -99,7 +99,7 @@ impl CardRule for Correlation {
         card.launch(kernel("apply_scores"), Grid::covering(groups, 256), arguments)?;
         let arguments = arguments![ballot.shards.count() as i32, &self.steps];
         card.launch(kernel("count_steps"), Grid::new(1, 1), arguments)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

@@ -75,14 +75,14 @@ impl CardRule for Exponent {
         self.bias.vote(card, update, ballot, turn)
     }
 
-    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
         let TernaryState { extent, exponents, .. } = &self.state;
         let groups = extent.rows * extent.groups();
         let (narrow, votes) = (ballot.narrow(), &self.votes.values);
         let arguments = arguments![ballot.scores, narrow, self.threshold, groups, &exponents.values, votes];
         let kernel = Kernel::of_group(EXPONENT, extent.group, "apply_scores");
         card.launch(kernel, Grid::covering(groups, 256), arguments)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

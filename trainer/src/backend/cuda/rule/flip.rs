@@ -75,7 +75,7 @@ impl CardRule for Flip {
         self.bias.vote(card, update, ballot, turn)
     }
 
-    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
         let TernaryState { extent, trits, .. } = &self.state;
         let arguments = arguments![
             ballot.votes,
@@ -86,7 +86,7 @@ impl CardRule for Flip {
             &self.flips.values,
         ];
         card.launch(Kernel::of_group(FLIP, extent.group, "apply"), extent.row_grid(extent.rows), arguments)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

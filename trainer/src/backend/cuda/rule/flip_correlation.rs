@@ -117,7 +117,7 @@ impl CardRule for FlipCorrelation {
         ];
         let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "apply");
         card.launch(kernel, extent.row_grid(extent.rows), arguments)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

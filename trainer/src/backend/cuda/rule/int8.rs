@@ -85,12 +85,12 @@ impl CardRule for Int8Weights {
         self.bias.vote(card, update, ballot, turn)
     }
 
-    fn apply(&self, card: &Card, ballot: &Ballot<'_>, step: &Buffer<Step>) -> Result<(), CudaError> {
+    fn apply(&self, card: &Card, ballot: &Ballot<'_>, _step: &Buffer<Step>) -> Result<(), CudaError> {
         self.scale.follow(card, ballot)?;
         let vectors = self.extent.rows * self.extent.pitch() / 8;
-        let arguments = arguments![ballot.votes, ballot.shards.count() as i32, step, vectors, &self.latent.values];
+        let arguments = arguments![ballot.votes, vectors, &self.latent.values];
         card.launch(Kernel::new(INT8_WEIGHTS, "apply"), Grid::covering(vectors, THREADS), arguments)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

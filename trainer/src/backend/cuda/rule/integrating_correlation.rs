@@ -84,7 +84,6 @@ impl CardRule for IntegratingCorrelation {
             self.scale.fields(),
             update.step,
             ballot.shards.gain(VOTE_GAIN),
-            ballot.shards.count() as i32,
             extent.words() as i32,
             extent.words_per_block() as i32,
             extent.groups() as i32,
@@ -101,11 +100,10 @@ impl CardRule for IntegratingCorrelation {
         self.scale.follow(card, ballot)?;
         let extent = &self.state.extent;
         let groups = extent.rows * extent.groups();
-        let shards = ballot.shards.count() as i32;
-        let arguments = arguments![ballot.scores, shards, step, CORRELATION_STEP, groups, &self.correlations.values];
+        let arguments = arguments![ballot.scores, step, CORRELATION_STEP, groups, &self.correlations.values];
         let kernel = Kernel::of_group(FLIP_CORRELATION, extent.group, "apply_scores");
         card.launch(kernel, Grid::covering(groups, 256), arguments)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

@@ -183,7 +183,7 @@ impl CardRule for Latent {
         self.scale.follow(card, ballot)?;
         self.follow_moments(card, "square_shard_votes", ballot.votes)?;
         self.move_latents(card, "apply", ballot.votes, step)?;
-        self.bias.apply(card, ballot, step)
+        self.bias.apply(card, ballot)
     }
 
     fn state_bytes(&self) -> usize {

@@ -77,8 +77,7 @@ impl VoteScale {
         self.find_with(card, extent, update, Some(of_shard))
     }
 
-    /// Enqueues adding a shard's votes on weights, of the gain that shards have; `scheduled` says that
-    /// they go with λ where one shard is all; where there are more, their sum does.
+    /// Enqueues adding a shard's votes on weights, of the gain that shards have; `scheduled` says that they go with λ.
     pub(super) fn vote(
         &self,
         card: &Card,
@@ -96,7 +95,7 @@ impl VoteScale {
             &self.fields,
             update.step,
             gain,
-            i32::from(scheduled && ballot.shards == Shards::ONE),
+            i32::from(scheduled),
             limit,
             shard,
             extent.words() as i32,

@@ -4,13 +4,12 @@
 //! `e = round(log2 rms(D))`. All share one scale `s = 2^max(r, m − 8)`, r = round(log2 √(mean of 4^e)) over the shards of the update
 //! before, m the largest e of earlier updates. In the first update, and where there is one shard, r = e: each has its own. (A
 //! scale of its own in every update would make a shard that knows its samples as loud as one that has much to learn: `mnist-cnn`
-//! lost 3 points by it.) With g the rule's gain, q the votes of all shards together takes the place of the votes of the whole
-//! batch:
+//! lost 3 points by it.) With g the rule's gain, q takes the place of the votes of the whole batch:
 //!
 //! - Magnitude votes: `q = Σ round(clip(g/√S·λ·D/s, ±⌊127/S⌋) + u)`: within an int8, and of the size of a whole batch's votes where
-//!   gradients are mostly noise: then rms(ΣD/S) is 2^r/√S. `latent` has g/S for g/√S, which clips no more often than a whole batch does. A shard's votes are
-//!   small numbers: rounded to the nearest, gradients below a third of their scale would never be heard. So they are rounded up or
-//!   down by chance, u evenly spread over ±½ (`Dither`), and none where there is one shard.
+//!   gradients are mostly noise: then rms(ΣD/S) is 2^r/√S. `latent` has g/S for g/√S, which clips no more often than a whole batch
+//!   does. A shard's votes are small numbers: rounded to the nearest, gradients below a third of the scale would never be heard.
+//!   So they are rounded up or down by chance, u evenly spread over ±½ (`Dither`), and none where there is one shard.
 //! - Scores of groups: `Σ q·T` of votes within ±127, in int32.
 //! - Sign votes: `sgn(Σ sgn(D))`, and `sgn(Σ sgn(D)·T)` for scores; `correlation` keeps the sum and counts S votes an update.
 //! - Biases: as magnitude votes, with scales of their own, rounded to the nearest.
